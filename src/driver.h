@@ -1,0 +1,101 @@
+/*
+ * The only way to storage. A driver is a static struct of functions; the engine drives a volume's life through it,
+ * nothing else does (fs later reads and writes the bytes of `data` through it).
+ *
+ * What every driver promises:
+ *  - every function may be called from any thread, many at once, also for the same backend; drivers lock for themselves.
+ *  - open() never waits for the storage: an unreachable cluster is a backend that is down, not an error.
+ *  - create, remove, resize have no time-out: they return when the storage has done it or has said no. So the caller
+ *    gives each a thread of its own. stat, used and ping-like calls end within the backend's `timeout`.
+ *  - create, remove, resize can be repeated after a crash anywhere inside them, by the same or another process: the
+ *    image is known by uuid and image_id, both chosen by the caller and written down before. After remove() has
+ *    returned 0 no object of the image is left, whatever earlier tries did.
+ *  - errors are -errno and a sentence without the backend's name (the caller puts it before).
+ *
+ *      open ──▶ ( stat · create · remove · resize · used · connection … from any thread )* ──▶ close
+ */
+#ifndef VOLFS_DRIVER_H
+#define VOLFS_DRIVER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "volume.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One backend of the configuration; config.c fills it, drivers keep the pointer for their life. */
+struct backend_conf {
+	char *name, *driver, *zone;
+	double reserved_percentage;          /* 0 … 100 */
+	double max_over_subscription_ratio;  /* ≥ 1; 0: "auto" */
+	bool thin;
+	long timeout;                        /* seconds */
+	/* rbd */
+	char *ceph_conf, *ceph_user, *pool, *namespace, *data_pool, *features, *direct;
+	uint64_t chunk_size;                 /* bytes, a power of two, 4 KiB … 32 MiB */
+	/* local */
+	char *path;
+	long crash_at; /* test only, from VOLFS_TEST_*; 0 */
+};
+
+struct driver_image {
+	char uuid[UUID_LEN + 1];
+	char image_id[IMAGE_ID_LEN + 1];
+	uint64_t size; /* bytes */
+};
+
+/* One creation of a batch: the driver fills code (0 or -errno) and err for each. */
+struct driver_create {
+	struct driver_image image;
+	int code;
+	struct err err;
+};
+
+struct driver {
+	const char *name;
+
+	/* *ret is what the other functions get. conf outlives it. Fails for what no waiting mends: bad options, no memory. */
+	int (*open)(const struct backend_conf *conf, void **ret, struct err *err);
+
+	/* Gives up what is in flight without waiting for the storage; nobody else may be in a call, but for calls that
+	 * hang in the storage: the process is about to end. */
+	void (*close)(void *be);
+
+	/* Capacity now. Connects if need be. Within conf->timeout; -ETIMEDOUT, -EACCES, -ENOENT (pool) with a sentence: down. */
+	int (*stat)(void *be, struct backend_stats *ret, struct err *err);
+
+	/*
+	 * Makes n images (1 ≤ n ≤ batch) at once; each has its own result, 0 also if an earlier try of the same image had
+	 * finished. After a failure of one, remove() of it must be called (it may be half there). Blocks without bound.
+	 */
+	void (*create)(void *be, struct driver_create *each, size_t n);
+
+	/* How many creations one create() can usefully take (1: no gain). A question asked once after open(). */
+	size_t batch;
+
+	/* Removes the image and everything of it. 0 if there is nothing. -EBUSY: somebody has it open (untouched).
+	 * -ENOTEMPTY: it has snapshots (untouched). */
+	int (*remove)(void *be, const struct driver_image *image, struct err *err);
+
+	/* Grows it to size; 0 if it has that size already; -EINVAL if smaller. */
+	int (*resize)(void *be, const struct driver_image *image, uint64_t size, struct err *err);
+
+	/* Bytes really allocated. */
+	int (*used)(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);
+
+	/* key=value lines for `connection`; never a key, never I/O. */
+	void (*connection)(void *be, const struct driver_image *image, struct buf *out);
+
+	/*
+	 * Fencing, NULL where a dead process cannot act late (local). address(): writes the addresses of the connection that
+	 * changes things, as text for fence(); connects if need be; -ENOTCONN while it cannot. The caller writes them
+	 * down durably before the first change. fence(): after it has returned 0, nothing sent from there before can land.
+	 */
+	int (*address)(void *be, char *text, size_t room, struct err *err);
+	int (*fence)(void *be, const char *text, struct err *err);
+};
+
+extern const struct driver driver_rbd, driver_local;
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * Read-only queries of the catalogue. A struct view is one read connection with its prepared statements: one thread at a
+ * time, opened once per thread, a few microseconds a query. Each call is a read transaction of its own and sees everything
+ * committed before it began. fs and engine may use these.
+ *
+ * Results: 0 found, -ENOENT no such row, -EIO (logged) when SQLite failed.
+ */
+#ifndef VOLFS_STORE_VIEW_H
+#define VOLFS_STORE_VIEW_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "volume.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+struct view;
+
+int view_open(struct store *s, struct view **ret, struct err *err);
+void view_close(struct view *v); /* NULL is fine */
+
+/* What lookup, getattr and readdir need of a volume: one small row. */
+struct vol_entry {
+	int64_t id;
+	char name[NAME_LEN + 1]; /* alive: its name; in the trash: its UUID */
+	enum vol_status status;
+	uint64_t size, generation;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	bool trashed;
+	int64_t created_us, updated_us;
+};
+
+int view_entry(struct view *v, int64_t id, struct vol_entry *ret);
+int view_entry_by_name(struct view *v, const char *name, struct vol_entry *ret);  /* alive ones only */
+int view_entry_by_uuid(struct view *v, const char *uuid, struct vol_entry *ret);  /* alive or in the trash */
+
+/* Which volumes a listing walks, always in order of id. */
+enum vol_list {
+	LIST_ALIVE,
+	LIST_TRASH,
+};
+
+/* Fills up to n rows with id > after; returns how many (0: the end) or -EIO. */
+int view_entries(struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
+
+int view_volume(struct view *v, int64_t id, struct volume *ret);
+int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed);
+
+/* A purged volume is remembered for an hour by its UUID: 0 and the row's id and last owner. */
+int view_purged(struct view *v, const char *uuid, struct vol_entry *ret);
+
+/* Metadata of a volume: rows with id > after, in order of id. */
+struct meta_entry {
+	int64_t id, volume;
+	char key[NAME_LEN + 1];
+	char value[NAME_LEN + 1];
+	int64_t updated_us;
+};
+int view_meta(struct view *v, int64_t id, struct meta_entry *ret);
+int view_meta_by_key(struct view *v, int64_t volume, const char *key, struct meta_entry *ret);
+int view_metas(struct view *v, int64_t volume, int64_t after, struct meta_entry *ret, size_t n);
+
+/* The spec as it was submitted (text), of an accepted volume. */
+int view_spec(struct view *v, int64_t id, struct buf *ret);
+
+/* One line per event of the volume's life, oldest first, as `history` shows them: time, event, who, detail. */
+int view_history(struct view *v, int64_t id, struct buf *ret);
+
+/* Which volume an accepted new/NAME became, while it lives: by the file's name (without .spec). */
+int view_accepted(struct view *v, const char *file, int64_t *ret_id);
+
+/* Quota of a project; a project without a row of its own has the configured defaults and id 0. */
+int view_quota(struct view *v, int64_t id, struct quota *ret);
+int view_quota_by_name(struct view *v, const char *project, struct quota *ret);
+int view_quotas(struct view *v, int64_t after, struct quota *ret, size_t n);
+
+/* What the catalogue has promised on a backend. */
+struct backend_sums {
+	int64_t id; /* row of the backend's name: stable, part of inode numbers */
+	uint64_t volumes, allocated;
+};
+int view_backend(struct view *v, const char *backend, struct backend_sums *ret);
+
+/* How many volumes are alive, and how many unfinished jobs there are. */
+int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs);
+
+#endif

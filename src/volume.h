@@ -1,0 +1,118 @@
+/*
+ * The vocabulary: what a volume is, its states, the limits. Every module may include this; it includes nothing
+ * but the C library. Types that cross a border between modules stand here or in the header of the module
+ * that is called.
+ */
+#ifndef VOLFS_VOLUME_H
+#define VOLFS_VOLUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	NAME_LEN = 255,        /* bytes of a name, a description, a metadata key or value */
+	UUID_LEN = 36,         /* canonical text */
+	IMAGE_ID_LEN = 14,     /* hex digits of an RBD image id, chosen by us */
+	SPEC_MAX = 64 * 1024,  /* bytes of a spec */
+	SIZE_UNIT = 512,       /* a volume's size is a multiple of it */
+	REASON_LEN = 1023,     /* bytes of the sentence in `error` */
+};
+#define SIZE_MIN (UINT64_C(1) << 20)
+#define SIZE_LIMIT_NONE INT64_C(-1) /* a quota limit of -1: no limit */
+
+/*
+ * A volume's status.
+ *
+ *            spec accepted         image made
+ *    (none) ──────────────▶ creating ────────▶ available ──── size ───▶ extending ──▶ available
+ *                              │                  │                        │
+ *                              │ no attempt left   │ rmdir                  └─▶ error_extending
+ *                              ▼                  ▼
+ *                            error ── rmdir ─▶ (in the trash) ─ purge ▶ deleting ──▶ gone
+ *                                                                        └─▶ error_deleting ── rmdir ─▶ deleting
+ *
+ * The words are the field's and never change; their order is part of the database. Those that nothing enters yet
+ * are here because `reset` accepts them and every reader must know them.
+ */
+enum vol_status {
+	VOL_CREATING,
+	VOL_DOWNLOADING,
+	VOL_AVAILABLE,
+	VOL_RESERVED,
+	VOL_ATTACHING,
+	VOL_IN_USE,
+	VOL_DETACHING,
+	VOL_EXTENDING,
+	VOL_RETYPING,
+	VOL_MIGRATING,
+	VOL_BACKING_UP,
+	VOL_RESTORING_BACKUP,
+	VOL_REVERTING,
+	VOL_UPLOADING,
+	VOL_DELETING,
+	VOL_MANAGING,
+	VOL_UNMANAGING,
+	VOL_MAINTENANCE,
+	VOL_ERROR,
+	VOL_ERROR_DELETING,
+	VOL_ERROR_EXTENDING,
+	VOL_ERROR_RESTORING,
+	VOL_ERROR_BACKING_UP,
+	VOL_ERROR_MANAGING,
+	VOL_ERROR_UNMANAGING,
+	VOL_STATUS_COUNT,
+};
+
+const char *vol_status_name(enum vol_status s);         /* "in-use"; static */
+int vol_status_find(const char *name, enum vol_status *ret); /* 0 or -ENOENT */
+bool vol_status_settled(enum vol_status s);             /* nothing is under way: `wait` returns */
+bool vol_status_is_error(enum vol_status s);            /* `wait` ends in EIO */
+
+/* One row of the catalogue. Plain data: copied by assignment, owns nothing. */
+struct volume {
+	int64_t id;                       /* row; never used twice; part of the inode number */
+	char uuid[UUID_LEN + 1];
+	char name[NAME_LEN + 1];          /* the directory's; in the trash: as it was */
+	char image_id[IMAGE_ID_LEN + 1];  /* chosen before the image exists */
+	char backend[NAME_LEN + 1];       /* "" until one is chosen, or when none fits */
+	char type[NAME_LEN + 1];          /* "" : none */
+	char zone[NAME_LEN + 1];
+	char project[NAME_LEN + 1];
+	char description[NAME_LEN + 1];
+	char reason[REASON_LEN + 1];      /* the sentence in `error`; "" : none */
+	enum vol_status status;
+	uint64_t size;                    /* bytes */
+	uint64_t used;                    /* bytes really allocated, as last known */
+	uid_t uid;
+	gid_t gid;                        /* the project's group */
+	mode_t mode;                      /* permission bits of the directory */
+	bool protected_;                  /* rmdir answers EPERM */
+	bool trashed;                     /* its directory is .volfs/trash/<uuid> */
+	uint64_t generation;              /* counts up when it comes back from the trash */
+	int64_t created_us, updated_us;   /* clock_wall_us() */
+};
+
+/* What stands in .volfs/quotas/<project>: limits (SIZE_LIMIT_NONE: unlimited) and what is used now. */
+struct quota {
+	int64_t id; /* row */
+	char project[NAME_LEN + 1];
+	int64_t volumes_max, volumes;
+	int64_t size_max, size;   /* bytes */
+	int64_t per_volume_max;   /* bytes */
+};
+
+/* A backend's state as its last statistics told. Sizes in bytes. */
+enum backend_state {
+	BACKEND_DOWN,     /* did not answer, or never has yet */
+	BACKEND_UP,
+	BACKEND_DISABLED, /* by an administrator: no new volumes */
+};
+const char *backend_state_name(enum backend_state s);
+
+struct backend_stats {
+	uint64_t total, free;
+	bool total_unknown, free_unknown, total_infinite, free_infinite;
+};
+
+#endif
