@@ -30,8 +30,12 @@ int err_in(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(err->text, sizeof err->text, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof err->text)
-		(void)snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", was);
+	if (n >= 0 && (size_t)n < sizeof err->text) {
+		size_t room = sizeof err->text - (size_t)n;
+
+		if ((size_t)snprintf(err->text + n, room, ": %s", was) >= room)
+			memcpy(err->text + sizeof err->text - sizeof "…", "…", sizeof "…");
+	}
 	return err->code;
 }
 
