@@ -42,13 +42,16 @@ struct keep_draft_state {
 struct keep_draft {
 	_Atomic uint32_t used;  /* 0: free; set last when taken, cleared first when given back */
 	_Atomic uint32_t turn;  /* which of state[] is valid */
-	uint64_t serial;        /* its inode number is made from it; never 0 */
+	uint64_t serial;        /* names this open (fi->fh); never 0 */
+	uint64_t file;          /* its inode number is made from it: the serial of the first open of that name; 0: new/spec */
 	int64_t opened_us;
 	uid_t uid;              /* the caller: who opened it */
 	gid_t gid;
 	pid_t tgid, session;
 	uint32_t opens;         /* open descriptions (a kept draft may be opened again) */
 	uint32_t kept;          /* a name that matches draft_patterns: stays after RELEASE */
+	uint32_t dropped;       /* unlinked, or its writer was killed: never submitted */
+	uint32_t mode;          /* permission bits */
 	char uuid[UUID_LEN + 1];
 	char name[NAME_LEN + 1];
 	uint32_t group_count;
