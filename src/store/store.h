@@ -1,0 +1,187 @@
+/*
+ * The catalogue: opening it, and every change to it. Reading is view.h.
+ *
+ *      store_open ──▶ (views may be opened) ──▶ store_start ──▶ store_submit* ──▶ store_stop ──▶ store_close
+ *
+ * A change is a function that runs in the one writer thread, inside a savepoint of its own; all that wait are committed
+ * together, and only then is each told its result. So nobody waits for the disk but the writer, and a commit costs the
+ * same for one change as for sixty-four.
+ *
+ *  - run() returned < 0: its savepoint is undone, the others' are not, and done() gets that code.
+ *  - the commit itself fails (disk full, I/O): the whole batch is undone and every change of it gets -ENOSPC or -EIO,
+ *    deletions and refusals too; the next batch is tried as if nothing had been.
+ *
+ * The tx_… functions are what run() may call: 0 (or a count), -ENOENT no such row, -EEXIST a unique value is taken, or the code
+ * of a failure after which the batch is lost anyway. They know no rules: who may do what, and when, is the engine's.
+ */
+#ifndef VOLFS_STORE_STORE_H
+#define VOLFS_STORE_STORE_H
+
+#include "base/err.h"
+#include "store/view.h"
+#include "volume.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+struct tx; /* the writer's transaction; lives during run() */
+
+/*
+ * Opens the catalogue, makes it if the file does not exist (its directory must), migrates it forward. defaults: the limits of a
+ * project that has none of its own (only the *_max fields); copied. Refused with a sentence, the file left as it is: not a
+ * catalogue of volfs, damaged, of a newer version (-EPROTO), or a missing directory (-ENOENT).
+ */
+int store_open(const char *path, const struct quota *defaults, struct store **ret, struct err *err);
+void store_close(struct store *s); /* after store_stop() and every view_close(); NULL is fine */
+
+struct store_hooks {
+	/* The writer thread, after each batch and before its done() calls; ok: it was committed. */
+	void (*committed)(void *arg, bool ok);
+	void *arg;
+};
+int store_start(struct store *s, const struct store_hooks *hooks, struct err *err);
+
+/* Carries out what was submitted, then ends the writer. Nothing may be submitted afterwards. */
+void store_stop(struct store *s);
+
+/* Embedded in the caller's struct, which lives until done() has been called; done() may free it. */
+struct change {
+	int (*run)(struct change *c, struct tx *tx, struct err *err);
+	void (*done)(struct change *c, int code, const struct err *err); /* err->text: the sentence if code < 0 */
+	/* the writer's */
+	struct change *next;
+	int code;
+	struct err err;
+};
+
+/* Any thread, done() and run() included; never waits for the disk. In order of submission. */
+void store_submit(struct store *s, struct change *c);
+
+/* --- volumes.c ------------------------------------------------------------------------------------------------------ */
+
+int tx_volume(struct tx *tx, int64_t id, struct volume *ret);
+int tx_volume_by_uuid(struct tx *tx, const char *uuid, int64_t *ret_id); /* alive or in the trash */
+int tx_volume_by_name(struct tx *tx, const char *name, int64_t *ret_id); /* alive */
+int tx_volume_purged(struct tx *tx, const char *uuid, int64_t *ret_id);  /* purged within the last hour */
+
+/* v->id is set; v->project and v->backend name rows (made if need be). file: NULL or the name in new/. -EEXIST: a live volume
+ * has the name, or was accepted under file. */
+int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len);
+
+/* Where it is to be: backend "" for nowhere. */
+int tx_volume_place(struct tx *tx, int64_t id, const char *backend, const char *zone,
+	const char *image_id);
+int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const char *reason);
+
+/* While it is extended `more` bytes are counted on top of its size, for quota and backend; a new size takes them in. */
+int tx_volume_reserve(struct tx *tx, int64_t id, uint64_t more);
+int tx_volume_resize(struct tx *tx, int64_t id, uint64_t size);
+int tx_volume_rename(struct tx *tx, int64_t id, const char *name); /* -EEXIST */
+int tx_volume_owner(struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project);
+int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_);
+int tx_volume_trash(struct tx *tx, int64_t id); /* name and quota are free; the backend is not */
+
+/* The row and its metadata go; for an hour it is remembered by UUID. */
+int tx_volume_purge(struct tx *tx, int64_t id);
+
+int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id);
+int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id);
+int tx_meta_remove(struct tx *tx, int64_t id);
+
+/* --- jobs.c --------------------------------------------------------------------------------------------------------- */
+
+/*
+ * What is unfinished. A job row is written in the transaction of the change that needs it, and goes with its result; what has
+ * one at start is taken up again. Invariant: while an image may exist that no settled volume row names, a job names it.
+ * The numbers are part of the database.
+ */
+enum job_kind {
+	JOB_CREATE = 1, /* make the image of a `creating` volume */
+	JOB_PURGE = 2,  /* remove the image of a volume in the trash, then its row */
+	JOB_EXTEND = 3, /* grow to `size` */
+	JOB_CLEAN = 4,  /* remove what a given-up attempt may have left; the volume goes its own way */
+};
+
+struct job_row {
+	int64_t id; /* counts up; never used twice */
+	enum job_kind kind;
+	int64_t volume;
+	int64_t backend; /* row */
+	int64_t project; /* row: for fairness */
+	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
+	uint64_t size;       /* of the image; JOB_EXTEND: the new size */
+	int attempt;         /* JOB_CREATE: 1, 2, … */
+	char tried[4096];    /* backends that failed this volume, a line each: "name\tsentence\n" */
+};
+
+int tx_job_add(struct tx *tx, struct job_row *j); /* sets j->id */
+int tx_job(struct tx *tx, int64_t id, struct job_row *ret);
+int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id); /* the unfinished one, JOB_CLEAN aside */
+int tx_job_remove(struct tx *tx, int64_t id);                  /* -ENOENT: it was gone */
+
+/* The attempt is given up: the same row and id, from now on JOB_CLEAN. */
+int tx_job_abandon(struct tx *tx, int64_t id);
+
+int view_job(struct view *v, int64_t id, struct job_row *ret);
+
+/* Jobs of a backend with id > after, in order of id: kind, volume and project alone are filled. How many, or -EIO. */
+struct job_brief {
+	int64_t id, volume, project;
+	enum job_kind kind;
+};
+int view_jobs(struct view *v, int64_t backend, int64_t after, struct job_brief *ret, size_t n);
+
+/* --- quotas.c ------------------------------------------------------------------------------------------------------- */
+
+int tx_project(struct tx *tx, const char *name, int64_t *ret_id); /* makes the row if need be */
+int tx_quota(struct tx *tx, const char *project, struct quota *ret);
+enum quota_limit {
+	QUOTA_VOLUMES,
+	QUOTA_SIZE,
+	QUOTA_PER_VOLUME,
+};
+int tx_quota_limit(struct tx *tx, int64_t id, enum quota_limit which, int64_t max);
+
+/* --- backends.c ----------------------------------------------------------------------------------------------------- */
+
+/* What the catalogue keeps of a backend: its stable row, what is promised there, and what was last known of it. */
+struct backend_row {
+	int64_t id;
+	uint64_t volumes;   /* rows placed there, trash included */
+	uint64_t allocated; /* their sizes, and those of given-up attempts */
+	uint64_t pending;   /* of that, what is being created */
+	bool disabled;
+	bool known_up; /* the last server to look found it up, with these statistics */
+	struct backend_stats stats;
+};
+int tx_backend(struct tx *tx, const char *name, struct backend_row *ret); /* makes the row if need be */
+int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
+int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
+int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
+int view_backend_row(struct view *v, int64_t id, struct backend_row *ret);
+
+/* Addresses of connections that change things, to be fenced by the next server. Texts are the driver's. */
+int tx_client_add(struct tx *tx, int64_t backend, const char *address, int64_t *ret_id);
+int tx_client_remove(struct tx *tx, int64_t id);
+
+/* The oldest one of a backend with id > after: 0 or -ENOENT. The address is cut at room. */
+int view_client(struct view *v, int64_t backend, int64_t after, int64_t *ret_id, char *address, size_t room);
+
+/* --- events.c ------------------------------------------------------------------------------------------------------- */
+
+/* A line of the volume's history. who: "uid 1000, pid 17", or "volfs". */
+int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail);
+
+/* What a changing request was answered, for when the kernel sends it again. Rows of the server before this one stay, older ones
+ * are dropped at start; this server's own are dropped when their reply is long out. */
+struct answer {
+	uint64_t mount, unique;
+	int code;
+	int64_t row;
+};
+int tx_answer_find(struct tx *tx, uint64_t mount, uint64_t unique, struct answer *ret);
+int tx_answer_add(struct tx *tx, const struct answer *a);
+
+#endif
