@@ -26,6 +26,8 @@ enum {
 	KEEP_POLLS = 65536,
 };
 
+enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
+
 /* The changing half of a draft: two of them, `turn` says which is valid. */
 struct keep_draft_state {
 	uint32_t len;           /* bytes of text that count */
@@ -40,7 +42,7 @@ struct keep_draft_state {
 
 /* One open spec or draft file in new/. */
 struct keep_draft {
-	_Atomic uint32_t used;  /* 0: free; set last when taken, cleared first when given back */
+	_Atomic uint32_t used;  /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
 	_Atomic uint32_t turn;  /* which of state[] is valid */
 	uint64_t serial;        /* names this open (fi->fh); never 0 */
 	uint64_t file;          /* its inode number is made from it: the serial of the first open of that name; 0: new/spec */
@@ -72,8 +74,9 @@ struct keep {
 	_Atomic uint64_t notified;    /* row of the last event whose notification went out */
 	_Atomic uint64_t draft_serial;
 	_Atomic uint32_t init_len, init_reply_len;
+	_Atomic uint32_t draft_high, poll_high; /* slots from here on were never taken: nobody looks there */
 	uint8_t init[KEEP_INIT_MAX];  /* the kernel's FUSE_INIT message; valid if init_len */
-	uint8_t init_reply[KEEP_INIT_MAX];
+	uint8_t init_reply[KEEP_INIT_MAX]; /* its answer, without the header */
 	uint64_t capable;             /* INIT flags that the kernel offered (64 bits) */
 	struct keep_poll poll[KEEP_POLLS];
 	struct keep_draft draft[KEEP_DRAFTS];
@@ -84,10 +87,21 @@ int keep_create(struct err *err);
 
 /* Maps it; -EPROTO if it is of another version. */
 int keep_map(int fd, struct keep **ret, struct err *err);
+void keep_unmap(struct keep *k);
+
+/* A new server, before its first thread: counts it, and frees what its predecessor was killed in the middle of taking. */
+void keep_succeed(struct keep *k);
 
 /* Takes a free draft slot, zeroed but for serial; NULL if none is free. Gives one back and its memory to the kernel. */
 struct keep_draft *keep_draft_take(struct keep *k);
 void keep_draft_drop(struct keep *k, struct keep_draft *d);
+
+/* Walks the slots in use: *at begins with 0; NULL at the end. Touches no memory of slots that were never taken. */
+struct keep_draft *keep_draft_each(struct keep *k, size_t *at);
+
+/* Remembers a poll handle, so that its sleeper is woken when this server is replaced; the slot, or -ENOSPC. */
+int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino);
+void keep_poll_drop(struct keep *k, int slot);
 
 /* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that makes it valid. */
 const struct keep_draft_state *keep_draft_now(const struct keep_draft *d);

@@ -18,7 +18,7 @@
 #include "engine/engine.h"
 #include "keep.h"
 
-#include <fuse3/fuse_lowlevel.h>
+#include <fuse_lowlevel.h>
 
 #include <stdbool.h>
 #include <stdint.h>
