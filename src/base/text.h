@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TEXT_SIZE_MAX = 32 };
+enum { TEXT_SIZE_MAX = 32, TEXT_SHOWN_MAX = 48 };
 
 /*
  * A size as product.md, "Sizes": an unsigned integer and optionally K, M, G, T or P (binary; also GiB, GB, g, and B
@@ -24,6 +24,9 @@ const char *text_of_size(uint64_t bytes, char text[TEXT_SIZE_MAX]);
 
 /* Valid UTF-8 without control characters (C0, DEL, C1)? */
 bool text_is_plain(const char *text, size_t len);
+
+/* The text as a sentence may show it: at most some 40 bytes and then "…", what is not plain as "?"; returns shown. */
+const char *text_shown(const char *text, char shown[TEXT_SHOWN_MAX]);
 
 /* Is it a UUID in its canonical form (lower-case or upper-case hex, hyphens)? */
 bool text_is_uuid(const char *text);
