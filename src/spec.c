@@ -1,6 +1,7 @@
 /*
- * The keys of a spec and the rules of their values. One row of the table is one key; parsing, formatting, the template
- * and the man page's lint all walk the same rows. The syntaxes are in spec_syntax.c.
+ * The keys of a spec and the rules of their values. One row of the table is one key; parsing,
+ * formatting, the template and the man page's lint all walk the same rows. The syntaxes are in
+ * spec_syntax.c.
  */
 #include "spec.h"
 
@@ -19,8 +20,8 @@
 struct key {
 	const char *name;
 	const char *example, *help; /* of the template */
-	size_t offset;              /* of a char * in struct spec */
-	size_t max;                 /* bytes of a value */
+	size_t offset;		    /* of a char * in struct spec */
+	size_t max;		    /* bytes of a value */
 	int (*check)(const char *value, struct err *err);
 	int (*take)(const struct key *k, struct spec *s, const char *value, struct err *err);
 	enum spec_source source;
@@ -76,28 +77,32 @@ static int check_snapshot(const char *value, struct err *err)
 #define SOURCE(kind) .offset = offsetof(struct spec, source), .take = take_source, .source = (kind)
 
 static const struct key keys[] = {
-	{ "size", "10G", "a whole number and K, M, G, T or P; a bare number is GiB", .max = NAME_LEN,
-		.take = take_size },
-	{ "name", "db", "the directory's name; without it, the volume's UUID", .max = SPEC_MAX, TEXT(name),
-		.check = check_name },
+	{ "size", "10G", "a whole number and K, M, G, T or P; a bare number is GiB",
+		.max = NAME_LEN, .take = take_size },
+	{ "name", "db", "the directory's name; without it, the volume's UUID", .max = SPEC_MAX,
+		TEXT(name), .check = check_name },
 	{ "type", "fast", "volume type, by name or id", .max = NAME_LEN, TEXT(type) },
 	{ "zone", "default", "availability zone", .max = NAME_LEN, TEXT(zone) },
-	{ "project", "web", "one of your groups; default: the primary one", .max = NAME_LEN, TEXT(project) },
-	{ "description", "'free text'", "free text, at most 255 bytes", .max = NAME_LEN, TEXT(description),
-		.may_be_empty = true },
-	{ "source", "db", "clone this volume (name or UUID)", .max = NAME_LEN, SOURCE(SPEC_VOLUME) },
-	{ "snapshot", "db@monday", "clone this snapshot", .max = 2 * NAME_LEN + 1, SOURCE(SPEC_SNAPSHOT),
-		.check = check_snapshot },
-	{ "image", "debian-12", "start from this golden image", .max = NAME_LEN, SOURCE(SPEC_IMAGE) },
+	{ "project", "web", "one of your groups; default: the primary one", .max = NAME_LEN,
+		TEXT(project) },
+	{ "description", "'free text'", "free text, at most 255 bytes", .max = NAME_LEN,
+		TEXT(description), .may_be_empty = true },
+	{ "source", "db", "clone this volume (name or UUID)", .max = NAME_LEN,
+		SOURCE(SPEC_VOLUME) },
+	{ "snapshot", "db@monday", "clone this snapshot", .max = 2 * NAME_LEN + 1,
+		SOURCE(SPEC_SNAPSHOT), .check = check_snapshot },
+	{ "image", "debian-12", "start from this golden image", .max = NAME_LEN,
+		SOURCE(SPEC_IMAGE) },
 	{ "backup", "db-2026-11-22", "restore this backup", .max = NAME_LEN, SOURCE(SPEC_BACKUP) },
 	{ "group", "web-tier", "put it into this group", .max = NAME_LEN, TEXT(group) },
-	{ "metadata.KEY", "value", "metadata; any number of keys", .max = NAME_LEN, .may_be_empty = true },
+	{ "metadata.KEY", "value", "metadata; any number of keys", .max = NAME_LEN,
+		.may_be_empty = true },
 	{ "hint.same_backend", "db,log", "on a backend of one of these volumes", .max = SPEC_MAX,
 		TEXT(hint_same_backend) },
 	{ "hint.different_backend", "db2", "on a backend of none of these volumes", .max = SPEC_MAX,
 		TEXT(hint_different_backend) },
-	{ "hint.query", "'[\">\", \"$free_capacity_gb\", 100]'", "query of the JSON filter", .max = SPEC_MAX,
-		TEXT(hint_query) },
+	{ "hint.query", "'[\">\", \"$free_capacity_gb\", 100]'", "query of the JSON filter",
+		.max = SPEC_MAX, TEXT(hint_query) },
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -118,17 +123,18 @@ static int check_length(const char *what, size_t len, struct err *err)
 	return 0;
 }
 
-/* A name's letters: also those that are none in ASCII, but never what a shell or a listing would trip over. */
+/* A name's letters: also those that are none in ASCII, but never what a shell or a listing would
+ * trip over. */
 static bool name_may_have(ucs4_t c)
 {
 	return !uc_is_property_white_space(c) && !uc_is_general_category(c, UC_CATEGORY_Z) &&
-		!(c < 128 && strchr("\"'`/@,#", (int)c));
+	       !(c < 128 && strchr("\"'`/@,#", (int)c));
 }
 
 static bool name_may_start(ucs4_t c)
 {
 	return c == '_' || uc_is_general_category(c, UC_CATEGORY_L) ||
-		uc_is_general_category(c, UC_CATEGORY_Nd);
+	       uc_is_general_category(c, UC_CATEGORY_Nd);
 }
 
 static int check_name_letters(const char *name, size_t len, struct err *err)
@@ -144,9 +150,10 @@ static int check_name_letters(const char *name, size_t len, struct err *err)
 				"name '%s' does not start with a letter, a digit or '_'",
 				text_shown(name, shown));
 		if (!name_may_have(c))
-			return err_set(err, -EINVAL, "name '%s' has %s in it", text_shown(name, shown),
-				c < 128 && c > ' ' ? (char[]){ '\'', (char)c, '\'', '\0' } :
-							   "white space");
+			return err_set(err, -EINVAL, "name '%s' has %s in it",
+				text_shown(name, shown),
+				c < 128 && c > ' ' ? (char[]){ '\'', (char)c, '\'', '\0' }
+						   : "white space");
 	}
 	return 0;
 }
@@ -270,14 +277,16 @@ static int take_metadata(struct spec_reader *r, const char *key, size_t key_at, 
 static const struct key *key_find(const char *name)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		if (is_metadata(&keys[i]) ? !strncmp(name, metadata_prefix, sizeof metadata_prefix - 1) :
-					    !strcmp(keys[i].name, name))
+		if (is_metadata(&keys[i])
+				? !strncmp(name, metadata_prefix, sizeof metadata_prefix - 1)
+				: !strcmp(keys[i].name, name))
 			return &keys[i];
 	}
 	return NULL;
 }
 
-/* How many letters must be changed, added or left out to make b of a; both shorter than 32 bytes. */
+/* How many letters must be changed, added or left out to make b of a; both shorter than 32 bytes.
+ */
 static size_t edits(const char *a, const char *b)
 {
 	size_t row[32], n = strlen(b);
@@ -338,8 +347,8 @@ static int check_value(const struct key *k, const char *name, const char *value,
 	char shown[TEXT_SHOWN_MAX];
 
 	if (!text_is_plain(value, len))
-		return err_set(err, -EINVAL, "the value of '%s' must be UTF-8 without control characters",
-			k->name);
+		return err_set(err, -EINVAL,
+			"the value of '%s' must be UTF-8 without control characters", k->name);
 	if (!len && !k->may_be_empty)
 		return err_set(err, -EINVAL, "'%s' has no value", k->name);
 	if (len > k->max)
@@ -348,7 +357,8 @@ static int check_value(const struct key *k, const char *name, const char *value,
 	return k->check ? k->check(value, err) : 0;
 }
 
-int spec_take(struct spec_reader *r, const char *key, size_t key_at, const char *value, size_t value_at)
+int spec_take(
+	struct spec_reader *r, const char *key, size_t key_at, const char *value, size_t value_at)
 {
 	const struct key *k = key_find(key);
 	uint64_t bit;
@@ -405,8 +415,8 @@ int spec_parse(const char *text, size_t len, bool whole, struct spec *ret, struc
 
 void spec_release(struct spec *s)
 {
-	char *owned[] = { s->name, s->type, s->zone, s->project, s->description, s->group, s->source,
-		s->hint_same_backend, s->hint_different_backend, s->hint_query };
+	char *owned[] = { s->name, s->type, s->zone, s->project, s->description, s->group,
+		s->source, s->hint_same_backend, s->hint_different_backend, s->hint_query };
 
 	for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
 		free(owned[i]);
@@ -458,11 +468,13 @@ void spec_format(const struct spec *s, bool with_name, struct buf *out)
 
 void spec_template(struct buf *out)
 {
-	buf_adds(out, "# A spec: key=value words; write it to new/NAME, or here. See volfs-spec(5).\n"
-		      "# Values are quoted as in a shell: description='two words'. Only the size is needed.\n"
-		      "#\n");
+	buf_adds(out,
+		"# A spec: key=value words; write it to new/NAME, or here. See volfs-spec(5).\n"
+		"# Values are quoted as in a shell: description='two words'. Only the size is needed.\n"
+		"#\n");
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		buf_addf(out, "# %s=%s\n#         %s\n", keys[i].name, keys[i].example, keys[i].help);
+		buf_addf(out, "# %s=%s\n#         %s\n", keys[i].name, keys[i].example,
+			keys[i].help);
 }
 
 bool spec_key(size_t i, const char **ret_key, const char **ret_help)

@@ -1,4 +1,5 @@
-/* The folder's map of spec: what spec.c (keys and their values) and spec_syntax.c (the two syntaxes) offer each other. */
+/* The folder's map of spec: what spec.c (keys and their values) and spec_syntax.c (the two
+ * syntaxes) offer each other. */
 #ifndef VOLFS_SPEC_INTERNAL_H
 #define VOLFS_SPEC_INTERNAL_H
 
@@ -10,7 +11,7 @@ struct spec_reader {
 	size_t len;
 	struct spec *spec;
 	struct err *err;
-	uint64_t seen;           /* bit i: row i of the table of keys was given */
+	uint64_t seen;		 /* bit i: row i of the table of keys was given */
 	uint32_t *metadata_hash; /* of each metadata key, to find a second one quickly */
 	size_t metadata_room;
 };
@@ -18,7 +19,8 @@ struct spec_reader {
 /* spec.c */
 
 /* Takes one key and its value, both plain text, from the offsets where they stand. */
-int spec_take(struct spec_reader *r, const char *key, size_t key_at, const char *value, size_t value_at);
+int spec_take(
+	struct spec_reader *r, const char *key, size_t key_at, const char *value, size_t value_at);
 
 /* spec_syntax.c */
 
@@ -27,8 +29,8 @@ int spec_read_words(struct spec_reader *r, bool whole);
 int spec_read_json(struct spec_reader *r, bool whole);
 
 /* Sets "line …, column …: " and the sentence; returns code. */
-__attribute__((format(printf, 4, 5))) int spec_fail(struct spec_reader *r, size_t at, int code,
-	const char *fmt, ...);
+__attribute__((format(printf, 4, 5))) int spec_fail(
+	struct spec_reader *r, size_t at, int code, const char *fmt, ...);
 
 /* Puts "line …, column …" before the sentence that is there. */
 int spec_fail_in(struct spec_reader *r, size_t at);

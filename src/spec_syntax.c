@@ -1,14 +1,14 @@
 /*
- * The two syntaxes of a spec: words as in POSIX sh, and one JSON object. Both give each key and value to spec_take()
- * with the offsets where they stand.
+ * The two syntaxes of a spec: words as in POSIX sh, and one JSON object. Both give each key and
+ * value to spec_take() with the offsets where they stand.
  *
- * Words: '…' takes everything as it is; in "…" a backslash escapes $ ` " \ and nothing else; outside it escapes any
- * character. A backslash before the end of a line joins the lines. A quote that is open at the end of its line is
- * an error: no value has a line break in it, so the closing quote was forgotten, and saying so there beats
- * swallowing the rest of the file.
+ * Words: '…' takes everything as it is; in "…" a backslash escapes $ ` " \ and nothing else;
+ * outside it escapes any character. A backslash before the end of a line joins the lines. A quote
+ * that is open at the end of its line is an error: no value has a line break in it, so the closing
+ * quote was forgotten, and saying so there beats swallowing the rest of the file.
  *
- * While more may follow, words are judged up to the last complete line. Where that line is continued (a backslash at its
- * end) its last word is not judged either.
+ * While more may follow, words are judged up to the last complete line. Where that line is
+ * continued (a backslash at its end) its last word is not judged either.
  */
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -74,8 +74,8 @@ static int check_bytes(struct spec_reader *r)
 		bool line_end = c == '\r' && i + 1 < r->len && text[i + 1] == '\n';
 
 		if (c1 || c == 0x7f || (c < ' ' && c != '\t' && c != '\n' && !line_end))
-			return spec_fail(r, i, -EINVAL, "control character U+%04X",
-				c1 ? text[i + 1] : c);
+			return spec_fail(
+				r, i, -EINVAL, "control character U+%04X", c1 ? text[i + 1] : c);
 	}
 	return bad ? spec_fail(r, good, -EINVAL, "not valid UTF-8") : 0;
 }
@@ -83,10 +83,10 @@ static int check_bytes(struct spec_reader *r)
 /* Words. */
 
 struct word {
-	struct buf text;  /* without its quotes */
-	size_t at;        /* offset of its first byte */
-	size_t equals;    /* index of the first '=' in text; SIZE_MAX: none */
-	size_t value_at;  /* offset of what follows it */
+	struct buf text; /* without its quotes */
+	size_t at;	 /* offset of its first byte */
+	size_t equals;	 /* index of the first '=' in text; SIZE_MAX: none */
+	size_t value_at; /* offset of what follows it */
 };
 
 static void put(struct word *w, const struct spec_reader *r, size_t at)
@@ -106,7 +106,8 @@ static size_t line_end(const struct spec_reader *r, size_t at)
 	return at + 1 < r->len && r->text[at] == '\r' && r->text[at + 1] == '\n' ? 2 : 0;
 }
 
-/* From an opening quote at *at to behind the closing one; or to the end of the text, if that may be continued. */
+/* From an opening quote at *at to behind the closing one; or to the end of the text, if that may be
+ * continued. */
 static int read_quoted(struct spec_reader *r, struct word *w, bool whole, size_t *at)
 {
 	size_t open = *at, i = open + 1;
@@ -158,7 +159,8 @@ static int read_word(struct spec_reader *r, struct word *w, bool whole, size_t *
 				continue;
 			}
 			if (i >= r->len)
-				return spec_fail(r, i - 1, -EINVAL, "nothing follows the backslash");
+				return spec_fail(
+					r, i - 1, -EINVAL, "nothing follows the backslash");
 		}
 		put(w, r, i++);
 	}
@@ -208,7 +210,8 @@ int spec_read_words(struct spec_reader *r, bool whole)
 			at = skip_comment(r, at);
 		else {
 			code = read_word(r, &w, whole, &at);
-			/* text that is to be continued ends in a line end: only a joined line ends the word here */
+			/* text that is to be continued ends in a line end: only a joined line ends
+			 * the word here */
 			if (code == 0 && !whole && at == r->len)
 				break;
 			if (code == 0)
@@ -220,8 +223,8 @@ int spec_read_words(struct spec_reader *r, bool whole)
 }
 
 /*
- * JSON. Jansson keeps no positions, but the order of keys: a cursor walks the text, which Jansson has found valid, beside
- * its objects.
+ * JSON. Jansson keeps no positions, but the order of keys: a cursor walks the text, which Jansson
+ * has found valid, beside its objects.
  */
 
 struct cursor {
@@ -275,9 +278,8 @@ static int take_number(struct spec_reader *r, const char *key, const struct curs
 	while (end < r->len && !is_blank(r->text[end]) && !strchr(",}]", r->text[end]))
 		end++;
 	buf_add(&literal, r->text + c->value_at, end - c->value_at);
-	code = buf_failed(&literal) ?
-		err_set(r->err, -ENOMEM, "out of memory") :
-		spec_take(r, key, c->key_at, buf_text(&literal), c->value_at);
+	code = buf_failed(&literal) ? err_set(r->err, -ENOMEM, "out of memory")
+				    : spec_take(r, key, c->key_at, buf_text(&literal), c->value_at);
 	buf_release(&literal);
 	return code;
 }
@@ -302,12 +304,13 @@ static int take_nested(struct spec_reader *r, json_t *object, struct cursor *c)
 	json_t *value;
 	int code = 0;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		cursor_next(r, c);
 		buf_clear(&name);
 		buf_addf(&name, "metadata.%s", key);
-		code = buf_failed(&name) ? err_set(r->err, -ENOMEM, "out of memory") :
-					   take_json(r, buf_text(&name), value, c);
+		code = buf_failed(&name) ? err_set(r->err, -ENOMEM, "out of memory")
+					 : take_json(r, buf_text(&name), value, c);
 		if (code < 0)
 			break;
 	}
@@ -322,7 +325,8 @@ static int take_object(struct spec_reader *r, json_t *object)
 	json_t *value;
 	int code = 0;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		cursor_next(r, &c);
 		if (!strcmp(key, "metadata") && json_is_object(value))
 			code = take_nested(r, value, &c);

@@ -18,7 +18,8 @@ static char upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 }
 
-/* "" (GiB), "B", or a unit letter with nothing, B or iB after it, in any case. -1: none of these. */
+/* "" (GiB), "B", or a unit letter with nothing, B or iB after it, in any case. -1: none of these.
+ */
 static int unit_shift(const char *unit)
 {
 	const char *at;

@@ -1,0 +1,695 @@
+/*
+ * One table of options. A row's default is written as it would stand in the file, and goes through
+ * the same function as what does stand there: so the file, the defaults, the lint of etc/volfs.conf
+ * and the man page cannot disagree.
+ */
+#include "config.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <libconfig.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* One read. A setting of a default has no file and no line: only our own mistake could make it
+ * fail. */
+struct reader {
+	const char *file;
+	struct conf *conf;
+	struct err *err;
+};
+
+struct option {
+	const char *path; /* "group.name" */
+	/* NULL: a group or a list of groups, no value of its own */
+	int (*set)(
+		const struct option *o, const config_setting_t *s, void *field, struct reader *r);
+	size_t offset;		  /* of the field in struct conf, backend_conf or conf_weigher */
+	const char *def;	  /* NULL: must be given */
+	double min, max;	  /* of a number */
+	const char *const *words; /* the only ones, NULL-terminated; NULL: any */
+	const char *help;
+};
+
+static const char *const drivers[] = { "rbd", "local", NULL };
+static const char *const filters[] = { "availability_zone", "capacity", NULL };
+static const char *const weighers[] = { "capacity", NULL };
+static const char *const directs[] = { "auto", "off", NULL };
+
+static int no_memory(struct reader *r)
+{
+	return err_set(r->err, -ENOMEM, "out of memory");
+}
+
+/* "FILE:LINE: option: why" */
+static int refuse(struct reader *r, const config_setting_t *s, const char *why)
+{
+	const char *file = config_setting_source_file(s), *name = config_setting_name(s);
+	const config_setting_t *parent = config_setting_parent(s);
+
+	if (!name && parent) /* an element of an array or list */
+		name = config_setting_name(parent);
+	return err_set(r->err, -EINVAL, "%s:%u: %s: %s", file ? file : r->file,
+		config_setting_source_line(s), name ? name : "", why);
+}
+
+static const char *quoted(const char *before, const char *text, char why[160])
+{
+	char shown[TEXT_SHOWN_MAX];
+
+	(void)snprintf(why, 160, "%s '%s'", before, text_shown(text, shown));
+	return why;
+}
+
+/* Values. */
+
+static bool number_of(const config_setting_t *s, double *ret)
+{
+	switch (config_setting_type(s)) {
+	case CONFIG_TYPE_INT:
+		*ret = config_setting_get_int(s);
+		return true;
+	case CONFIG_TYPE_INT64:
+		*ret = (double)config_setting_get_int64(s);
+		return true;
+	case CONFIG_TYPE_FLOAT:
+		*ret = config_setting_get_float(s);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int set_double(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	double value;
+	char why[160];
+
+	if (!number_of(s, &value))
+		return refuse(r, s, "must be a number");
+	if (!(value >= o->min && value <= o->max)) {
+		(void)snprintf(why, sizeof why, "must be %.10g to %.10g", o->min, o->max);
+		return refuse(r, s, why);
+	}
+	*(double *)field = value;
+	return 0;
+}
+
+static int set_long(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	double value;
+	int code;
+
+	if (config_setting_type(s) == CONFIG_TYPE_FLOAT || !number_of(s, &value))
+		return refuse(r, s, "must be a whole number");
+	code = set_double(o, s, &value, r);
+	if (code == 0)
+		*(long *)field = (long)value;
+	return code;
+}
+
+static int set_limit(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	long value = 0;
+	int code = set_long(o, s, &value, r);
+
+	if (code == 0)
+		*(int64_t *)field = value;
+	return code;
+}
+
+static int set_trash_delay(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_long(o, s, field, r);
+
+	if (code == 0 && *(long *)field != 0)
+		return refuse(
+			r, s, "must be 0 so far: a deleted volume cannot be brought back yet");
+	return code;
+}
+
+static int set_ratio(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	const char *text = config_setting_get_string(s);
+
+	if (text && !strcmp(text, "auto")) {
+		*(double *)field = 0;
+		return 0;
+	}
+	if (text)
+		return refuse(r, s, "must be a number, or \"auto\"");
+	return set_double(o, s, field, r);
+}
+
+static int set_bool(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	if (config_setting_type(s) != CONFIG_TYPE_BOOL)
+		return refuse(r, s, "must be true or false");
+	*(bool *)field = config_setting_get_bool(s);
+	return 0;
+}
+
+static int text_of(
+	const struct option *o, const config_setting_t *s, const char **ret, struct reader *r)
+{
+	const char *text = config_setting_get_string(s);
+	char why[160];
+
+	if (!text)
+		return refuse(r, s, "must be text in double quotes");
+	if (!text_is_plain(text, strlen(text)))
+		return refuse(r, s, "must be UTF-8 without control characters");
+	for (size_t i = 0; o->words && strcmp(o->words[i], text) != 0;) {
+		if (!o->words[++i])
+			return refuse(r, s, quoted("there is no", text, why));
+	}
+	*ret = text;
+	return 0;
+}
+
+static int set_text(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	const char *text = NULL;
+	int code = text_of(o, s, &text, r);
+
+	if (code < 0)
+		return code;
+	free(*(char **)field);
+	*(char **)field = strdup(text);
+	return *(char **)field ? 0 : no_memory(r);
+}
+
+static int set_path(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_text(o, s, field, r);
+
+	if (code == 0 && **(char **)field != '/')
+		return refuse(r, s, "must be an absolute path");
+	return code;
+}
+
+/* It becomes the name of a directory. */
+static int set_name(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_text(o, s, field, r);
+	const char *name = *(char **)field;
+
+	if (code == 0 && (!*name || *name == '.' || strchr(name, '/') || strlen(name) > NAME_LEN))
+		return refuse(r, s, "must have 1 to 255 bytes, no '/' and no '.' at its start");
+	return code;
+}
+
+static int set_backend_name(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_name(o, s, field, r);
+	const char *name = *(char **)field;
+	char why[160];
+
+	for (size_t i = 0; code == 0 && i < r->conf->backend_count; i++) {
+		const char *other = r->conf->backends[i].name;
+
+		if (other && other != name && !strcmp(other, name))
+			return refuse(r, s, quoted("a second backend has the name", name, why));
+	}
+	return code;
+}
+
+static int set_mode(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	const char *text = config_setting_get_string(s);
+	char *end;
+	unsigned long mode;
+
+	if (!text || !*text || text[strspn(text, "01234567")])
+		return refuse(r, s, "must be octal text such as \"0755\"");
+	mode = strtoul(text, &end, 8);
+	if (mode > 0777)
+		return refuse(r, s, "must be \"0000\" to \"0777\"");
+	*(mode_t *)field = (mode_t)mode;
+	return 0;
+}
+
+/* Text, or -1 for no limit: a bare number would leave open what it counts. */
+static int set_size_limit(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	const char *text = config_setting_get_string(s);
+	uint64_t bytes;
+	struct err why;
+	double number;
+
+	if (!text && number_of(s, &number) && number == SIZE_LIMIT_NONE) {
+		*(int64_t *)field = SIZE_LIMIT_NONE;
+		return 0;
+	}
+	if (!text)
+		return refuse(r, s, "must be a size in double quotes such as \"1000G\", or -1");
+	if (text_size(text, &bytes, &why) < 0)
+		return refuse(r, s, why.text);
+	*(int64_t *)field = (int64_t)bytes;
+	return 0;
+}
+
+static int set_chunk(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	const char *text = config_setting_get_string(s);
+	uint64_t bytes;
+	struct err why;
+
+	if (!text)
+		return refuse(r, s, "must be a size in double quotes such as \"4M\"");
+	if (text_size(text, &bytes, &why) < 0)
+		return refuse(r, s, why.text);
+	if (bytes < 4096 || bytes > 32 << 20 || (bytes & (bytes - 1)))
+		return refuse(r, s, "must be a power of two, 4K to 32M");
+	*(uint64_t *)field = bytes;
+	return 0;
+}
+
+static void free_texts(char **list)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		free(list[i]);
+	free(list);
+}
+
+static int set_texts(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int n = config_setting_length(s), code = 0;
+	char **list;
+
+	if (!config_setting_is_array(s) && !config_setting_is_list(s))
+		return refuse(r, s, "must be a list such as [ \"one\", \"two\" ]");
+	list = calloc((size_t)n + 1, sizeof *list);
+	if (!list)
+		return no_memory(r);
+	for (int i = 0; i < n && code == 0; i++)
+		code = set_text(o, config_setting_get_elem(s, (unsigned)i), &list[i], r);
+	if (code < 0) {
+		free_texts(list);
+		return code;
+	}
+	free_texts(*(char ***)field);
+	*(char ***)field = list;
+	return 0;
+}
+
+static int set_weighers(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
+static int set_backends(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
+
+/* The table. */
+
+#define CONF(member)	.offset = offsetof(struct conf, member)
+#define BACKEND(member) .offset = offsetof(struct backend_conf, member)
+#define WEIGHER(member) .offset = offsetof(struct conf_weigher, member)
+
+static const struct option options[] = {
+	{ "database", set_path, CONF(database), "\"/var/lib/volfs/volfs.db\"",
+		.help = "the catalogue; one daemon at a time uses it" },
+	{ "workers", set_long, CONF(workers), "16", 1, 1024, .help = "threads for each backend" },
+	{ "default_zone", set_name, CONF(default_zone), "\"default\"",
+		.help = "zone of a volume whose spec names none" },
+	{ "admin_group", set_text, CONF(admin_group), "\"disk\"",
+		.help = "its members are administrators, as root is" },
+	{ "debug", set_text, CONF(debug), "\"\"",
+		.help = "modules that log what they do, by comma; \"all\"" },
+	{ "stats_interval", set_long, CONF(stats_interval), "10", 1, 86400,
+		.help = "seconds between two statistics of a backend" },
+	{ "trash_delay", set_trash_delay, CONF(trash_delay), "0", 0, LONG_MAX / 2,
+		.help = "seconds that a deleted volume stays; only 0 so far" },
+	{ "volume_mode", set_mode, CONF(volume_mode), "\"0755\"",
+		.help = "permissions of a new volume's directory" },
+	{ "new_group", set_text, CONF(new_group), "\"\"",
+		.help = "who may create volumes; \"\": everybody" },
+	{ "draft_patterns", set_texts, CONF(draft_patterns),
+		"[ \".*\", \"#*\", \"*~\", \"*.tmp\", \"*.part\", \"*.bak\", \"*.orig\", \"sed\?\?\?\?\?\?\", "
+		"\"tmp.\?\?\?\?\?\?\?\?\?\?\", \"4913\" ]",
+		.help = "names in new/ that are drafts: not submitted until renamed" },
+	{ "projects", set_texts, CONF(projects), "[ ]",
+		.help = "groups that can be projects; none named: any" },
+	{ "quota", .help = "limits of a project that has none of its own; -1: no limit" },
+	{ "quota.volumes", set_limit, CONF(quota.volumes_max), "10", -1, INT_MAX,
+		.help = "volumes" },
+	{ "quota.size", set_size_limit, CONF(quota.size_max), "\"1000G\"",
+		.help = "size of all volumes together" },
+	{ "quota.per_volume_size", set_size_limit, CONF(quota.per_volume_max), "-1",
+		.help = "size of one volume" },
+	{ "scheduler", .help = "how a volume's backend is chosen" },
+	{ "scheduler.filters", set_texts, CONF(filters), "[ \"availability_zone\", \"capacity\" ]",
+		.words = filters, .help = "what a backend must pass, in this order" },
+	{ "scheduler.weighers", set_weighers, CONF(weighers),
+		"( { name = \"capacity\"; multiplier = 1.0; } )",
+		.help = "what orders those that pass" },
+	{ "scheduler.weighers.name", set_text, WEIGHER(name), NULL, .words = weighers,
+		.help = "the weigher" },
+	{ "scheduler.weighers.multiplier", set_double, WEIGHER(multiplier), "1.0", -1e9, 1e9,
+		.help = "its share in the sum; negative: fill up one backend after the other" },
+	{ "scheduler.attempts", set_long, CONF(attempts), "3", 1, 100,
+		.help = "backends that are tried for one volume" },
+	{ "limits", .help = "what one user can take; root is exempt" },
+	{ "limits.drafts", set_long, CONF(max_drafts), "64", 1, 16384,
+		.help = "drafts for each user" },
+	{ "limits.blocked", set_long, CONF(max_blocked), "1024", 1, 65536,
+		.help = "blocked reads for each user" },
+	{ "limits.requests", set_long, CONF(max_requests), "256", 1, 65536,
+		.help = "requests in flight for each user" },
+	{ "limits.queue", set_long, CONF(queue_max), "10000", 1, 10000000,
+		.help = "unfinished jobs of all users before writers wait" },
+	{ "backends", set_backends, CONF(backends), NULL, .help = "the storage" },
+	{ "backends.name", set_backend_name, BACKEND(name), NULL,
+		.help = "its directory in .volfs/backends" },
+	{ "backends.driver", set_text, BACKEND(driver), NULL, .words = drivers,
+		.help = "rbd or local" },
+	{ "backends.zone", set_text, BACKEND(zone), "\"\"",
+		.help = "availability zone; \"\": the default_zone" },
+	{ "backends.reserved_percentage", set_double, BACKEND(reserved_percentage), "0", 0, 100,
+		.help = "share of the total that is never promised" },
+	{ "backends.max_over_subscription_ratio", set_ratio, BACKEND(max_over_subscription_ratio),
+		"20.0", 1, 1e9,
+		.help = "how often the usable total may be promised (thin); or \"auto\"" },
+	{ "backends.thin", set_bool, BACKEND(thin), "true",
+		.help = "space is taken when written, not when created" },
+	{ "backends.timeout", set_long, BACKEND(timeout), "30", 1, 86400,
+		.help = "seconds without an answer until it is down" },
+	{ "backends.ceph_conf", set_path, BACKEND(ceph_conf), "\"/etc/ceph/ceph.conf\"",
+		.help = "rbd: Ceph's configuration" },
+	{ "backends.ceph_user", set_text, BACKEND(ceph_user), "\"admin\"",
+		.help = "rbd: user without \"client.\"" },
+	{ "backends.pool", set_text, BACKEND(pool), "\"vols\"", .help = "rbd: pool" },
+	{ "backends.namespace", set_text, BACKEND(namespace), "\"\"",
+		.help = "rbd: namespace in the pool" },
+	{ "backends.data_pool", set_text, BACKEND(data_pool), "\"\"",
+		.help = "rbd: pool of the data, if it is another" },
+	{ "backends.chunk_size", set_chunk, BACKEND(chunk_size), "\"4M\"",
+		.help = "rbd: size of an object, a power of two" },
+	{ "backends.features", set_text, BACKEND(features),
+		"\"layering,exclusive-lock,object-map,fast-diff,deep-flatten\"",
+		.help = "rbd: image features" },
+	{ "backends.direct", set_text, BACKEND(direct), "\"auto\"", .words = directs,
+		.help = "rbd: plain images without librbd where that is possible (auto), or never (off)" },
+	{ "backends.path", set_path, BACKEND(path), "\"/var/lib/volfs/disk\"",
+		.help = "local: directory of the volumes" },
+};
+enum { OPTION_COUNT = sizeof options / sizeof options[0] };
+
+/* Reading. */
+
+/* The row `name` in group `group` ("" at the top); NULL if there is none. */
+static const struct option *option_find(const char *group, const char *name)
+{
+	size_t n = strlen(group);
+
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const char *path = options[i].path;
+
+		if (n && (strncmp(path, group, n) != 0 || path[n] != '.'))
+			continue;
+		if (!strcmp(path + (n ? n + 1 : 0), name))
+			return &options[i];
+	}
+	return NULL;
+}
+
+static bool option_is_in(const struct option *o, const char *group)
+{
+	const char *dot = strrchr(o->path, '.');
+	size_t n = dot ? (size_t)(dot - o->path) : 0;
+
+	return n == strlen(group) && !strncmp(o->path, group, n);
+}
+
+static int set_default(const struct option *o, void *field, struct reader *r)
+{
+	struct buf text = { 0 };
+	config_t config;
+	int code = -ENOMEM;
+
+	config_init(&config);
+	buf_addf(&text, "value = %s;", o->def);
+	if (!buf_failed(&text) && config_read_string(&config, buf_text(&text)))
+		code = o->set(o, config_lookup(&config, "value"), field, r);
+	else
+		(void)no_memory(r);
+	config_destroy(&config);
+	buf_release(&text);
+	return code;
+}
+
+static int check_names(const config_setting_t *group, const char *path, struct reader *r)
+{
+	const char *file;
+
+	for (int i = 0; i < config_setting_length(group); i++) {
+		const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
+
+		if (option_find(path, config_setting_name(s)))
+			continue;
+		file = config_setting_source_file(s);
+		return err_set(r->err, -EINVAL, "%s:%u: unknown option '%s'", file ? file : r->file,
+			config_setting_source_line(s), config_setting_name(s));
+	}
+	return 0;
+}
+
+static int missing(const struct option *o, const config_setting_t *group, struct reader *r)
+{
+	const char *file = config_setting_source_file(group);
+	unsigned line = config_setting_source_line(group); /* 0: the file as a whole */
+
+	return err_set(r->err, -EINVAL, "%s:%u: option '%s' is missing", file ? file : r->file,
+		line ? line : 1, o->path);
+}
+
+/* Fills base from the options directly in group (NULL: it is not in the file). */
+static int read_group(const config_setting_t *group, const char *path, void *base, struct reader *r)
+{
+	int code;
+
+	if (group && !config_setting_is_group(group))
+		return refuse(r, group, "must be a group: { … }");
+	code = group ? check_names(group, path, r) : 0;
+	for (size_t i = 0; i < OPTION_COUNT && code == 0; i++) {
+		const struct option *o = &options[i];
+		const char *dot = strrchr(o->path, '.');
+		const config_setting_t *s;
+
+		if (!o->set || !option_is_in(o, path))
+			continue;
+		s = group ? config_setting_get_member(group, dot ? dot + 1 : o->path) : NULL;
+		if (s)
+			code = o->set(o, s, (char *)base + o->offset, r);
+		else if (o->def)
+			code = set_default(o, (char *)base + o->offset, r);
+		else
+			code = missing(o, group, r);
+	}
+	return code;
+}
+
+/* A list of groups: one struct of `size` bytes for each. */
+static int read_list(const config_setting_t *list, const char *path, size_t size, void **ret,
+	size_t *ret_count, struct reader *r)
+{
+	int n = config_setting_length(list), code = 0;
+
+	if (!config_setting_is_list(list))
+		return refuse(r, list, "must be a list of groups: ( { … }, { … } )");
+	*ret = calloc((size_t)n + 1, size);
+	if (!*ret)
+		return no_memory(r);
+	*ret_count = (size_t)n;
+	for (int i = 0; i < n && code == 0; i++)
+		code = read_group(config_setting_get_elem(list, (unsigned)i), path,
+			(char *)*ret + (size_t)i * size, r);
+	return code;
+}
+
+static int set_weighers(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	return read_list(
+		s, o->path, sizeof *r->conf->weighers, (void **)field, &r->conf->weigher_count, r);
+}
+
+static int set_backends(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	if (config_setting_is_list(s) && config_setting_length(s) == 0)
+		return refuse(r, s, "must have at least one backend");
+	return read_list(
+		s, o->path, sizeof *r->conf->backends, (void **)field, &r->conf->backend_count, r);
+}
+
+/* A backend without a zone of its own is in the default zone. */
+static int fill_zones(struct reader *r)
+{
+	for (size_t i = 0; i < r->conf->backend_count; i++) {
+		char **zone = &r->conf->backends[i].zone;
+
+		if (**zone)
+			continue;
+		free(*zone);
+		*zone = strdup(r->conf->default_zone);
+		if (!*zone)
+			return no_memory(r);
+	}
+	return 0;
+}
+
+static int fill(const config_t *config, struct reader *r)
+{
+	static const char *const groups[] = { "quota", "scheduler", "limits" };
+	int code = read_group(config_root_setting(config), "", r->conf, r);
+
+	for (size_t i = 0; i < sizeof groups / sizeof groups[0] && code == 0; i++)
+		code = read_group(config_lookup(config, groups[i]), groups[i], r->conf, r);
+	return code < 0 ? code : fill_zones(r);
+}
+
+static int read_failed(const config_t *config, struct reader *r, int error)
+{
+	const char *file = config_error_file(config);
+
+	if (config_error_type(config) == CONFIG_ERR_PARSE)
+		return err_set(r->err, -EINVAL, "%s:%d: %s", file ? file : r->file,
+			config_error_line(config), config_error_text(config));
+	if (!error)
+		error = EIO;
+	return err_set(
+		r->err, -error, "cannot read the configuration '%s': %s", r->file, strerror(error));
+}
+
+/* text NULL: from the file */
+static int read_config(const char *file, const char *text, struct conf *ret, struct err *err)
+{
+	struct reader r = { .file = file, .conf = ret, .err = err };
+	config_t config;
+	int code;
+
+	*ret = (struct conf){ 0 };
+	config_init(&config);
+	errno = 0;
+	if (text ? config_read_string(&config, text) : config_read_file(&config, file))
+		code = fill(&config, &r);
+	else
+		code = read_failed(&config, &r, errno);
+	config_destroy(&config);
+	if (code < 0)
+		conf_release(ret);
+	return code;
+}
+
+int conf_read(const char *file, struct conf *ret, struct err *err)
+{
+	return read_config(file, NULL, ret, err);
+}
+
+/* DIR and DIR/disk; what is there already is used as it is. */
+static int make_dirs(const char *dir, struct err *err)
+{
+	CLEANUP_FREE char *disk = NULL;
+
+	if (asprintf(&disk, "%s/disk", dir) < 0) {
+		disk = NULL;
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return err_set(
+			err, -errno, "cannot make the directory '%s': %s", dir, strerror(errno));
+	if (mkdir(disk, 0700) < 0 && errno != EEXIST)
+		return err_set(
+			err, -errno, "cannot make the directory '%s': %s", disk, strerror(errno));
+	return 0;
+}
+
+static void add_escaped(struct buf *b, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			buf_addc(b, '\\');
+		buf_addc(b, *text);
+	}
+}
+
+int conf_local(const char *dir, struct conf *ret, struct err *err)
+{
+	CLEANUP(buf_release) struct buf text = { 0 };
+	CLEANUP_FREE char *path = NULL;
+	int code = make_dirs(dir, err);
+
+	if (code < 0)
+		return code;
+	path = realpath(dir, NULL);
+	if (!path)
+		return err_set(
+			err, -errno, "cannot use the directory '%s': %s", dir, strerror(errno));
+	buf_adds(&text,
+		"quota = { volumes = -1; size = -1; per_volume_size = -1; };\ndatabase = \"");
+	add_escaped(&text, path);
+	buf_adds(&text,
+		"/volfs.db\";\nbackends = ( { name = \"local\"; driver = \"local\"; path = \"");
+	add_escaped(&text, path);
+	buf_adds(&text, "/disk\"; } );\n");
+	if (buf_failed(&text))
+		return err_set(err, -ENOMEM, "out of memory");
+	return read_config(dir, buf_text(&text), ret, err);
+}
+
+static void release_backend(struct backend_conf *b)
+{
+	char *owned[] = { b->name, b->driver, b->zone, b->ceph_conf, b->ceph_user, b->pool,
+		b->namespace, b->data_pool, b->features, b->direct, b->path };
+
+	for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+		free(owned[i]);
+}
+
+void conf_release(struct conf *c)
+{
+	for (size_t i = 0; i < c->weigher_count; i++)
+		free(c->weighers[i].name);
+	for (size_t i = 0; i < c->backend_count; i++)
+		release_backend(&c->backends[i]);
+	free(c->weighers);
+	free(c->backends);
+	free_texts(c->draft_patterns);
+	free_texts(c->projects);
+	free_texts(c->filters);
+	free(c->database);
+	free(c->default_zone);
+	free(c->admin_group);
+	free(c->debug);
+	free(c->new_group);
+	*c = (struct conf){ 0 };
+}
+
+bool conf_option(size_t i, const char **ret_path, const char **ret_default, const char **ret_help)
+{
+	if (i >= OPTION_COUNT)
+		return false;
+	*ret_path = options[i].path;
+	*ret_default = options[i].def ? options[i].def : "";
+	*ret_help = options[i].help;
+	return true;
+}
