@@ -1,0 +1,5 @@
+# schema.sql as a C string: without comments, a line each.
+s/ *--.*//
+/^ *$/d
+s/["\\]/\\&/g
+s/.*/"&\\n"/

@@ -1,0 +1,80 @@
+/* Events of a volume's life, and what changing requests were answered. */
+#include "store/internal.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+
+enum {
+	ANSWER_KEPT_S = 10, /* a reply is written within this after its commit, or its server is dead */
+	ANSWERS_AT_ONCE = 2000,
+};
+
+int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail)
+{
+	int r = conn_do(tx->conn,
+		"INSERT INTO event (volume, at_us, event, who, detail) VALUES (?, ?, ?, ?, ?)",
+		"iisse", volume, clock_wall_us(), event, who, detail);
+
+	return r < 0 ? r : 0;
+}
+
+static void history_line(sqlite3_stmt *st, struct buf *out)
+{
+	const char *detail = (const char *)sqlite3_column_text(st, 3);
+	char at[CLOCK_TEXT_MAX];
+
+	buf_addf(out, "%s %s %s", clock_text(sqlite3_column_int64(st, 0), at),
+		(const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2));
+	if (detail)
+		buf_addf(out, ": %s", detail);
+	buf_addc(out, '\n');
+}
+
+int view_history(struct view *v, int64_t id, struct buf *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_rows(&v->conn, &st,
+		"SELECT at_us, event, who, detail FROM event WHERE volume = ? ORDER BY id", "i", id);
+
+	if (r < 0)
+		return view_result(v, r);
+	while ((r = conn_next(&v->conn, st)) > 0)
+		history_line(st, ret);
+	return view_result(v, r);
+}
+
+int tx_answer_find(struct tx *tx, uint64_t mount, uint64_t unique, struct answer *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT code, row FROM answered WHERE mount = ? AND uniq = ?", "ii", (int64_t)mount,
+		(int64_t)unique);
+
+	if (r < 0)
+		return r;
+	*ret = (struct answer){ mount, unique, sqlite3_column_int(st, 0),
+		sqlite3_column_int64(st, 1) };
+	conn_end(st);
+	return 0;
+}
+
+int tx_answer_add(struct tx *tx, const struct answer *a)
+{
+	int r = conn_do(tx->conn,
+		"INSERT INTO answered (server, mount, uniq, code, row, at_s) VALUES (?, ?, ?, ?, ?, ?)",
+		"iiiiii", tx->store->server, (int64_t)a->mount, (int64_t)a->unique, (int64_t)a->code,
+		a->row, clock_mono_ns() / 1000000000);
+
+	return r < 0 ? r : 0;
+}
+
+/* This server's own answers are oldest first above answered_from: so the oldest few tell whether there is anything to drop. */
+int answers_forget(struct tx *tx)
+{
+	return conn_do(tx->conn,
+		"DELETE FROM answered WHERE id IN "
+		"(SELECT id FROM answered WHERE id > ? ORDER BY id LIMIT ?) AND at_s < ?",
+		"iii", tx->store->answered_from, (int64_t)ANSWERS_AT_ONCE,
+		clock_mono_ns() / 1000000000 - ANSWER_KEPT_S);
+}

@@ -1,0 +1,94 @@
+/*
+ * The folder's map: what each file of store/ offers to its siblings.
+ *
+ * A struct conn is one SQLite connection with its prepared statements, used by one thread at a time. The text of a query
+ * stands where it is used; a statement is found again by the address of that text.
+ */
+#ifndef VOLFS_STORE_INTERNAL_H
+#define VOLFS_STORE_INTERNAL_H
+
+#include "base/lock.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+enum {
+	SCHEMA_VERSION = 1,
+	APPLICATION_ID = 0x766f6c66, /* "volf" */
+	CONN_STATEMENTS = 256,       /* slots; a power of two, more than twice the queries there are */
+	PURGED_KEPT_S = 3600,
+};
+
+/* --- conn.c --- */
+
+struct conn {
+	sqlite3 *db;
+	int lost; /* -errno of a failure after which the transaction cannot go on; 0 */
+	struct {
+		const char *sql;
+		sqlite3_stmt *stmt;
+	} slot[CONN_STATEMENTS];
+};
+
+int conn_open(struct conn *c, const char *path, int flags, int cache_kib, struct err *err);
+void conn_close(struct conn *c);
+
+/* -errno for a result code of SQLite; the one place. */
+int conn_errno(int rc);
+
+/*
+ * Runs sql with arguments bound by types: 'i' int64_t, 's' text (NULL: null), 'e' text where empty is null, 'b' bytes and
+ * size_t as text. conn_do(): to its end; how many rows it changed. conn_row(): to its first row, which the caller reads and
+ * gives back by conn_end(); -ENOENT: there is none (nothing to give back). conn_rows(): before its first row.
+ */
+int conn_do(struct conn *c, const char *sql, const char *types, ...);
+int conn_row(struct conn *c, sqlite3_stmt **ret, const char *sql, const char *types, ...);
+int conn_rows(struct conn *c, sqlite3_stmt **ret, const char *sql, const char *types, ...);
+int conn_next(struct conn *c, sqlite3_stmt *st); /* 1: a row, 0: the end, or -errno */
+void conn_end(sqlite3_stmt *st);
+int conn_exec(struct conn *c, const char *sql); /* several statements, no arguments */
+
+/* Column as text into an array, "" for null. */
+#define col_text(st, i, array) col_copy((st), (i), (array), sizeof(array))
+void col_copy(sqlite3_stmt *st, int i, char *to, size_t room);
+
+/* --- open.c, migrate.c --- */
+
+struct store {
+	char *path;
+	struct quota defaults;
+	struct conn write;     /* the writer thread's, or store_open()'s before it */
+	struct writer *writer; /* writer.c; NULL before store_start() */
+	int64_t server;        /* this server's number */
+	int64_t answered_from; /* rows of `answered` above it are this server's */
+};
+
+struct view {
+	struct store *store;
+	struct conn conn;
+};
+
+struct tx {
+	struct store *store;
+	struct conn *conn;
+};
+
+int migrate(struct conn *c, int from, struct err *err); /* inside no transaction */
+int migrate_create(const char *path, struct err *err);
+
+/* --- volumes.c --- */
+
+/* Drops what the catalogue remembers for a while only; the writer thread, at most once a second. */
+int volumes_forget(struct tx *tx);
+int answers_forget(struct tx *tx);
+
+/* --- shared by views and transactions --- */
+
+int volume_get(struct conn *c, int64_t id, struct volume *ret);
+int volume_id_by_name(struct conn *c, const char *name, int64_t *ret);
+int job_get(struct conn *c, int64_t id, struct job_row *ret);
+int quota_get(struct conn *c, const struct quota *defaults, const char *project, struct quota *ret);
+int backend_get(struct conn *c, int64_t id, struct backend_row *ret);
+int view_result(struct view *v, int r); /* logs and turns what is not -ENOENT into -EIO */
+
+#endif

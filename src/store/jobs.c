@@ -1,0 +1,106 @@
+/* Jobs: what is unfinished. */
+#include "store/internal.h"
+
+#include <errno.h>
+
+int tx_job_add(struct tx *tx, struct job_row *j)
+{
+	int r = conn_do(tx->conn,
+		"INSERT INTO job (kind, volume, backend, project, uuid, image_id, size, attempt, tried) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"iiiissiie", (int64_t)j->kind, j->volume, j->backend, j->project, j->uuid,
+		j->image_id, (int64_t)j->size, (int64_t)j->attempt, j->tried);
+
+	if (r < 0)
+		return r;
+	j->id = sqlite3_last_insert_rowid(tx->conn->db);
+	return 0;
+}
+
+int job_get(struct conn *c, int64_t id, struct job_row *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(c, &st,
+		"SELECT id, kind, volume, backend, project, uuid, image_id, size, attempt, tried "
+		"FROM job WHERE id = ?",
+		"i", id);
+
+	if (r < 0)
+		return r;
+	ret->id = sqlite3_column_int64(st, 0);
+	ret->kind = (enum job_kind)sqlite3_column_int(st, 1);
+	ret->volume = sqlite3_column_int64(st, 2);
+	ret->backend = sqlite3_column_int64(st, 3);
+	ret->project = sqlite3_column_int64(st, 4);
+	col_text(st, 5, ret->uuid);
+	col_text(st, 6, ret->image_id);
+	ret->size = (uint64_t)sqlite3_column_int64(st, 7);
+	ret->attempt = sqlite3_column_int(st, 8);
+	col_text(st, 9, ret->tried);
+	conn_end(st);
+	return 0;
+}
+
+int tx_job(struct tx *tx, int64_t id, struct job_row *ret)
+{
+	return job_get(tx->conn, id, ret);
+}
+
+int view_job(struct view *v, int64_t id, struct job_row *ret)
+{
+	return view_result(v, job_get(&v->conn, id, ret));
+}
+
+int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st, "SELECT id FROM job WHERE volume = ? AND kind <> ?", "ii",
+		volume, (int64_t)JOB_CLEAN);
+
+	if (r < 0)
+		return r;
+	*ret_id = sqlite3_column_int64(st, 0);
+	conn_end(st);
+	return 0;
+}
+
+static int changed(int r)
+{
+	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
+}
+
+int tx_job_remove(struct tx *tx, int64_t id)
+{
+	return changed(conn_do(tx->conn, "DELETE FROM job WHERE id = ?", "i", id));
+}
+
+int tx_job_abandon(struct tx *tx, int64_t id)
+{
+	return changed(conn_do(tx->conn, "UPDATE job SET kind = ? WHERE id = ?", "ii",
+		(int64_t)JOB_CLEAN, id));
+}
+
+int view_jobs(struct view *v, int64_t backend, int64_t after, struct job_brief *ret, size_t n)
+{
+	sqlite3_stmt *st;
+	size_t i = 0;
+	int r;
+
+	r = conn_rows(&v->conn, &st,
+		"SELECT id, volume, project, kind FROM job INDEXED BY job_backend "
+		"WHERE backend = ? AND id > ? ORDER BY id",
+		"ii", backend, after);
+	if (r < 0)
+		return view_result(v, r);
+	for (; i < n; i++) {
+		r = conn_next(&v->conn, st);
+		if (r <= 0)
+			return r < 0 ? view_result(v, r) : (int)i;
+		ret[i].id = sqlite3_column_int64(st, 0);
+		ret[i].volume = sqlite3_column_int64(st, 1);
+		ret[i].project = sqlite3_column_int64(st, 2);
+		ret[i].kind = (enum job_kind)sqlite3_column_int(st, 3);
+	}
+	conn_end(st);
+	return (int)i;
+}

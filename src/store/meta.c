@@ -1,0 +1,100 @@
+/* Metadata of volumes. */
+#include "store/internal.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+
+static void meta_row(sqlite3_stmt *st, struct meta_entry *ret)
+{
+	ret->id = sqlite3_column_int64(st, 0);
+	ret->volume = sqlite3_column_int64(st, 1);
+	col_text(st, 2, ret->key);
+	col_text(st, 3, ret->value);
+	ret->updated_us = sqlite3_column_int64(st, 4);
+}
+
+#define META "SELECT id, volume, key, value, updated_us FROM meta "
+
+static int meta_end(struct view *v, sqlite3_stmt *st, int r, struct meta_entry *ret)
+{
+	if (r == 0) {
+		meta_row(st, ret);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_meta(struct view *v, int64_t id, struct meta_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, META "WHERE id = ?", "i", id);
+
+	return meta_end(v, st, r, ret);
+}
+
+int view_meta_by_key(struct view *v, int64_t volume, const char *key, struct meta_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, META "WHERE volume = ? AND key = ?", "is", volume, key);
+
+	return meta_end(v, st, r, ret);
+}
+
+int view_metas(struct view *v, int64_t volume, int64_t after, struct meta_entry *ret, size_t n)
+{
+	sqlite3_stmt *st;
+	size_t i = 0;
+	int r;
+
+	r = conn_rows(&v->conn, &st,
+		META "INDEXED BY meta_list WHERE volume = ? AND id > ? ORDER BY id", "ii", volume,
+		after);
+	if (r < 0)
+		return view_result(v, r);
+	for (; i < n; i++) {
+		r = conn_next(&v->conn, st);
+		if (r <= 0)
+			return r < 0 ? view_result(v, r) : (int)i;
+		meta_row(st, &ret[i]);
+	}
+	conn_end(st);
+	return (int)i;
+}
+
+int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st, "SELECT id FROM meta WHERE volume = ? AND key = ?", "is",
+		volume, key);
+
+	if (r < 0)
+		return r;
+	*ret_id = sqlite3_column_int64(st, 0);
+	conn_end(st);
+	return 0;
+}
+
+int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id)
+{
+	int64_t now = clock_wall_us();
+	int r = tx_meta_find(tx, volume, key, ret_id);
+
+	if (r == 0)
+		r = conn_do(tx->conn, "UPDATE meta SET value = ?, updated_us = ? WHERE id = ?", "sii",
+			value, now, *ret_id);
+	else if (r == -ENOENT) {
+		r = conn_do(tx->conn,
+			"INSERT INTO meta (volume, key, value, updated_us) VALUES (?, ?, ?, ?)",
+			"issi", volume, key, value, now);
+		*ret_id = sqlite3_last_insert_rowid(tx->conn->db);
+	}
+	return r < 0 ? r : 0;
+}
+
+int tx_meta_remove(struct tx *tx, int64_t id)
+{
+	int r = conn_do(tx->conn, "DELETE FROM meta WHERE id = ?", "i", id);
+
+	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
+}

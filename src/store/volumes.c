@@ -1,0 +1,246 @@
+/* Volumes: the rows that everything else hangs on. */
+#include "store/internal.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The columns of a struct vol_entry, in the order of entry_row(). */
+#define ENTRY                                                                                      \
+	"id, name, status, size, generation, uid, gid, mode, trashed, created_us, updated_us, uuid"
+
+static void entry_row(sqlite3_stmt *st, struct vol_entry *ret)
+{
+	bool trashed = sqlite3_column_int(st, 8);
+	bool named = !trashed && sqlite3_column_type(st, 1) != SQLITE_NULL;
+
+	ret->id = sqlite3_column_int64(st, 0);
+	col_text(st, named ? 1 : 11, ret->name);
+	ret->status = (enum vol_status)sqlite3_column_int(st, 2);
+	ret->size = (uint64_t)sqlite3_column_int64(st, 3);
+	ret->generation = (uint64_t)sqlite3_column_int64(st, 4);
+	ret->uid = (uid_t)sqlite3_column_int64(st, 5);
+	ret->gid = (gid_t)sqlite3_column_int64(st, 6);
+	ret->mode = (mode_t)sqlite3_column_int(st, 7);
+	ret->trashed = trashed;
+	ret->created_us = sqlite3_column_int64(st, 9);
+	ret->updated_us = sqlite3_column_int64(st, 10);
+}
+
+static int entry_end(struct view *v, sqlite3_stmt *st, int r, struct vol_entry *ret)
+{
+	if (r == 0) {
+		entry_row(st, ret);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_entry(struct view *v, int64_t id, struct vol_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT " ENTRY " FROM volume WHERE id = ?", "i", id);
+
+	return entry_end(v, st, r, ret);
+}
+
+int view_entry_by_uuid(struct view *v, const char *uuid, struct vol_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT " ENTRY " FROM volume WHERE uuid = ?", "s", uuid);
+
+	return entry_end(v, st, r, ret);
+}
+
+/*
+ * A name that has the shape of a UUID is its volume's own (spec_name_check() sees to that) and stands in the row as NULL: so a volume
+ * without a name of its own costs one index less, and that one is random.
+ */
+#define BY_UUID_AS_NAME "FROM volume WHERE uuid = ? AND name IS NULL AND trashed = 0"
+#define BY_NAME         "FROM volume WHERE name = ? AND trashed = 0"
+
+int view_entry_by_name(struct view *v, const char *name, struct vol_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	if (text_is_uuid(name))
+		r = conn_row(&v->conn, &st, "SELECT " ENTRY " " BY_UUID_AS_NAME, "s", name);
+	else
+		r = conn_row(&v->conn, &st, "SELECT " ENTRY " " BY_NAME, "s", name);
+	return entry_end(v, st, r, ret);
+}
+
+int volume_id_by_name(struct conn *c, const char *name, int64_t *ret)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	if (text_is_uuid(name))
+		r = conn_row(c, &st, "SELECT id " BY_UUID_AS_NAME, "s", name);
+	else
+		r = conn_row(c, &st, "SELECT id " BY_NAME, "s", name);
+	if (r < 0)
+		return r;
+	*ret = sqlite3_column_int64(st, 0);
+	conn_end(st);
+	return 0;
+}
+
+int view_entries(struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n)
+{
+	sqlite3_stmt *st;
+	size_t i = 0;
+	int r;
+
+	if (which == LIST_TRASH)
+		r = conn_rows(&v->conn, &st,
+			"SELECT " ENTRY " FROM volume INDEXED BY volume_trash "
+			"WHERE trashed = 1 AND id > ? ORDER BY id",
+			"i", after);
+	else
+		r = conn_rows(&v->conn, &st,
+			"SELECT " ENTRY " FROM volume WHERE id > ? AND +trashed = 0 ORDER BY id", "i",
+			after);
+	if (r < 0)
+		return view_result(v, r);
+	for (; i < n; i++) {
+		r = conn_next(&v->conn, st);
+		if (r <= 0)
+			return r < 0 ? view_result(v, r) : (int)i;
+		entry_row(st, &ret[i]);
+	}
+	conn_end(st);
+	return (int)i;
+}
+
+/* The columns of a struct volume, in the order of volume_row(). */
+#define VOLUME                                                                                     \
+	"v.id, v.uuid, v.name, v.image_id, b.name, v.type, v.zone, p.name, v.description, "        \
+	"v.reason, v.status, v.size, v.used, v.uid, v.gid, v.mode, v.protected, v.trashed, "       \
+	"v.generation, v.created_us, v.updated_us "                                                \
+	"FROM volume v LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project"
+
+static void volume_row(sqlite3_stmt *st, struct volume *ret)
+{
+	ret->id = sqlite3_column_int64(st, 0);
+	col_text(st, 1, ret->uuid);
+	col_text(st, sqlite3_column_type(st, 2) == SQLITE_NULL ? 1 : 2, ret->name);
+	col_text(st, 3, ret->image_id);
+	col_text(st, 4, ret->backend);
+	col_text(st, 5, ret->type);
+	col_text(st, 6, ret->zone);
+	col_text(st, 7, ret->project);
+	col_text(st, 8, ret->description);
+	col_text(st, 9, ret->reason);
+	ret->status = (enum vol_status)sqlite3_column_int(st, 10);
+	ret->size = (uint64_t)sqlite3_column_int64(st, 11);
+	ret->used = (uint64_t)sqlite3_column_int64(st, 12);
+	ret->uid = (uid_t)sqlite3_column_int64(st, 13);
+	ret->gid = (gid_t)sqlite3_column_int64(st, 14);
+	ret->mode = (mode_t)sqlite3_column_int(st, 15);
+	ret->protected_ = sqlite3_column_int(st, 16);
+	ret->trashed = sqlite3_column_int(st, 17);
+	ret->generation = (uint64_t)sqlite3_column_int64(st, 18);
+	ret->created_us = sqlite3_column_int64(st, 19);
+	ret->updated_us = sqlite3_column_int64(st, 20);
+}
+
+int volume_get(struct conn *c, int64_t id, struct volume *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(c, &st, "SELECT " VOLUME " WHERE v.id = ?", "i", id);
+
+	if (r < 0)
+		return r;
+	volume_row(st, ret);
+	conn_end(st);
+	return 0;
+}
+
+int view_volume(struct view *v, int64_t id, struct volume *ret)
+{
+	return view_result(v, volume_get(&v->conn, id, ret));
+}
+
+int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT status, trashed FROM volume WHERE id = ?", "i", id);
+
+	if (r == 0) {
+		*ret = (enum vol_status)sqlite3_column_int(st, 0);
+		if (ret_trashed)
+			*ret_trashed = sqlite3_column_int(st, 1);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_purged(struct view *v, const char *uuid, struct vol_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st,
+		"SELECT id, uuid, uid, gid, mode, size, generation, created_us, at_us "
+		"FROM purged WHERE uuid = ? AND at_us > ?",
+		"si", uuid, clock_wall_us() - PURGED_KEPT_S * INT64_C(1000000));
+
+	if (r == 0) {
+		*ret = (struct vol_entry){ .id = sqlite3_column_int64(st, 0),
+			.status = VOL_DELETING,
+			.uid = (uid_t)sqlite3_column_int64(st, 2),
+			.gid = (gid_t)sqlite3_column_int64(st, 3),
+			.mode = (mode_t)sqlite3_column_int(st, 4),
+			.size = (uint64_t)sqlite3_column_int64(st, 5),
+			.generation = (uint64_t)sqlite3_column_int64(st, 6),
+			.trashed = true,
+			.created_us = sqlite3_column_int64(st, 7),
+			.updated_us = sqlite3_column_int64(st, 8) };
+		col_text(st, 1, ret->name);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_spec(struct view *v, int64_t id, struct buf *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT spec FROM volume WHERE id = ?", "i", id);
+
+	if (r == 0) {
+		const void *text = sqlite3_column_text(st, 0);
+
+		buf_add(ret, text ? text : "", (size_t)sqlite3_column_bytes(st, 0));
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_accepted(struct view *v, const char *file, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT id FROM volume WHERE file = ? AND trashed = 0", "s",
+		file);
+
+	if (r == 0) {
+		*ret_id = sqlite3_column_int64(st, 0);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT volumes, jobs FROM counts", "");
+
+	if (r == 0) {
+		*ret_volumes = (uint64_t)sqlite3_column_int64(st, 0);
+		*ret_jobs = (uint64_t)sqlite3_column_int64(st, 1);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}

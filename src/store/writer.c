@@ -1,0 +1,300 @@
+/*
+ * The one writer: group commit.
+ *
+ *   submit ──▶ list ──▶ BEGIN  (SAVEPOINT run RELEASE)*  COMMIT ──▶ committed() ──▶ done()*
+ *
+ * While a commit waits for the disk the next batch gathers by itself; nothing is delayed on purpose.
+ *
+ * Checkpoints: SQLite would run them inside the commit that crosses a limit, which then takes ten times as long. So a second
+ * thread moves the -wal into the database while the writer goes on (PASSIVE waits for nobody). The -wal starts over only at a
+ * moment when all of it has been moved, which under steady writing never comes by itself: past WAL_HARD pages the writer moves the
+ * rest between two batches. That bounds it.
+ */
+#include "store/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	BATCH_MAX = 256,  /* bounds how long the first waits for the last */
+	WAL_SOFT = 1000,  /* pages of 4 KiB */
+	WAL_HARD = 8000,
+	FORGET_MS = 1000,
+};
+
+struct writer {
+	struct store *store;
+	struct store_hooks hooks;
+	struct lock lock;          /* leaf: nothing is taken under it */
+	pthread_cond_t work, page; /* lock: something to commit; something to move */
+	struct change *first, **last; /* lock */
+	bool ending;               /* lock */
+	int wal_pages;             /* lock; as of the last commit */
+	int64_t forgot_ns;         /* the writer thread's */
+	bool server_written;       /* the writer thread's */
+	pthread_t thread, mover;
+	struct conn move;          /* the mover's */
+};
+
+static struct change *take_batch(struct writer *w)
+{
+	struct change *batch, *c;
+	int n = 1;
+
+	LOCK_SCOPE(&w->lock);
+	while (!w->first && !w->ending)
+		lock_wait(&w->lock, &w->work);
+	batch = c = w->first;
+	if (!c)
+		return NULL;
+	while (c->next && n++ < BATCH_MAX)
+		c = c->next;
+	w->first = c->next;
+	if (!w->first)
+		w->last = &w->first;
+	c->next = NULL;
+	return batch;
+}
+
+/* One change in its savepoint. Negative: the whole transaction is lost. */
+static int run_one(struct tx *tx, struct change *c)
+{
+	struct conn *conn = tx->conn;
+	int r;
+
+	c->err = (struct err){ 0 };
+	r = conn_do(conn, "SAVEPOINT one", "");
+	if (r < 0)
+		return r;
+	c->code = c->run(c, tx, &c->err);
+	if (!conn->lost && c->code < 0)
+		conn_do(conn, "ROLLBACK TO one", "");
+	if (!conn->lost)
+		conn_do(conn, "RELEASE one", "");
+	return conn->lost;
+}
+
+static void forget_old(struct writer *w, struct tx *tx)
+{
+	int64_t now = clock_mono_ns();
+
+	if (now - w->forgot_ns < FORGET_MS * INT64_C(1000000))
+		return;
+	w->forgot_ns = now;
+	(void)answers_forget(tx);
+	(void)volumes_forget(tx);
+}
+
+/* Answers of servers before the last one are of no use any more. */
+static int write_server(struct store *s)
+{
+	int r = conn_do(&s->write, "UPDATE counts SET server = ?", "i", s->server);
+
+	return r < 0 ? r : conn_do(&s->write, "DELETE FROM answered WHERE server < ?", "i",
+				   s->server - 1);
+}
+
+static int run_batch(struct writer *w, struct change *batch)
+{
+	struct conn *conn = &w->store->write;
+	struct tx tx = { .store = w->store, .conn = conn };
+	int r;
+
+	conn->lost = 0;
+	r = conn_do(conn, "BEGIN IMMEDIATE", "");
+	if (r >= 0 && !w->server_written)
+		r = write_server(w->store);
+	for (struct change *c = batch; c && r >= 0; c = c->next)
+		r = run_one(&tx, c);
+	if (r >= 0) {
+		forget_old(w, &tx);
+		r = conn_do(conn, "COMMIT", "");
+	}
+	if (r >= 0) {
+		w->server_written = true;
+		return 0;
+	}
+	if (!sqlite3_get_autocommit(conn->db))
+		(void)sqlite3_exec(conn->db, "ROLLBACK", NULL, NULL, NULL);
+	conn->lost = 0;
+	return r == -ENOSPC ? -ENOSPC : -EIO;
+}
+
+static void answer(struct change *batch, int lost)
+{
+	struct change *next;
+
+	for (struct change *c = batch; c; c = next) {
+		next = c->next; /* done() may free it */
+		if (lost == -ENOSPC)
+			c->code = err_set(&c->err, lost, "no room on the disk of the catalogue");
+		else if (lost)
+			c->code = err_set(&c->err, lost, "the catalogue cannot be written: see the log");
+		c->done(c, c->code, &c->err);
+	}
+}
+
+static void bound_wal(struct writer *w)
+{
+	int pages;
+
+	lock_take(&w->lock);
+	pages = w->wal_pages;
+	if (pages > WAL_SOFT)
+		pthread_cond_signal(&w->page);
+	lock_drop(&w->lock);
+	if (pages > WAL_HARD)
+		(void)sqlite3_wal_checkpoint_v2(w->store->write.db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+			NULL, NULL);
+}
+
+static void *write_thread(void *arg)
+{
+	struct writer *w = arg;
+	struct change *batch;
+
+	while ((batch = take_batch(w))) {
+		int lost = run_batch(w, batch);
+
+		if (w->hooks.committed)
+			w->hooks.committed(w->hooks.arg, lost == 0);
+		answer(batch, lost);
+		bound_wal(w);
+	}
+	return NULL;
+}
+
+/* After each commit, in the writer thread; being set, it replaces SQLite's own checkpoints. */
+static int count_wal(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct writer *w = arg;
+
+	LOCK_SCOPE(&w->lock);
+	w->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static bool wait_for_pages(struct writer *w)
+{
+	LOCK_SCOPE(&w->lock);
+	while (w->wal_pages <= WAL_SOFT && !w->ending)
+		lock_wait(&w->lock, &w->page);
+	w->wal_pages = 0; /* until the next commit counts them again */
+	return !w->ending;
+}
+
+static void *move_thread(void *arg)
+{
+	struct writer *w = arg;
+
+	while (wait_for_pages(w))
+		(void)sqlite3_wal_checkpoint_v2(w->move.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+			NULL);
+	return NULL;
+}
+
+static int start_threads(struct writer *w)
+{
+	int r = -pthread_create(&w->thread, NULL, write_thread, w);
+
+	if (r < 0)
+		return r;
+	r = -pthread_create(&w->mover, NULL, move_thread, w);
+	if (r < 0) {
+		lock_take(&w->lock);
+		w->ending = true;
+		pthread_cond_signal(&w->work);
+		lock_drop(&w->lock);
+		pthread_join(w->thread, NULL);
+	}
+	return r;
+}
+
+/* This server's number. It is written down by the first batch, for a disk that is full now is no reason not to serve. */
+static int begin_server(struct store *s)
+{
+	struct conn *c = &s->write;
+	sqlite3_stmt *st;
+	int r;
+
+	r = conn_row(c, &st, "SELECT server + 1, (SELECT coalesce(max(id), 0) FROM answered) FROM counts",
+		"");
+	if (r < 0)
+		return r;
+	s->server = sqlite3_column_int64(st, 0);
+	s->answered_from = sqlite3_column_int64(st, 1);
+	conn_end(st);
+	return 0;
+}
+
+int store_start(struct store *s, const struct store_hooks *hooks, struct err *err)
+{
+	struct writer *w = calloc(1, sizeof *w);
+	int r;
+
+	if (!w)
+		return err_set(err, -ENOMEM, "out of memory");
+	w->store = s;
+	w->hooks = *hooks;
+	w->last = &w->first;
+	lock_init(&w->lock);
+	cond_init(&w->work);
+	cond_init(&w->page);
+	r = begin_server(s);
+	if (r < 0)
+		err_set(err, r, "cannot read the catalogue '%s': %s", s->path,
+			sqlite3_errmsg(s->write.db));
+	else
+		r = conn_open(&w->move, s->path, SQLITE_OPEN_READWRITE, 64, err);
+	if (r == 0) {
+		sqlite3_wal_hook(s->write.db, count_wal, w);
+		r = start_threads(w);
+		if (r < 0)
+			err_set(err, r, "cannot start the writer: %s", strerror(-r));
+	}
+	if (r < 0) {
+		conn_close(&w->move);
+		free(w);
+		return r;
+	}
+	s->writer = w;
+	return 0;
+}
+
+void store_submit(struct store *s, struct change *c)
+{
+	struct writer *w = s->writer;
+
+	c->next = NULL;
+	LOCK_SCOPE(&w->lock);
+	if (!w->first)
+		pthread_cond_signal(&w->work);
+	*w->last = c;
+	w->last = &c->next;
+}
+
+void store_stop(struct store *s)
+{
+	struct writer *w = s->writer;
+
+	if (!w)
+		return;
+	lock_take(&w->lock);
+	w->ending = true;
+	pthread_cond_signal(&w->work);
+	pthread_cond_signal(&w->page);
+	lock_drop(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_join(w->mover, NULL);
+	sqlite3_wal_hook(s->write.db, NULL, NULL);
+	conn_close(&w->move);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->page);
+	lock_release(&w->lock);
+	free(w);
+	s->writer = NULL;
+}
