@@ -22,9 +22,12 @@ static int keep_begin(int fd)
 		return -errno;
 	k->magic = KEEP_MAGIC;
 	k->version = KEEP_VERSION;
-	while (k->mount_id == 0)
-		if (getrandom(&k->mount_id, sizeof k->mount_id, 0) < 0)
-			break;
+	if (getrandom(&k->mount_id, sizeof k->mount_id, 0) < 0) {
+		int r = -errno;
+
+		keep_unmap(k);
+		return r;
+	}
 	keep_unmap(k);
 	return 0;
 }
@@ -128,7 +131,8 @@ void keep_draft_drop(struct keep *k, struct keep_draft *d)
 	uintptr_t from = ((uintptr_t)d->text + page - 1) & ~(page - 1);
 	uintptr_t to = (uintptr_t)(d + 1) & ~(page - 1);
 
-	/* The pages go while the slot is still ours; they read as zeroes afterwards. */
+	/* The pages go while the slot is nobody else's; they read as zeroes afterwards. */
+	atomic_store(&d->used, KEEP_CLAIMED);
 	if (to > from)
 		(void)madvise((void *)from, to - from, MADV_REMOVE);
 	atomic_store(&d->used, KEEP_FREE);

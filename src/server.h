@@ -2,18 +2,28 @@
 #ifndef VOLFS_SERVER_H
 #define VOLFS_SERVER_H
 
+#include <stdbool.h>
+
 /* What the supervisor hands over by exec; descriptors are open in the server. */
 struct server_args {
 	const char *config, *local; /* one of them */
 	const char *mountpoint;     /* absolute */
+	bool foreground;            /* log to stderr */
 	int fuse_fd, keep_fd;
-	int ready_fd;               /* one byte is written when requests are answered; else a sentence; -1: nobody waits */
+	int ready_fd;               /* SERVER_READY is written when requests are answered; else a sentence */
 	int lock_fd;                /* keeps the database locked while a server lives */
 };
 
-/* Returns the exit status: 0 ended in order (unmounted or SIGTERM), SERVER_REFUSED: do not start another. */
-int server_run(const struct server_args *args);
+enum { SERVER_READY = '+' };
 
-enum { SERVER_REFUSED = 78 }; /* EX_CONFIG: the configuration or the database cannot be used */
+/* Exit statuses. 0: ended in order (unmounted, SIGTERM, or SIGHUP: making way for another). */
+enum {
+	SERVER_FAILED = 1,
+	SERVER_REFUSED = 78, /* EX_CONFIG: the configuration or the database cannot be used: do not start another */
+	SERVER_REMOUNT = 79, /* this binary cannot go on with the mount: make it anew */
+};
+
+/* Returns the exit status. */
+int server_run(const struct server_args *args);
 
 #endif

@@ -3,8 +3,12 @@
  * Single-threaded, no Ceph, no SQLite, no FUSE protocol. The descriptors it keeps outlive every server: /dev/fuse,
  * the keep memfd, the lock of the database.
  *
- *      mounted ──▶ server runs ──(dies)──▶ server runs …     SIGTERM: server ends, unmount, exit 0
+ *      mounted ──▶ server runs ──(dies)──▶ server runs …     SIGTERM: unmount, server ends, exit 0
  *                      └─ five deaths within a minute ─▶ unmount, say why, exit 1
+ *
+ * SIGHUP: the server makes way for a new one, of the binary that stands at the same path now. Where the kernel cannot send
+ * unanswered requests again (before Linux 6.9), or the new binary cannot go on with the old one's mount, it is mounted
+ * anew: open files then fail with ENOTCONN.
  */
 #ifndef VOLFS_SUPERVISOR_H
 #define VOLFS_SUPERVISOR_H
@@ -20,6 +24,7 @@ struct supervisor_args {
 	const char *mountpoint;  /* as given */
 	const char *options;     /* of -o, by comma; NULL */
 	bool foreground;
+	unsigned max_deaths;     /* of the server within a minute, then it is given up; 0: never */
 	const char *database;    /* from the configuration: its lock is the supervisor's */
 };
 
