@@ -7,16 +7,14 @@
 #include "keep.h"
 #include "mount.h"
 #include "server.h"
+#include "spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,8 +36,7 @@ enum goal {
 
 struct supervisor {
 	const struct supervisor_args *args;
-	char exe[PATH_MAX]; /* the path, so that a newer binary there is started; and this binary, if there is none */
-	int exe_fd;
+	struct program program;
 	struct mount mount;
 	int fuse_fd, keep_fd, lock_fd;
 	int signal_fd;
@@ -56,46 +53,7 @@ struct supervisor {
 	int status;         /* of volfs, when it ends */
 };
 
-/* --- the server process -------------------------------------------------------------------------------------- */
-
-static void exec_server(const struct supervisor *s, int ready_fd)
-{
-	const struct supervisor_args *a = s->args;
-	char fds[64];
-	const char *argv[12];
-	size_t n = 0;
-
-	(void)snprintf(fds, sizeof fds, "%d,%d,%d,%d", s->fuse_fd, s->keep_fd, ready_fd, s->lock_fd);
-	argv[n++] = "volfs";
-	argv[n++] = "--server";
-	argv[n++] = fds;
-	if (a->foreground)
-		argv[n++] = "--foreground";
-	argv[n++] = a->local ? "--local" : "--config";
-	argv[n++] = a->local ? a->local : a->config;
-	argv[n++] = "--";
-	argv[n++] = s->mount.path;
-	argv[n] = NULL;
-	(void)execv(s->exe, (char *const *)argv);
-	log_warning("cannot start %s (%s), starting the volfs that was there", s->exe, strerror(errno));
-	(void)fexecve(s->exe_fd, (char *const *)argv, environ);
-	log_err("cannot start a server: %s", strerror(errno));
-}
-
-/* In the child, up to its exec. */
-static void become_server(const struct supervisor *s, pid_t parent, int ready_fd)
-{
-	sigset_t none;
-
-	(void)setpgid(0, 0); /* the terminal's ^C is for the supervisor */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(EXIT_FAILURE); /* it died before it could be watched */
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	exec_server(s, ready_fd);
-	_exit(EXIT_FAILURE);
-}
+/* --- server and mount ---------------------------------------------------------------------------------------- */
 
 static void forget_ready(struct supervisor *s)
 {
@@ -104,33 +62,31 @@ static void forget_ready(struct supervisor *s)
 	s->ready_fd = -1;
 }
 
+static struct server_args server_args_of(const struct supervisor *s)
+{
+	return (struct server_args){
+		.config = s->args->config,
+		.local = s->args->local,
+		.mountpoint = s->mount.path,
+		.foreground = s->args->foreground,
+		.fuse_fd = s->fuse_fd,
+		.keep_fd = s->keep_fd,
+		.ready_fd = -1,
+		.lock_fd = s->lock_fd,
+	};
+}
+
 static int start_server(struct supervisor *s, struct err *err)
 {
-	pid_t self = getpid();
-	int pipe_fd[2];
+	struct server_args args = server_args_of(s);
+	pid_t pid;
 
 	forget_ready(s);
 	s->said_len = 0;
-	/* The writing end alone outlives the exec. */
-	if (pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK) < 0)
-		return err_set(err, -errno, "cannot start a server: %m");
-	s->server = fork();
-	if (s->server == 0) {
-		(void)fcntl(pipe_fd[1], F_SETFD, 0);
-		(void)fcntl(pipe_fd[1], F_SETFL, 0);
-		become_server(s, self, pipe_fd[1]);
-	}
-	(void)close(pipe_fd[1]);
-	if (s->server < 0) {
-		s->server = 0;
-		(void)close(pipe_fd[0]);
-		return err_set(err, -errno, "cannot start a server: %m");
-	}
-	s->ready_fd = pipe_fd[0];
-	return 0;
+	pid = spawn_server(&s->program, &args, &s->ready_fd, err);
+	s->server = pid > 0 ? pid : 0;
+	return pid < 0 ? (int)pid : 0;
 }
-
-/* --- mounting and mounting anew ------------------------------------------------------------------------------ */
 
 static void close_mount(struct supervisor *s)
 {
@@ -315,48 +271,18 @@ static void set_deadline(struct supervisor *s, long ms)
 	s->deadline = clock_mono_ns() + ms * INT64_C(1000000);
 }
 
-static void exec_check(const struct supervisor *s, int stderr_fd)
-{
-	const struct supervisor_args *a = s->args;
-	sigset_t none;
-
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)dup2(stderr_fd, STDERR_FILENO);
-	(void)execl(s->exe, "volfs", "--check", a->local ? "--local" : "--config", a->local ? a->local : a->config, NULL);
-	(void)dprintf(STDERR_FILENO, "cannot start %s: %s", s->exe, strerror(errno));
-	_exit(EXIT_FAILURE);
-}
-
-/* Would the binary that stands there now run? A bad configuration must not take a good server away. */
-static bool successor_is_sound(const struct supervisor *s)
-{
-	char said[ERR_TEXT_MAX] = "";
-	int pipe_fd[2], status = -1;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
-		return false;
-	pid = fork();
-	if (pid == 0)
-		exec_check(s, pipe_fd[1]);
-	(void)close(pipe_fd[1]);
-	n = read(pipe_fd[0], said, sizeof said - 1); /* one line, or nothing when it ends well */
-	(void)close(pipe_fd[0]);
-	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return true;
-	said[n > 0 ? strcspn(said, "\n") : 0] = '\0';
-	log_err("the server is not replaced: %s", said);
-	return false;
-}
-
+/* A bad configuration must not take a good server away: the new binary is asked first. */
 static void asked_to_replace(struct supervisor *s)
 {
+	struct server_args args = server_args_of(s);
+	struct err err;
+
 	if (s->goal != GOAL_RUN || s->server == 0)
 		return;
-	if (!successor_is_sound(s))
+	if (spawn_check(&s->program, &args, &err) < 0) {
+		log_err("the server is not replaced: %s", err.text);
 		return;
+	}
 	log_notice("replacing the server");
 	s->goal = GOAL_REPLACE;
 	set_deadline(s, GRACE_MS);
@@ -448,17 +374,6 @@ static int catch_signals(struct supervisor *s, struct err *err)
 	return s->signal_fd < 0 ? err_set(err, -errno, "cannot watch for signals: %m") : 0;
 }
 
-static int find_self(struct supervisor *s, struct err *err)
-{
-	ssize_t n = readlink("/proc/self/exe", s->exe, sizeof s->exe - 1);
-
-	if (n < 0)
-		return err_set(err, -errno, "cannot find the program itself: %m");
-	s->exe[n] = '\0';
-	s->exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	return s->exe_fd < 0 ? err_set(err, -errno, "cannot open the program itself: %m") : 0;
-}
-
 /* A request time-out of the kernel aborts the whole mount under a reader of `wait`. */
 static void warn_of_timeouts(void)
 {
@@ -480,7 +395,7 @@ static void warn_of_timeouts(void)
 /* All that can be refused while the caller still listens on its terminal. */
 static int prepare(struct supervisor *s, struct err *err)
 {
-	int r = find_self(s, err);
+	int r = program_find(&s->program, err);
 
 	if (r == 0)
 		r = mount_prepare(s->args->mountpoint, s->args->source, s->args->options, &s->mount, err);
@@ -509,7 +424,7 @@ static int begin(struct supervisor *s, struct err *err)
 int supervisor_run(const struct supervisor_args *args)
 {
 	struct supervisor s = {
-		.args = args, .exe_fd = -1, .fuse_fd = -1, .keep_fd = -1, .lock_fd = -1,
+		.args = args, .fuse_fd = -1, .keep_fd = -1, .lock_fd = -1,
 		.signal_fd = -1, .report_fd = -1, .ready_fd = -1, .deadline = INT64_MAX,
 	};
 	struct err err;
