@@ -541,12 +541,15 @@ static int set_backends(
 		s, o->path, sizeof *r->conf->backends, (void **)field, &r->conf->backend_count, r);
 }
 
-/* A backend without a zone of its own is in the default zone. */
-static int fill_zones(struct reader *r)
+/* What no option tells: a backend without a zone of its own is in the default zone. */
+static int fill_backends(struct reader *r)
 {
+	const char *crash_at = getenv("VOLFS_TEST_CRASH_AT");
+
 	for (size_t i = 0; i < r->conf->backend_count; i++) {
 		char **zone = &r->conf->backends[i].zone;
 
+		r->conf->backends[i].crash_at = crash_at ? strtol(crash_at, NULL, 10) : 0;
 		if (**zone)
 			continue;
 		free(*zone);
@@ -564,7 +567,7 @@ static int fill(const config_t *config, struct reader *r)
 
 	for (size_t i = 0; i < sizeof groups / sizeof groups[0] && code == 0; i++)
 		code = read_group(config_lookup(config, groups[i]), groups[i], r->conf, r);
-	return code < 0 ? code : fill_zones(r);
+	return code < 0 ? code : fill_backends(r);
 }
 
 static int read_failed(const config_t *config, struct reader *r, int error)
