@@ -1,0 +1,349 @@
+/*
+ * The driver for Ceph RBD. Plain images are made and removed by the object class (format.c, remove.c: several times librbd's
+ * rate), everything else by librbd (image.c). Which way an image was made does not matter later: whoever removes looks for
+ * both.
+ */
+#include "driver.h"
+
+#include "rbd/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAP_MAX UINT64_C(256000000) /* objects that an object map can describe */
+
+/* --- open and close */
+
+static int read_features(const char *text, uint64_t *ret, struct err *err)
+{
+	uint64_t f = 0;
+
+	if (text[0] && rbd_features_from_string(text, &f) < 0)
+		return err_set(err, -EINVAL, "features '%s': at least one is unknown to librbd", text);
+	if (f & RBD_FEATURE_DATA_POOL)
+		return err_set(err, -EINVAL, "features '%s': data-pool comes from the option data_pool", text);
+	/* librbd makes both of a pair that needs each other, so must we. */
+	if (f & (RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF))
+		f |= RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF;
+	if (f & (RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_JOURNALING) && !(f & RBD_FEATURE_EXCLUSIVE_LOCK))
+		return err_set(err, -EINVAL, "features '%s': object-map, fast-diff and journaling need exclusive-lock", text);
+	*ret = f;
+	return 0;
+}
+
+static int read_order(uint64_t chunk, uint8_t *ret, struct err *err)
+{
+	if (chunk < 4096 || chunk > 32 << 20 || chunk & (chunk - 1))
+		return err_set(err, -EINVAL, "chunk_size %" PRIu64 " is no power of two from 4K to 32M", chunk);
+	*ret = (uint8_t)__builtin_ctzll(chunk);
+	return 0;
+}
+
+/* "on" where the features are not plain is a contradiction that nobody would notice. */
+static int read_direct(const char *text, uint64_t features, int *ret, struct err *err)
+{
+	bool plain = !(features & ~(uint64_t)RB_PLAIN_FEATURES);
+
+	if (!strcmp(text, "off") || (!strcmp(text, "auto") && !plain))
+		*ret = RB_DIRECT_OFF;
+	else if (!strcmp(text, "auto"))
+		*ret = RB_DIRECT_UNKNOWN;
+	else if (strcmp(text, "on"))
+		return err_set(err, -EINVAL, "direct '%s' is none of auto, on, off", text);
+	else if (!plain)
+		return err_set(err, -EINVAL, "direct = \"on\" cannot make images with these features");
+	else
+		*ret = RB_DIRECT_ON;
+	return 0;
+}
+
+static void be_close(void *backend)
+{
+	struct rb_backend *be = backend;
+
+	/* A call that hangs in a dead cluster still uses all of it: then the end of the process is what frees it. */
+	if (atomic_load(&be->calls) > 0)
+		return;
+	rb_link_release(&be->change);
+	rb_link_release(&be->look);
+	lock_release(&be->info_lock);
+	free(be);
+}
+
+static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
+{
+	struct rb_backend *be;
+	uint64_t features = 0;
+	uint8_t order = 0;
+	int direct = RB_DIRECT_OFF, r = read_features(conf->features ? conf->features : "", &features, err);
+
+	if (r >= 0)
+		r = read_order(conf->chunk_size, &order, err);
+	if (r >= 0)
+		r = read_direct(conf->direct ? conf->direct : "auto", features, &direct, err);
+	if (r < 0)
+		return r;
+	be = calloc(1, sizeof *be);
+	if (!be)
+		return err_set(err, -ENOMEM, "out of memory");
+	be->conf = conf;
+	be->features = features;
+	be->order = order;
+	atomic_init(&be->direct, direct);
+	atomic_init(&be->crash_left, conf->crash_at);
+	rb_link_init(&be->change, false);
+	rb_link_init(&be->look, true);
+	lock_init(&be->info_lock);
+	*ret = be;
+	return 0;
+}
+
+/* --- creation */
+
+/* What can be said without asking anybody. */
+static int check_size(const struct rb_backend *be, uint64_t size, struct err *err)
+{
+	if (be->features & RBD_FEATURE_OBJECT_MAP && rb_object_count(size, be->order) > MAP_MAX)
+		return err_set(err, -EFBIG, "%" PRIu64 " bytes are more than %" PRIu64 " objects of %" PRIu64
+					    " bytes, which is all that an object map can describe",
+			size, MAP_MAX, UINT64_C(1) << be->order);
+	return 0;
+}
+
+struct make {
+	struct rb_backend *be;
+	struct rb_pool *p;
+	struct driver_create *create;
+	pthread_t thread;
+	bool started;
+};
+
+static void *make_one(void *arg)
+{
+	struct make *m = arg;
+
+	m->create->code = rb_image_create(m->be, m->p, &m->create->image, &m->create->err);
+	return NULL;
+}
+
+/*
+ * librbd has no creation that does not block, and one after the other a batch would take n times as long as it must: a thread
+ * for each but the last. (Starting one costs 1 % of what librbd spends on an image.)
+ */
+static void make_by_librbd(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
+{
+	struct make make[RB_BATCH];
+
+	for (size_t i = 0; i < n; i++) {
+		make[i] = (struct make){ .be = be, .p = p, .create = &each[i] };
+		if (i + 1 < n)
+			make[i].started = pthread_create(&make[i].thread, NULL, make_one, &make[i]) == 0;
+		if (!make[i].started)
+			make_one(&make[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (make[i].started)
+			pthread_join(make[i].thread, NULL);
+}
+
+static void make_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
+{
+	if (atomic_load(&be->direct) != RB_DIRECT_ON) {
+		make_by_librbd(be, p, each, n);
+		return;
+	}
+	rb_format_create(be, p, each, n);
+	/* The name leads to an image that librbd made: an earlier try, when this backend was not direct. */
+	for (size_t i = 0; i < n; i++)
+		if (each[i].code == -EEXIST)
+			each[i].code = rb_image_create(be, p, &each[i].image, &each[i].err);
+}
+
+/* Did every one fail because the pool is gone? */
+static bool lost_pool(struct rb_backend *be, const struct rb_pool *p, const struct driver_create *each, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (each[i].code != -ENOENT)
+			return false;
+	return rb_pool_is_stale(be, p);
+}
+
+static void make_in_pool(struct rb_backend *be, struct driver_create *each, size_t n)
+{
+	struct err err = { 0 };
+	struct rb_pool *p;
+	bool again = true;
+
+	while (again) {
+		int r = rb_pool_get(be, &be->change, &p, &err);
+
+		if (r < 0) {
+			for (size_t i = 0; i < n; i++)
+				each[i].code = err_set(&each[i].err, r, "%s", err.text);
+			return;
+		}
+		make_all(be, p, each, n);
+		again = lost_pool(be, p, each, n);
+		rb_pool_put(p);
+	}
+}
+
+static void be_create(void *backend, struct driver_create *each, size_t n)
+{
+	struct rb_backend *be = backend;
+	size_t from = 0;
+
+	atomic_fetch_add(&be->calls, 1);
+	/* Runs of what can be made, at most a batch each. */
+	for (size_t i = 0; i <= n; i++) {
+		bool ends = i == n || i - from == RB_BATCH;
+
+		if (i < n && check_size(be, each[i].image.size, &each[i].err) < 0) {
+			each[i].code = -EFBIG;
+			ends = true;
+		}
+		if (ends && i > from)
+			make_in_pool(be, each + from, i - from);
+		if (ends)
+			from = i < n && each[i].code == -EFBIG ? i + 1 : i;
+	}
+	atomic_fetch_sub(&be->calls, 1);
+}
+
+/* --- the rest of an image's life */
+
+static int remove_here(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
+{
+	char name[RB_NAME_ROOM];
+	int r;
+
+	rb_image_name(image->uuid, name);
+	if (atomic_load(&be->direct) == RB_DIRECT_ON) {
+		r = rb_format_remove(be, p, name, image->image_id, err);
+		return r < 0 || r == RB_REMOVED ? r : rb_image_remove(be, p, name, image->image_id, err);
+	}
+	r = rb_image_remove(be, p, name, image->image_id, err);
+	return r < 0 ? r : rb_format_remove(be, p, name, image->image_id, err);
+}
+
+static int be_remove(void *backend, const struct driver_image *image, struct err *err)
+{
+	struct rb_backend *be = backend;
+	struct rb_pool *p;
+	bool stale = true;
+	int r = 0;
+
+	atomic_fetch_add(&be->calls, 1);
+	while (stale) {
+		r = rb_pool_get(be, &be->change, &p, err);
+		if (r < 0)
+			break;
+		r = remove_here(be, p, image, err);
+		/* "Nothing is there" is to be believed of a pool that is there. */
+		stale = (r == -ENOENT || r == RB_REMOVED_PARTS) && rb_pool_is_stale(be, p);
+		rb_pool_put(p);
+	}
+	atomic_fetch_sub(&be->calls, 1);
+	return r < 0 ? r : 0;
+}
+
+static int be_resize(void *backend, const struct driver_image *image, uint64_t size, struct err *err)
+{
+	struct rb_backend *be = backend;
+	char name[RB_NAME_ROOM];
+	struct rb_pool *p;
+	int r = check_size(be, size, err);
+
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&be->calls, 1);
+	r = rb_pool_get(be, &be->change, &p, err);
+	if (r >= 0) {
+		r = rb_image_resize(be, p, rb_image_name(image->uuid, name), size, err);
+		rb_pool_put(p);
+	}
+	atomic_fetch_sub(&be->calls, 1);
+	return r;
+}
+
+static int be_used(void *backend, const struct driver_image *image, uint64_t *ret, struct err *err)
+{
+	struct rb_backend *be = backend;
+	int r;
+
+	atomic_fetch_add(&be->calls, 1);
+	r = rb_used(be, image, ret, err);
+	atomic_fetch_sub(&be->calls, 1);
+	return r;
+}
+
+static int be_stat(void *backend, struct backend_stats *ret, struct err *err)
+{
+	struct rb_backend *be = backend;
+	int r;
+
+	atomic_fetch_add(&be->calls, 1);
+	r = rb_stat_pool(be, ret, err);
+	atomic_fetch_sub(&be->calls, 1);
+	return r;
+}
+
+/* --- connection */
+
+/* In qemu's options of a file name a backslash goes before what would end the value. */
+static void add_escaped(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr(":@=\\", *text))
+			buf_addc(out, '\\');
+		buf_addc(out, *text);
+	}
+}
+
+static void be_connection(void *backend, const struct driver_image *image, struct buf *out)
+{
+	struct rb_backend *be = backend;
+	const struct backend_conf *c = be->conf;
+	const char *space = c->namespace ? c->namespace : "";
+	char name[RB_NAME_ROOM], features[256];
+	size_t room = sizeof features;
+
+	rb_image_name(image->uuid, name);
+	{
+		LOCK_SCOPE(&be->info_lock);
+		if (be->fsid[0])
+			buf_addf(out, "fsid=%s\n", be->fsid);
+		if (be->monitors[0])
+			buf_addf(out, "monitors=%s\n", be->monitors);
+	}
+	buf_addf(out, "pool=%s\nnamespace=%s\nimage=%s\nuser=%s\n", c->pool, space, name, c->ceph_user);
+	if (rbd_features_to_string(be->features, features, &room) >= 0)
+		buf_addf(out, "features=%s\n", features);
+	if (c->data_pool && c->data_pool[0])
+		buf_addf(out, "data_pool=%s\n", c->data_pool);
+	buf_adds(out, "uri=rbd:");
+	add_escaped(out, c->pool);
+	buf_addf(out, "/%s%s%s:id=", space, space[0] ? "/" : "", name);
+	add_escaped(out, c->ceph_user);
+	buf_adds(out, ":conf=");
+	add_escaped(out, c->ceph_conf);
+	buf_addc(out, '\n');
+}
+
+const struct driver driver_rbd = {
+	.name = "rbd",
+	.open = be_open,
+	.close = be_close,
+	.stat = be_stat,
+	.create = be_create,
+	.batch = RB_BATCH,
+	.remove = be_remove,
+	.resize = be_resize,
+	.used = be_used,
+	.connection = be_connection,
+	.address = rb_fence_address,
+	.fence = rb_fence,
+};

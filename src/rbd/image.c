@@ -1,0 +1,162 @@
+/*
+ * Images by librbd. It does one operation after the other and chooses the image's id itself, so here an image is known by its
+ * name alone, and what an interrupted call left has to be looked for: under the name, and in librbd's trash, where its
+ * removal moves an image first.
+ */
+#include "rbd/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- creation */
+
+static int create_once(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size)
+{
+	rbd_image_options_t options;
+	uint64_t features = be->features;
+	int r;
+
+	rbd_image_options_create(&options);
+	r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FORMAT, 2);
+	if (r >= 0)
+		r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_ORDER, be->order);
+	if (r >= 0 && p->data_id >= 0) {
+		features |= RBD_FEATURE_DATA_POOL;
+		r = rbd_image_options_set_string(options, RBD_IMAGE_OPTION_DATA_POOL, be->conf->data_pool);
+	}
+	if (r >= 0)
+		r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FEATURES, features);
+	if (r >= 0)
+		r = rbd_create4(p->io, name, size, options);
+	rbd_image_options_destroy(options);
+	return r;
+}
+
+int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
+{
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
+	int r;
+
+	rb_image_name(image->uuid, name);
+	r = create_once(be, p, name, image->size);
+	if (r == -EEXIST) {
+		/* An earlier try: it had finished, or it stopped half-way, and nobody has used it yet. */
+		r = rb_format_find(p, name, id);
+		if (r >= 0 && rb_format_complete(p, name, id, image->size) >= 0)
+			return 0;
+		r = rb_image_remove(be, p, name, image->image_id, err);
+		if (r < 0)
+			return r;
+		r = create_once(be, p, name, image->size);
+	}
+	return r < 0 ? rb_fail(be, err, r, "create image '%s'", name) : 0;
+}
+
+/* --- removal */
+
+static int remove_from_trash(struct rb_pool *p, const char *id)
+{
+	int r = rbd_trash_remove(p->io, id, true);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Removes from the trash whatever has this name or this id. */
+static int search_trash(struct rb_pool *p, const char *name, const char *id)
+{
+	rbd_trash_image_info_t *entry = NULL;
+	size_t room = 32, n;
+	int r;
+
+	do {
+		void *more = realloc(entry, room * sizeof *entry);
+
+		if (!more) {
+			free(entry);
+			return -ENOMEM;
+		}
+		entry = more;
+		n = room;
+		r = rbd_trash_list(p->io, entry, &n);
+		room = n * 2 + 32;
+	} while (r == -ERANGE);
+	if (r >= 0) {
+		r = 0;
+		for (size_t i = 0; i < n && r >= 0; i++)
+			if (!strcmp(entry[i].name, name) || !strcmp(entry[i].id, id))
+				r = remove_from_trash(p, entry[i].id);
+		rbd_trash_list_cleanup(entry, n);
+	}
+	free(entry);
+	return r == -ENOENT ? 0 : r;
+}
+
+int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
+{
+	char found[RB_NAME_ROOM];
+	int known = rb_format_find(p, name, found), r = known;
+
+	if (known >= 0)
+		r = rbd_remove(p->io, name);
+	if (r == -ENOENT) {
+		r = search_trash(p, name, id);
+		/* A name that led to an image which could not be opened: what is left of it. */
+		if (r >= 0 && known >= 0)
+			r = rb_format_remove(be, p, name, found, NULL);
+	}
+	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : 0;
+}
+
+/* --- resize, used */
+
+static int grow(rbd_image_t image, uint64_t size)
+{
+	uint64_t now;
+	int r = rbd_get_size(image, &now);
+
+	if (r < 0)
+		return r;
+	if (size < now)
+		return -EINVAL;
+	return size == now ? 0 : rbd_resize(image, size);
+}
+
+int rb_image_resize(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err)
+{
+	rbd_image_t image;
+	int r = rbd_open(p->io, name, &image, NULL);
+
+	if (r < 0)
+		return rb_fail(be, err, r, "open image '%s'", name);
+	r = grow(image, size);
+	(void)rbd_close(image);
+	if (r == -EINVAL)
+		return err_set(err, r, "image '%s' cannot shrink", name);
+	return r < 0 ? rb_fail(be, err, r, "resize image '%s'", name) : 0;
+}
+
+static int add_extent(uint64_t offset, size_t len, int exists, void *sum)
+{
+	if (exists)
+		*(uint64_t *)sum += len;
+	return 0;
+}
+
+int rb_image_used(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err)
+{
+	rbd_image_t image;
+	uint64_t size, sum = 0;
+	int r = rbd_open_read_only(p->io, name, &image, NULL);
+
+	if (r < 0)
+		return rb_fail(be, err, r, "open image '%s'", name);
+	r = rbd_get_size(image, &size);
+	if (r >= 0)
+		r = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, &sum);
+	(void)rbd_close(image);
+	if (r < 0)
+		return rb_fail(be, err, r, "measure image '%s'", name);
+	*ret = sum;
+	return 0;
+}

@@ -1,0 +1,209 @@
+/*
+ * The map of this folder: what each file offers to its siblings.  Names begin with rb_, since rbd_ is librbd's.
+ *
+ * A backend has two connections, made when first needed:
+ *   change   without operation time-outs: create, remove, resize. A time-out in the middle of a change would leave things
+ *            behind that land later. Its address is what is fenced.
+ *   look     with the backend's time-out: statistics and other look-ups.
+ * Both give up connecting after the time-out. Each has one struct rb_pool: the I/O contexts of the pool of that name as
+ * it is now; a pool that was deleted and made again under its name gets new ones.
+ *
+ * An image is known by its name, `volume-<uuid>`, and where it was made by the object class directly (format.c) also by the
+ * id that the caller chose. librbd chooses an id of its own: there the name is all.
+ */
+#ifndef VOLFS_RBD_INTERNAL_H
+#define VOLFS_RBD_INTERNAL_H
+
+#include "base/err.h"
+#include "base/lock.h"
+#include "driver.h"
+
+#include <rados/librados.h>
+#include <rbd/librbd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	RB_BATCH = 32,        /* creations that share one operation on the directory */
+	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
+	RB_OBJECT_ROOM = 160, /* name of a RADOS object */
+};
+
+/* Refers to the pool as it was when this was made; counted. */
+struct rb_pool {
+	rados_t cluster; /* the link's, borrowed */
+	rados_ioctx_t io, data; /* data: of the data pool; the same as io without one */
+	int64_t id, data_id;    /* data_id: -1 without a data pool */
+	atomic_uint refs;
+};
+
+enum rb_link_state {
+	RB_LINK_DOWN,
+	RB_LINK_CONNECTING, /* one thread is at it, without the lock; others wait */
+	RB_LINK_UP,         /* for good: librados finds its way back by itself */
+};
+
+struct rb_link {
+	bool timed;                /* operations end after the backend's time-out */
+	struct lock lock;          /* never held over a call that may wait for the cluster */
+	pthread_cond_t settled;    /* state is not CONNECTING any more */
+	enum rb_link_state state; /* lock */
+	unsigned attempt;          /* lock; counts connections tried */
+	struct err failure;        /* lock; of the last attempt that failed */
+	rados_t cluster;           /* constant once UP */
+	struct rb_pool *pool;     /* lock; NULL until first needed */
+};
+
+struct rb_backend {
+	const struct backend_conf *conf;
+	uint64_t features; /* as configured, without data-pool */
+	uint8_t order;     /* log2 of the bytes of an object */
+	struct rb_link change, look;
+	atomic_int direct;      /* enum rb_direct */
+	atomic_long calls;      /* under way */
+	atomic_long crash_left; /* test only: operations until the process kills itself */
+	struct lock info_lock;
+	char fsid[UUID_LEN + 1]; /* info_lock; "" until connected */
+	char monitors[512];      /* info_lock */
+};
+
+enum rb_direct {
+	RB_DIRECT_UNKNOWN, /* "auto", and not connected yet */
+	RB_DIRECT_ON,
+	RB_DIRECT_OFF,
+};
+
+/* What an image's header says. */
+struct rb_header {
+	uint64_t size, features, flags;
+	uint8_t order;
+	uint32_t snapshots;
+	int64_t data_pool; /* -1: none */
+	bool cloned;       /* it has a parent */
+};
+
+/* --- connect.c */
+
+void rb_link_init(struct rb_link *l, bool timed);
+void rb_link_release(struct rb_link *l); /* nobody is in a call */
+
+/* Connects if need be and refers to the pool as it is now; rb_pool_put() it. */
+int rb_pool_get(struct rb_backend *be, struct rb_link *l, struct rb_pool **ret, struct err *err);
+void rb_pool_put(struct rb_pool *p);
+
+/* Has the pool been deleted (and perhaps made again)? Asked after -ENOENT where something ought to be. */
+bool rb_pool_is_stale(struct rb_backend *be, const struct rb_pool *p);
+
+/* Connects if need be. */
+int rb_link_connect(struct rb_backend *be, struct rb_link *l, rados_t *ret, struct err *err);
+
+/* --- error.c */
+
+/* Makes the sentence for a code of librados or librbd: "cannot <doing>: <why>"; returns code. */
+__attribute__((format(printf, 4, 5))) int rb_fail(const struct rb_backend *be, struct err *err, int code,
+	const char *doing, ...);
+
+/* --- format.c: the object class */
+
+const char *rb_image_name(const char *uuid, char ret[RB_NAME_ROOM]);
+const char *rb_object(char ret[RB_OBJECT_ROOM], const char *kind, const char *name); /* kind: "rbd_header." */
+
+/* Objects that an image of that size has, without their number being limited. */
+uint64_t rb_object_count(uint64_t size, uint8_t order);
+
+/*
+ * Creates n images, all operations in flight at once. Sets each code and sentence; repeated, it completes what is there.
+ * -EEXIST: the name belongs to an image of another id (librbd made it); nothing of this id is left then.
+ */
+void rb_format_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n);
+
+/* The questions to a header, to be sent with one read operation, and their answers. */
+enum { RB_QUESTIONS = 6 };
+struct rb_header_query {
+	char answer[RB_QUESTIONS][256];
+	size_t len[RB_QUESTIONS];
+	int code[RB_QUESTIONS];
+};
+rados_read_op_t rb_header_ask(struct rb_header_query *q); /* the caller sends and releases it; q stays until it landed */
+int rb_header_answer(const struct rb_header_query *q, struct rb_header *ret);
+
+/* Reads the header of an image by id; -ENOENT. */
+int rb_format_header(struct rb_pool *p, const char *id, struct rb_header *ret);
+
+/* The id that a name stands for, by its id object or by the directory; -ENOENT. */
+int rb_format_find(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM]);
+
+/* The name that the directory has for an id; -ENOENT. */
+int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[RB_NAME_ROOM]);
+
+/* Is there a directory entry, id object, header and map that agree, of this size? 0, -ENOENT (something is missing or differs). */
+int rb_format_complete(struct rb_pool *p, const char *name, const char *id, uint64_t size);
+
+/*
+ * Reads an object map: *ret_bits is malloc'ed, two bits an object, the first in the upper bits of the first byte; NULL on
+ * failure. -EINVAL: it is not a map of count objects.
+ */
+int rb_format_map(struct rb_pool *p, const char *id, uint64_t count, unsigned char **ret_bits);
+
+static inline unsigned rb_map_state(const unsigned char *bits, uint64_t i)
+{
+	return (unsigned)bits[i / 4] >> (6 - 2 * (i % 4)) & 3; /* 0: no object */
+}
+
+/* Features that the direct way knows all about. */
+#define RB_PLAIN_FEATURES                                                                         \
+	(RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP |              \
+		RBD_FEATURE_FAST_DIFF | RBD_FEATURE_DEEP_FLATTEN | RBD_FEATURE_DATA_POOL)
+
+/* --- flight.c: operations under way */
+
+struct flight {
+	rados_completion_t done; /* NULL: it could not even be sent, or nothing was */
+	int code;
+};
+
+/* Sends op to object and frees it; rb_land() gives the answer. */
+void rb_fly(struct rb_backend *be, struct flight *f, rados_ioctx_t io, const char *object, rados_write_op_t op);
+void rb_fly_remove(struct rb_backend *be, struct flight *f, rados_ioctx_t io, const char *object);
+
+/* Makes the completion for a call of librados' own; sent() takes what that call returned. */
+rados_completion_t rb_flight_begin(struct rb_backend *be, struct flight *f);
+void rb_flight_sent(struct flight *f, int r);
+int rb_land(struct flight *f); /* waits; the code; a second call answers the same */
+
+/* --- remove.c */
+
+enum rb_removed {
+	RB_REMOVED = 1,   /* a complete image of this name and id */
+	RB_REMOVED_PARTS, /* whatever was left of that id; the name may stand for another image, or lie in the trash */
+	RB_NOT_PLAIN,     /* untouched: librbd must do it */
+};
+
+/* An enum rb_removed, or -EBUSY, -ENOTEMPTY (untouched), or another -errno. */
+int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err);
+
+/* --- image.c: librbd */
+
+int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err);
+
+/* By name, wherever it is; id: what the trash may know it by too. 0 if there is nothing. */
+int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err);
+int rb_image_resize(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err);
+int rb_image_used(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
+
+/* --- stats.c */
+
+int rb_stat_pool(void *be, struct backend_stats *ret, struct err *err);
+int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);
+
+/* --- fence.c */
+
+int rb_fence_address(void *be, char *text, size_t room, struct err *err);
+int rb_fence(void *be, const char *text, struct err *err);
+
+/* Puts one address on the blocklist and sees to it that what p's connection sends afterwards comes after that. */
+int rb_fence_one(struct rb_backend *be, rados_t change, const char *address);
+
+#endif

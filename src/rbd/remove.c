@@ -1,0 +1,405 @@
+/*
+ * Removal by the object class: four waves of operations, each under way at once.
+ *
+ *   1  header   watch it; take librbd's own lock; notify "header updated"; ask what it is
+ *   2  directory entry gone; object map read
+ *   3  data objects that exist
+ *   4  id object, map, header; the watch goes with the header
+ *
+ * Wave 1 decides, and until it has, nothing is changed but lock and watch, which are taken back:
+ *  - Whoever has the image open read-write watches its header, and acknowledges the notification: an acknowledgement that is not
+ *    our own is somebody. One that does not come (time-out) is somebody too: perhaps only slow.
+ *  - The lock is the one that a writer holds. It carries librbd's tag and names our watch in its cookie, and the watch comes
+ *    before it: a lock without the tag makes librbd wait for ever, one whose owner does not watch is broken by librbd at
+ *    once, and its owner blocklisted.
+ *  - A lock that is held though nobody watches is a dead one's. As librbd does, fence the owner first (it may only have lost
+ *    its watch), then break the lock.
+ *
+ * The header is what says that there may be data, so it goes last. Without one only names and a map can be left.
+ */
+#include "rbd/internal.h"
+
+#include "base/cleanup.h"
+#include "rbd/encode.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	NOTIFY_MS = 5000,
+	DATA_FLIGHTS = 64,
+	WATCH_SECONDS = 30, /* the OSD forgets a watch that long after its client has died */
+};
+#define LOCK_NAME "rbd_lock"
+#define LOCK_TAG  "internal"
+
+struct removal {
+	struct rb_backend *be;
+	struct rb_pool *p;
+	const char *name, *id;
+	char header[RB_OBJECT_ROOM], map[RB_OBJECT_ROOM];
+	uint64_t watch;
+	char cookie[32];
+	bool others; /* the notification reached somebody else */
+	struct rb_header h;
+};
+
+/* Runs in librados' thread: answers our own notification, and those of people who come now. */
+static void notified(void *arg, uint64_t notify, uint64_t handle, uint64_t from, void *data, size_t len)
+{
+	struct removal *m = arg;
+
+	(void)rados_notify_ack(m->p->io, m->header, notify, handle, NULL, 0);
+}
+
+/* --- wave 1 */
+
+static void send_watch(struct removal *m, struct flight *f)
+{
+	if (rb_flight_begin(m->be, f))
+		rb_flight_sent(f,
+			rados_aio_watch2(m->p->io, m->header, f->done, &m->watch, notified, NULL, WATCH_SECONDS, m));
+	(void)snprintf(m->cookie, sizeof m->cookie, "auto %" PRIu64, m->watch);
+}
+
+static void send_lock(struct removal *m, struct flight *f)
+{
+	rados_write_op_t op = rados_create_write_op();
+	struct enc in = { .len = 0 };
+	size_t at = enc_begin(&in, 1);
+
+	enc_string(&in, LOCK_NAME);
+	enc_u8(&in, 1); /* exclusive */
+	enc_string(&in, m->cookie);
+	enc_string(&in, LOCK_TAG);
+	enc_string(&in, ""); /* description */
+	enc_u64(&in, 0);     /* no expiry */
+	enc_u8(&in, 0);      /* flags */
+	enc_end(&in, at);
+	rados_write_op_assert_exists(op); /* a lock would make the object */
+	rados_write_op_exec(op, "lock", "lock", in.at, in.len, NULL);
+	rb_fly(m->be, f, m->p->io, m->header, op);
+}
+
+static void send_notify(struct removal *m, struct flight *f, char **reply, size_t *len)
+{
+	struct enc in = { .len = 0 };
+	size_t at = enc_begin(&in, 7);
+
+	enc_u32(&in, 3); /* header updated */
+	enc_end(&in, at);
+	if (rb_flight_begin(m->be, f))
+		rb_flight_sent(f,
+			rados_aio_notify(
+				m->p->io, m->header, f->done, in.at, (int)in.len, NOTIFY_MS, reply, len));
+}
+
+static void send_question(struct removal *m, struct flight *f, struct rb_header_query *q, rados_read_op_t *ret_op)
+{
+	*ret_op = rb_header_ask(q);
+	if (rb_flight_begin(m->be, f))
+		rb_flight_sent(f, rados_aio_read_op_operate(*ret_op, m->p->io, f->done, m->header, 0));
+}
+
+/* Who answered the notification, who let it time out (u32 count, then gid, watch and for the former a reply). */
+static int read_replies(struct removal *m, const char *reply, size_t len)
+{
+	struct dec d = { reply, len, false };
+	uint64_t self = rados_get_instance_id(m->p->cluster);
+
+	for (int late = 0; late < 2; late++) {
+		for (uint32_t n = dec_u32(&d); n > 0 && !d.bad; n--) {
+			uint64_t gid = dec_u64(&d), watch = dec_u64(&d);
+
+			if (!late)
+				dec_raw(&d, NULL, dec_u32(&d));
+			if (late || gid != self || watch != m->watch)
+				m->others = true;
+		}
+	}
+	return d.bad ? -EBADMSG : 0;
+}
+
+static int notify_result(struct removal *m, struct flight *f, const char *reply, size_t len)
+{
+	if (f->code < 0 && f->code != -ETIMEDOUT)
+		return f->code;
+	return read_replies(m, reply, len);
+}
+
+/* The lock is held, and nobody watches: fences its owner and breaks it. */
+static int break_dead_lock(struct removal *m)
+{
+	char tag[64], client[256], cookie[256], address[512];
+	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie, address_len = sizeof address;
+	uint64_t gid = 0;
+	int exclusive, r;
+	ssize_t n = rados_list_lockers(m->p->io, m->header, LOCK_NAME, &exclusive, tag, &tag_len, client, &client_len,
+		cookie, &cookie_len, address, &address_len);
+
+	if (n <= 0)
+		return n < 0 ? (int)n : 0; /* given up meanwhile */
+	if (strcmp(tag, LOCK_TAG) || strncmp(cookie, "auto ", 5) || sscanf(client, "client.%" SCNu64, &gid) != 1)
+		return -EBUSY; /* a person's lock (rbd lock add) */
+	if (gid == rados_get_instance_id(m->p->cluster))
+		return -EBUSY; /* another thread of ours */
+	r = rb_fence_one(m->be, m->p->cluster, address);
+	if (r >= 0)
+		r = rados_break_lock(m->p->io, m->header, LOCK_NAME, client, cookie);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int lock_again(struct removal *m)
+{
+	struct flight f;
+	int r = break_dead_lock(m);
+
+	if (r < 0)
+		return r;
+	send_lock(m, &f);
+	return rb_land(&f);
+}
+
+static void unwatch(struct removal *m)
+{
+	(void)rados_unwatch2(m->p->io, m->watch);
+	(void)rados_watch_flush(m->p->cluster); /* `notified` has seen the last of m */
+}
+
+static void back_off(struct removal *m)
+{
+	(void)rados_unlock(m->p->io, m->header, LOCK_NAME, m->cookie);
+	unwatch(m);
+}
+
+/* 0: ours to remove, lock and watch held. RB_NOT_PLAIN, -ENOENT (no header), -EBUSY, …: lock and watch given back. */
+static int take_hold(struct removal *m)
+{
+	struct flight watch, lock, notify, question;
+	struct rb_header_query q;
+	rados_read_op_t op;
+	char *reply = NULL;
+	size_t len = 0;
+	int r;
+
+	send_watch(m, &watch);
+	send_lock(m, &lock);
+	send_notify(m, &notify, &reply, &len);
+	send_question(m, &question, &q, &op);
+	(void)rb_land(&notify);
+	(void)rb_land(&question);
+	(void)rb_land(&lock);
+	(void)rb_land(&watch);
+	rados_release_read_op(op);
+	r = notify_result(m, &notify, reply, len);
+	rados_buffer_free(reply);
+	if (watch.code < 0) {
+		if (lock.code >= 0)
+			(void)rados_unlock(m->p->io, m->header, LOCK_NAME, m->cookie);
+		(void)rados_watch_flush(m->p->cluster);
+		return watch.code;
+	}
+	if (r >= 0)
+		r = question.code < 0 ? question.code : rb_header_answer(&q, &m->h);
+	if (r >= 0 && m->others)
+		r = -EBUSY;
+	else if (r >= 0 && m->h.snapshots)
+		r = -ENOTEMPTY;
+	if (r >= 0 && lock.code < 0)
+		r = lock.code = lock.code == -EBUSY ? lock_again(m) : lock.code;
+	if (r >= 0 && (m->h.cloned || m->h.features & ~(uint64_t)RB_PLAIN_FEATURES ||
+			      (m->h.data_pool >= 0 && m->h.data_pool != m->p->data_id)))
+		r = RB_NOT_PLAIN;
+	if (r == 0)
+		return 0;
+	if (lock.code >= 0)
+		back_off(m);
+	else
+		unwatch(m);
+	return r;
+}
+
+/* --- waves 2 to 4 */
+
+static void send_entry(struct removal *m, struct flight *f)
+{
+	rados_write_op_t op = rados_create_write_op();
+	struct enc in = { .len = 0 };
+
+	enc_string(&in, m->name);
+	enc_string(&in, m->id);
+	rados_write_op_exec(op, "rbd", "dir_remove_image", in.at, in.len, NULL);
+	rb_fly(m->be, f, m->p->io, "rbd_directory", op);
+}
+
+/* The id object, if it leads to this id. */
+static void send_id(struct removal *m, struct flight *f)
+{
+	rados_write_op_t op = rados_create_write_op();
+	char object[RB_OBJECT_ROOM];
+	struct enc id = { .len = 0 };
+
+	enc_string(&id, m->id);
+	rados_write_op_cmpext(op, id.at, id.len, 0, NULL);
+	rados_write_op_remove(op);
+	rb_fly(m->be, f, m->p->io, rb_object(object, "rbd_id.", m->name), op);
+}
+
+static bool is_mismatch(int code) /* of cmpext: -MAX_ERRNO - offset */
+{
+	return code <= -4095;
+}
+
+static int remove_data(struct removal *m, const unsigned char *bits)
+{
+	struct flight flight[DATA_FLIGHTS] = { 0 };
+	uint64_t count = rb_object_count(m->h.size, m->h.order), sent = 0;
+	char prefix[RB_NAME_ROOM], object[RB_OBJECT_ROOM];
+	int r = 0;
+
+	if (m->h.data_pool >= 0)
+		(void)snprintf(prefix, sizeof prefix, "%lld.%s", (long long)m->p->id, m->id);
+	else
+		(void)snprintf(prefix, sizeof prefix, "%s", m->id);
+	for (uint64_t i = 0; i < count && r >= 0; i++) {
+		struct flight *f = &flight[sent % DATA_FLIGHTS];
+
+		if (bits && !bits[i / 4] && i % 4 == 0) {
+			i += 3; /* four at a step where nothing is */
+			continue;
+		}
+		if (bits && !rb_map_state(bits, i))
+			continue;
+		if (rb_land(f) < 0 && f->code != -ENOENT)
+			r = f->code;
+		(void)snprintf(object, sizeof object, "rbd_data.%s.%016" PRIx64, prefix, i);
+		rb_fly_remove(m->be, f, m->p->data, object);
+		sent++;
+	}
+	for (size_t i = 0; i < DATA_FLIGHTS; i++)
+		if (rb_land(&flight[i]) < 0 && flight[i].code != -ENOENT)
+			r = flight[i].code;
+	return r;
+}
+
+/* The map's bits; NULL where there is none that can be trusted: then every object has to be asked for. */
+static int read_map(struct removal *m, unsigned char **ret)
+{
+	uint64_t count = rb_object_count(m->h.size, m->h.order);
+	int r;
+
+	*ret = NULL;
+	if (!(m->h.features & RBD_FEATURE_OBJECT_MAP) || m->h.flags & RBD_FLAG_OBJECT_MAP_INVALID)
+		return 0;
+	r = rb_format_map(m->p, m->id, count, ret);
+	return r == -ENOENT || r == -EINVAL ? 0 : r;
+}
+
+/* An entry of ours in librbd's trash: a removal by librbd that did not come to its end. */
+static int remove_trash_entry(struct removal *m)
+{
+	rados_write_op_t op = rados_create_write_op();
+	struct enc in = { .len = 0 };
+	struct flight f;
+	int r;
+
+	enc_string(&in, m->id);
+	rados_write_op_assert_exists(op);
+	rados_write_op_exec(op, "rbd", "trash_remove", in.at, in.len, NULL);
+	rb_fly(m->be, &f, m->p->io, "rbd_trash", op);
+	r = rb_land(&f);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int worst(int a, int b)
+{
+	if (a < 0 && a != -ENOENT)
+		return a;
+	return b < 0 && b != -ENOENT && !is_mismatch(b) ? b : 0;
+}
+
+/* Wave 4. had_entry: the directory led to this image. An enum rb_removed. */
+static int remove_parts(struct removal *m, bool had_entry, bool had_header)
+{
+	struct flight id, map, header = { 0 }, watch = { 0 };
+	int r;
+
+	send_id(m, &id);
+	rb_fly_remove(m->be, &map, m->p->io, m->map);
+	if (had_header) {
+		rb_fly_remove(m->be, &header, m->p->io, m->header);
+		if (rb_flight_begin(m->be, &watch))
+			rb_flight_sent(&watch, rados_aio_unwatch(m->p->io, m->watch, watch.done));
+	}
+	(void)rb_land(&watch); /* -ENOENT: it went with the header */
+	(void)rb_land(&header);
+	(void)rb_land(&map);
+	(void)rb_land(&id);
+	r = worst(header.code, worst(map.code, id.code));
+	if (r >= 0 && !had_entry)
+		r = remove_trash_entry(m);
+	if (r < 0)
+		return r;
+	return had_header && had_entry && id.code >= 0 ? RB_REMOVED : RB_REMOVED_PARTS;
+}
+
+/* Somebody else's image under this id? Possible only where the directory does not lead from our name to it. */
+static bool is_foreign(struct removal *m)
+{
+	char name[RB_NAME_ROOM];
+
+	return rb_format_name_of(m->p, m->id, name) >= 0 && strcmp(name, m->name);
+}
+
+static int remove_held(struct removal *m)
+{
+	CLEANUP_FREE unsigned char *bits = NULL;
+	struct flight entry;
+	int r, map;
+
+	send_entry(m, &entry);
+	map = read_map(m, &bits);
+	(void)rb_land(&entry);
+	r = worst(map, entry.code == -ESTALE ? 0 : entry.code);
+	if (r >= 0 && entry.code < 0 && is_foreign(m)) {
+		back_off(m);
+		return RB_REMOVED_PARTS;
+	}
+	if (r >= 0)
+		r = remove_data(m, bits);
+	if (r < 0) {
+		back_off(m);
+		return r;
+	}
+	r = remove_parts(m, entry.code >= 0, true);
+	(void)rados_watch_flush(m->p->cluster);
+	return r;
+}
+
+static int remove_without_header(struct removal *m)
+{
+	struct flight entry;
+	int r;
+
+	send_entry(m, &entry);
+	(void)rb_land(&entry);
+	r = worst(entry.code == -ESTALE ? 0 : entry.code, 0);
+	return r < 0 ? r : remove_parts(m, entry.code >= 0, false);
+}
+
+int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
+{
+	struct removal m = { .be = be, .p = p, .name = name, .id = id };
+	int r;
+
+	rb_object(m.header, "rbd_header.", id);
+	rb_object(m.map, "rbd_object_map.", id);
+	r = take_hold(&m);
+	if (r == 0)
+		r = remove_held(&m);
+	else if (r == -ENOENT)
+		r = remove_without_header(&m);
+	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : r;
+}
