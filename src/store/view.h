@@ -53,6 +53,7 @@ int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_tras
 
 /* A purged volume is remembered for an hour by its UUID: 0 and the row's id and last owner. */
 int view_purged(struct view *v, const char *uuid, struct vol_entry *ret);
+int view_purged_by_id(struct view *v, int64_t id, struct vol_entry *ret);
 
 /* Metadata of a volume: rows with id > after, in order of id. */
 struct meta_entry {

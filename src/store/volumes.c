@@ -180,14 +180,10 @@ int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_tras
 	return view_result(v, r);
 }
 
-int view_purged(struct view *v, const char *uuid, struct vol_entry *ret)
-{
-	sqlite3_stmt *st;
-	int r = conn_row(&v->conn, &st,
-		"SELECT id, uuid, uid, gid, mode, size, generation, created_us, at_us "
-		"FROM purged WHERE uuid = ? AND at_us > ?",
-		"si", uuid, clock_wall_us() - PURGED_KEPT_S * INT64_C(1000000));
+#define PURGED_COLUMNS "SELECT id, uuid, uid, gid, mode, size, generation, created_us, at_us FROM purged "
 
+static int read_purged(struct view *v, sqlite3_stmt *st, int r, struct vol_entry *ret)
+{
 	if (r == 0) {
 		*ret = (struct vol_entry){ .id = sqlite3_column_int64(st, 0),
 			.status = VOL_DELETING,
@@ -203,6 +199,27 @@ int view_purged(struct view *v, const char *uuid, struct vol_entry *ret)
 		conn_end(st);
 	}
 	return view_result(v, r);
+}
+
+static int64_t forgotten_us(void)
+{
+	return clock_wall_us() - PURGED_KEPT_S * INT64_C(1000000);
+}
+
+int view_purged(struct view *v, const char *uuid, struct vol_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, PURGED_COLUMNS "WHERE uuid = ? AND at_us > ?", "si", uuid, forgotten_us());
+
+	return read_purged(v, st, r, ret);
+}
+
+int view_purged_by_id(struct view *v, int64_t id, struct vol_entry *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, PURGED_COLUMNS "WHERE id = ? AND at_us > ?", "ii", id, forgotten_us());
+
+	return read_purged(v, st, r, ret);
 }
 
 int view_spec(struct view *v, int64_t id, struct buf *ret)
