@@ -1,0 +1,132 @@
+/*
+ * The generic half of an attribute file: opening, offsets, permission against a missing show or store, the text's
+ * limits. A row of a table does the value: show renders all of it, store gets all of it at once, trimmed.
+ */
+#include "base/text.h"
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum { STORE_MAX = 4096 }; /* no value is longer than a description; a page is what sysfs takes */
+
+int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct stat *object, struct stat *ret)
+{
+	struct buf text = { 0 };
+	int r = 0;
+
+	*ret = *object;
+	ret->st_mode = S_IFREG | a->mode;
+	ret->st_nlink = 1;
+	ret->st_size = 0;
+	ret->st_blocks = 0;
+	if (a->flags & ATTR_ADMIN) {
+		ret->st_uid = 0;
+		ret->st_gid = c->fs->admin_gid;
+	}
+	if (a->show && !(a->flags & (ATTR_STREAM | ATTR_WAIT)))
+		r = a->show(c, n.row, &text);
+	ret->st_size = (off_t)text.len;
+	buf_release(&text);
+	return r;
+}
+
+void attr_truncate(struct ctx *c, struct node n, const struct attr *a)
+{
+	struct change *ch;
+
+	if (!a->store) {
+		fuse_reply_err(c->req, EACCES);
+	} else if (!(a->flags & ATTR_FREE)) {
+		struct stat st;
+		int r = node_stat(c, n, &st);
+
+		if (r < 0)
+			fuse_reply_err(c->req, reply_errno(r));
+		else
+			fuse_reply_attr(c->req, &st, node_attr_timeout(n));
+	} else {
+		ch = change_new(c, REPLY_ATTR, n, "%s", a->name ? a->name : "?");
+		if (ch)
+			a->store(ch, n.row, "");
+	}
+}
+
+void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi)
+{
+	int want = fi->flags & O_ACCMODE;
+	struct change *ch;
+
+	/* Root passes every permission bit: what cannot be read or written at all is refused here. */
+	if ((want != O_WRONLY && !a->show) || (want != O_RDONLY && !a->store)) {
+		fuse_reply_err(c->req, EACCES);
+		return;
+	}
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	fi->fh = opens_next(c->fs->opens);
+	if (!(fi->flags & O_TRUNC) || !(a->flags & ATTR_FREE)) {
+		fuse_reply_open(c->req, fi);
+		return;
+	}
+	ch = change_new(c, REPLY_OPEN, n, "%s", a->name ? a->name : "?");
+	if (!ch)
+		return;
+	ch->fi = *fi;
+	a->store(ch, n.row, "");
+}
+
+void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct buf text = { 0 };
+	int r;
+
+	if ((a->flags & (ATTR_STREAM | ATTR_WAIT)) && (fi->flags & O_DIRECT)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	if (off > 0 && opens_reply(c->fs->opens, fi->fh, c->req, size, off))
+		return;
+	if (a->flags & ATTR_WAIT) {
+		wait_read(c, n, size, off, fi);
+		return;
+	}
+	r = a->show(c, n.row, &text);
+	if (r == 0 && buf_failed(&text))
+		r = -ENOMEM;
+	if (r < 0)
+		fuse_reply_err(c->req, reply_errno(r));
+	else {
+		reply_slice(c->req, buf_text(&text), text.len, size, off);
+		if (off == 0)
+			opens_keep(c->fs->opens, fi->fh, &text, 0);
+	}
+	buf_release(&text);
+}
+
+void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *text, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	char value[STORE_MAX + 1];
+	struct change *ch;
+
+	if (off != 0 && !(fi->flags & O_APPEND)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	ch = change_new(c, REPLY_WRITE, n, "%s", a->name ? a->name : "?");
+	if (!ch)
+		return;
+	ch->size = size;
+	if (size > STORE_MAX) {
+		change_answer(ch, -EFBIG, "the value is longer than 4096 bytes");
+		return;
+	}
+	memcpy(value, text, size);
+	value[size] = '\0';
+	if (strlen(value) != size)
+		change_answer(ch, -EINVAL, "the value holds a NUL byte");
+	else
+		a->store(ch, n.row, text_trim(value));
+}

@@ -1,0 +1,280 @@
+/*
+ * The generic half of a directory. Its entries, and their places in a listing:
+ *
+ *      1 2            . and ..
+ *      ATTRS +        its attribute files, by their index in the table (before everything that walkers could remove)
+ *      SUBDIRS +      its fixed subdirectories
+ *      ROWS +         its dynamic entries, by row: so a listing stays right while rows come and go, and costs the same
+ *                     at the end of a million as at the start
+ */
+#include "base/cleanup.h"
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { AT_DOT = 1, AT_DOTDOT = 2, AT_ATTRS = 16, AT_SUBDIRS = 512, AT_ROWS = 1024 };
+enum { BATCH = 64 };
+
+static const struct dir *const dirs[KIND_COUNT] = {
+	[KIND_ROOT] = &dir_root,
+	[KIND_NEW] = &dir_new,
+	[KIND_VOLFS] = &dir_volfs,
+	[KIND_VOLUME] = &dir_volume,
+	[KIND_METADATA] = &dir_metadata,
+	[KIND_BY] = &dir_by,
+	[KIND_BY_ID] = &dir_by_id,
+	[KIND_BACKENDS] = &dir_backends,
+	[KIND_BACKEND] = &dir_backend,
+	[KIND_QUOTAS] = &dir_quotas,
+	[KIND_QUOTA] = &dir_quota,
+	[KIND_TRASH] = &dir_trash,
+};
+
+const struct dir *dir_of(enum kind kind)
+{
+	return kind < KIND_COUNT ? dirs[kind] : NULL;
+}
+
+const struct attr *dir_attr(struct node n)
+{
+	const struct dir *d;
+
+	if (n.kind == KIND_META)
+		return meta_attr();
+	d = dir_of(n.kind);
+	if (!d || !d->attrs || n.index == 0)
+		return NULL;
+	for (unsigned i = 0; d->attrs[i].name; i++)
+		if (i == n.index - 1)
+			return &d->attrs[i];
+	return NULL;
+}
+
+void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us)
+{
+	*st = (struct stat){ .st_mode = S_IFDIR | mode, .st_nlink = 2, .st_uid = uid, .st_gid = gid };
+	st->st_mtim.tv_sec = changed_us / 1000000;
+	st->st_mtim.tv_nsec = changed_us % 1000000 * 1000;
+	st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+static int link_stat(struct ctx *c, int64_t row, struct stat *st)
+{
+	struct vol_entry v;
+	int r = view_entry(c->view, row, &v);
+
+	if (r < 0)
+		return r;
+	stat_dir(st, 0, 0, 0, v.created_us);
+	st->st_mode = S_IFLNK | 0777;
+	st->st_nlink = 1;
+	st->st_size = (off_t)(sizeof "../../../" - 1 + strlen(v.name));
+	return 0;
+}
+
+int node_stat(struct ctx *c, struct node n, struct stat *st)
+{
+	const struct dir *d = dir_of(n.kind);
+	const struct attr *a;
+	struct stat object;
+	int r;
+
+	if (n.kind == KIND_DRAFT)
+		r = draft_stat(c, n, st);
+	else if (n.kind == KIND_ACCEPTED)
+		r = volume_stat_file(c, n.row, 0640, st);
+	else if (n.kind == KIND_BY_LINK)
+		r = link_stat(c, n.row, st);
+	else if (n.kind == KIND_META)
+		r = meta_stat(c, n.row, st);
+	else if (!d)
+		r = -ENOENT;
+	else if (n.index == 0)
+		r = d->stat(c, n.row, st);
+	else if (!(a = dir_attr(n)))
+		r = -ENOENT;
+	else if ((r = d->stat(c, n.row, &object)) == 0)
+		r = attr_stat(c, n, a, &object, st);
+	st->st_ino = ino_of(n);
+	return r;
+}
+
+double node_attr_timeout(struct node n)
+{
+	const struct dir *d = dir_of(n.kind);
+
+	if (n.kind == KIND_META)
+		return dir_metadata.timeout;
+	return d ? d->attr_timeout : 0;
+}
+
+static int find_fixed(const struct dir *d, struct node parent, const char *name, struct node *ret)
+{
+	for (unsigned i = 0; d->attrs && d->attrs[i].name; i++)
+		if (!strcmp(d->attrs[i].name, name)) {
+			*ret = (struct node){ .kind = parent.kind, .row = parent.row, .index = i + 1 };
+			return 0;
+		}
+	for (const struct subdir *s = d->subdirs; s && s->name; s++)
+		if (!strcmp(s->name, name)) {
+			*ret = (struct node){ .kind = s->kind, .row = s->same_row ? parent.row : 0 };
+			return 0;
+		}
+	return -ENOENT;
+}
+
+/* NFS asks for "." and ".." of an inode by itself; ".." of what has one fixed place. */
+static enum kind kind_above(enum kind kind)
+{
+	static const enum kind above[KIND_COUNT] = {
+		[KIND_METADATA] = KIND_VOLUME, [KIND_BY] = KIND_VOLFS, [KIND_BY_ID] = KIND_BY,
+		[KIND_BACKENDS] = KIND_VOLFS, [KIND_BACKEND] = KIND_BACKENDS, [KIND_QUOTAS] = KIND_VOLFS,
+		[KIND_QUOTA] = KIND_QUOTAS, [KIND_TRASH] = KIND_VOLFS,
+	};
+
+	return above[kind];
+}
+
+static struct node node_above(struct node n)
+{
+	enum kind kind = kind_above(n.kind);
+
+	return (struct node){ .kind = kind, .row = kind == KIND_VOLUME ? n.row : 0 };
+}
+
+int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret, double *entry_timeout)
+{
+	const struct dir *d = dir_of(parent.kind);
+	int r;
+
+	if (!d || parent.index)
+		return -ENOTDIR;
+	*ret = (struct entry){ .generation = 1 };
+	*entry_timeout = d->attr_timeout > 0 ? d->attr_timeout : d->timeout;
+	if (!strcmp(name, ".") || !strcmp(name, "..")) {
+		*entry_timeout = 0;
+		ret->node = name[1] ? node_above(parent) : parent;
+		return node_stat(c, ret->node, &ret->st);
+	}
+	if (find_fixed(d, parent, name, &ret->node) == 0)
+		return node_stat(c, ret->node, &ret->st);
+	if (!d->find)
+		return -ENOENT;
+	*entry_timeout = d->timeout;
+	r = d->find(c, parent.row, name, ret);
+	ret->st.st_ino = ino_of(ret->node);
+	return r;
+}
+
+/* The reply being filled. */
+struct page {
+	struct ctx *c;
+	char *at;
+	size_t len, room;
+	bool plus;
+	double entry_timeout, attr_timeout;
+};
+
+/* False: it did not fit, the page is full. */
+static bool page_add(struct page *p, const char *name, const struct entry *e, double timeout, off_t at)
+{
+	size_t n;
+
+	if (p->plus) {
+		struct fuse_entry_param param = { .ino = e->st.st_ino, .generation = e->generation, .attr = e->st,
+			.entry_timeout = timeout, .attr_timeout = node_attr_timeout(e->node) };
+
+		/* The kernel takes "." and ".." by name alone. */
+		if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+			param.ino = 0;
+		n = fuse_add_direntry_plus(p->c->req, p->at + p->len, p->room - p->len, name, &param, at);
+	} else {
+		n = fuse_add_direntry(p->c->req, p->at + p->len, p->room - p->len, name, &e->st, at);
+	}
+	if (n > p->room - p->len)
+		return false;
+	p->len += n;
+	return true;
+}
+
+static bool page_add_node(struct page *p, const char *name, struct node n, off_t at)
+{
+	struct entry e = { .node = n, .generation = 1 };
+
+	if (p->plus && node_stat(p->c, n, &e.st) < 0)
+		return true; /* gone meanwhile */
+	if (!p->plus) {
+		bool file = n.index > 0;
+
+		e.st.st_mode = file ? S_IFREG : S_IFDIR;
+	}
+	e.st.st_ino = ino_of(n);
+	return page_add(p, name, &e, p->entry_timeout, at);
+}
+
+static bool page_fixed(struct page *p, const struct dir *d, struct node n, off_t off)
+{
+	if (off < AT_DOT && !page_add_node(p, ".", n, AT_DOT))
+		return false;
+	if (off < AT_DOTDOT && !page_add_node(p, "..", node_above(n), AT_DOTDOT))
+		return false;
+	for (unsigned i = 0; d->attrs && d->attrs[i].name; i++) {
+		struct node file = { .kind = n.kind, .row = n.row, .index = i + 1 };
+
+		if (off < AT_ATTRS + i && !(d->attrs[i].flags & ATTR_UNLISTED) &&
+			!page_add_node(p, d->attrs[i].name, file, AT_ATTRS + i))
+			return false;
+	}
+	for (unsigned i = 0; d->subdirs && d->subdirs[i].name; i++) {
+		struct node sub = { .kind = d->subdirs[i].kind, .row = d->subdirs[i].same_row ? n.row : 0 };
+
+		if (off < AT_SUBDIRS + i && !d->subdirs[i].unlisted &&
+			!page_add_node(p, d->subdirs[i].name, sub, AT_SUBDIRS + i))
+			return false;
+	}
+	return true;
+}
+
+static int page_rows(struct page *p, const struct dir *d, struct node n, off_t off)
+{
+	CLEANUP_FREE struct entry *batch = d->list ? malloc(BATCH * sizeof *batch) : NULL;
+	int64_t after = off >= AT_ROWS ? off - AT_ROWS : 0;
+	int got;
+
+	if (!d->list)
+		return 0;
+	if (!batch)
+		return -ENOMEM;
+	while ((got = d->list(p->c, n.row, after, batch, BATCH)) > 0)
+		for (int i = 0; i < got; i++) {
+			after = batch[i].at;
+			batch[i].st.st_ino = ino_of(batch[i].node);
+			if (!page_add(p, batch[i].name, &batch[i], d->timeout, AT_ROWS + after))
+				return 0;
+		}
+	return got;
+}
+
+void dir_read(struct ctx *c, struct node n, size_t size, off_t off, bool plus)
+{
+	const struct dir *d = dir_of(n.kind);
+	struct page p = { .c = c, .room = size, .plus = plus };
+	CLEANUP_FREE char *at = malloc(size);
+	int r = 0;
+
+	if (!d || !at) {
+		fuse_reply_err(c->req, d ? ENOMEM : ENOTDIR);
+		return;
+	}
+	p.at = at;
+	p.entry_timeout = d->attr_timeout > 0 ? d->attr_timeout : d->timeout;
+	if (page_fixed(&p, d, n, off))
+		r = page_rows(&p, d, n, off);
+	if (r < 0 && p.len == 0)
+		fuse_reply_err(c->req, reply_errno(r));
+	else
+		fuse_reply_buf(c->req, p.at, p.len);
+}

@@ -1,0 +1,134 @@
+/* .volfs: everything that is not a volume. */
+#include "base/text.h"
+#include "fs/internal.h"
+#include "version.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char readme[] =
+	"volfs: every volume is a directory beside this one.\n"
+	"\n"
+	"  echo size=10 > new/spec      makes one; `cat new/spec` shows every key\n"
+	"  cat NAME/status NAME/error   how it is doing, and why\n"
+	"  cat NAME/wait                returns when it has settled\n"
+	"  echo 20G > NAME/size         grows it\n"
+	"  mv OLD NEW; rmdir NAME       renames, deletes\n"
+	"\n"
+	"Here:\n"
+	"  by/id/<uuid>          symlinks to the volumes\n"
+	"  backends/<backend>/   state error driver zone total free allocated volumes\n"
+	"  quotas/<project>/     limits (.max) and what is used (.current)\n"
+	"  trash/<uuid>/         what is being deleted: status error wait\n"
+	"  errors                the latest refused requests, and why\n"
+	"  status version        of this daemon\n"
+	"\n"
+	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait.\n"
+	"After a spec was accepted as new/NAME, that name still shows it, also not listed.\n";
+
+static int show_readme(struct ctx *c, int64_t row, struct buf *out)
+{
+	buf_adds(out, readme);
+	return 0;
+}
+
+static int show_errors(struct ctx *c, int64_t row, struct buf *out)
+{
+	errlog_show(c->fs->errlog, c->uid, who_is_admin(c->fs, c), out);
+	return 0;
+}
+
+static int show_status(struct ctx *c, int64_t row, struct buf *out)
+{
+	buf_addf(out, "%s\n", engine_status(c->fs->engine));
+	return 0;
+}
+
+static int show_version(struct ctx *c, int64_t row, struct buf *out)
+{
+	buf_adds(out, VOLFS_VERSION "\n");
+	return 0;
+}
+
+static int volfs_stat(struct ctx *c, int64_t row, struct stat *st)
+{
+	stat_dir(st, 0755, 0, 0, c->fs->started_us);
+	return 0;
+}
+
+static const struct attr volfs_attrs[] = {
+	{ "README", 0444, show_readme, NULL, 0 },
+	{ "errors", 0444, show_errors, NULL, ATTR_STREAM },
+	{ "status", 0444, show_status, NULL, 0 },
+	{ "version", 0444, show_version, NULL, 0 },
+	{ 0 },
+};
+
+static const struct subdir volfs_subdirs[] = {
+	{ "by", KIND_BY, false, false },
+	{ "backends", KIND_BACKENDS, false, false },
+	{ "quotas", KIND_QUOTAS, false, false },
+	{ "trash", KIND_TRASH, false, false },
+	{ 0 },
+};
+
+const struct dir dir_volfs = {
+	.attrs = volfs_attrs,
+	.subdirs = volfs_subdirs,
+	.timeout = LONG_TIMEOUT,
+	.attr_timeout = 0,
+	.stat = volfs_stat,
+};
+
+static const struct subdir by_subdirs[] = {
+	{ "id", KIND_BY_ID, false, false },
+	{ 0 },
+};
+
+const struct dir dir_by = {
+	.subdirs = by_subdirs,
+	.timeout = LONG_TIMEOUT,
+	.stat = volfs_stat,
+};
+
+static void link_of(const struct vol_entry *v, const char *uuid, struct entry *ret)
+{
+	entry_of_volume(v, ret);
+	ret->node.kind = KIND_BY_LINK;
+	ret->generation = 1;
+	ret->st = (struct stat){ .st_mode = S_IFLNK | 0777, .st_nlink = 1, .st_mtim = ret->st.st_mtim,
+		.st_size = (off_t)(sizeof "../../../" - 1 + strlen(v->name)) };
+	(void)snprintf(ret->name, sizeof ret->name, "%s", uuid);
+}
+
+static int by_id_find(struct ctx *c, int64_t row, const char *name, struct entry *ret)
+{
+	struct vol_entry v;
+	int r = view_entry_by_uuid(c->view, name, &v);
+
+	if (r == 0 && v.trashed)
+		r = -ENOENT;
+	if (r == 0)
+		link_of(&v, name, ret);
+	return r;
+}
+
+static int by_id_list(struct ctx *c, int64_t row, int64_t after, struct entry *ret, size_t n)
+{
+	struct vol_entry v[8];
+	struct volume vol;
+	int done = 0, got = view_entries(c->view, LIST_ALIVE, after, v, n < 8 ? n : 8);
+
+	for (int i = 0; i < got; i++)
+		if (view_volume(c->view, v[i].id, &vol) == 0)
+			link_of(&v[i], vol.uuid, &ret[done++]);
+	return got < 0 ? got : done;
+}
+
+const struct dir dir_by_id = {
+	.timeout = 0,
+	.stat = volfs_stat,
+	.find = by_id_find,
+	.list = by_id_list,
+};

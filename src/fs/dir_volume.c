@@ -1,0 +1,416 @@
+/*
+ * A volume's directory. Each attribute is a row: name, mode, show, store. The index is part of the inode number: new rows go to
+ * the end. mask says which changes of the engine touch it, so that the kernel's copy of its attributes is dropped.
+ */
+#include "base/clock.h"
+#include "base/text.h"
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged)
+{
+	int r = view_entry(c->view, row, ret);
+
+	*ret_purged = false;
+	if (r != -ENOENT)
+		return r;
+	r = view_purged_by_id(c->view, row, ret);
+	*ret_purged = r == 0;
+	return r;
+}
+
+static int volume_stat(struct ctx *c, int64_t row, struct stat *st)
+{
+	struct vol_entry v;
+	bool purged;
+	int r = volume_entry(c, row, &v, &purged);
+
+	if (r < 0)
+		return r;
+	stat_dir(st, v.mode, v.uid, v.gid, v.updated_us);
+	st->st_size = (off_t)v.size;
+	return 0;
+}
+
+int volume_stat_file(struct ctx *c, int64_t row, mode_t mode, struct stat *st)
+{
+	struct buf text = { 0 };
+	int r = volume_stat(c, row, st);
+
+	if (r == 0)
+		r = view_spec(c->view, row, &text);
+	st->st_mode = S_IFREG | mode;
+	st->st_nlink = 1;
+	st->st_size = (off_t)text.len;
+	buf_release(&text);
+	return r;
+}
+
+/* --- show --- */
+
+static int show_status(struct ctx *c, int64_t row, struct buf *out)
+{
+	enum vol_status s;
+	struct vol_entry gone;
+	bool trashed;
+	int r = view_status(c->view, row, &s, &trashed);
+
+	if (r == 0)
+		buf_adds(out, vol_status_name(s));
+	else if (r == -ENOENT && (r = view_purged_by_id(c->view, row, &gone)) == 0)
+		buf_adds(out, "deleted");
+	if (r == 0)
+		buf_addc(out, '\n');
+	return r;
+}
+
+static void add_line(struct buf *out, const char *text)
+{
+	if (text[0])
+		buf_adds(out, text);
+	buf_addc(out, '\n');
+}
+
+static void text_error(const struct volume *v, struct buf *out)
+{
+	if (v->reason[0])
+		add_line(out, v->reason);
+}
+
+static void text_id(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->uuid);
+}
+
+static void text_size_of(const struct volume *v, struct buf *out)
+{
+	char size[TEXT_SIZE_MAX];
+
+	add_line(out, text_of_size(v->size, size));
+}
+
+static void text_used(const struct volume *v, struct buf *out)
+{
+	buf_addf(out, "%" PRIu64 "\n", v->used);
+}
+
+static void text_type(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->type);
+}
+
+static void text_zone(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->zone);
+}
+
+static void text_backend(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->backend);
+}
+
+static void text_project(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->project);
+}
+
+static void text_description(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->description);
+}
+
+static void text_created(const struct volume *v, struct buf *out)
+{
+	char when[CLOCK_TEXT_MAX];
+
+	add_line(out, clock_text(v->created_us, when));
+}
+
+static void text_updated(const struct volume *v, struct buf *out)
+{
+	char when[CLOCK_TEXT_MAX];
+
+	add_line(out, clock_text(v->updated_us, when));
+}
+
+static void text_protected(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->protected_ ? "1" : "0");
+}
+
+/* One show per text_… function: load the row, let the function write. */
+#define SHOW(what)                                                                                 \
+	static int show_##what(struct ctx *c, int64_t row, struct buf *out)                        \
+	{                                                                                          \
+		struct volume v;                                                                   \
+		int r = view_volume(c->view, row, &v);                                             \
+                                                                                                   \
+		if (r == 0)                                                                        \
+			text_##what(&v, out);                                                      \
+		return r;                                                                          \
+	}
+SHOW(error)
+SHOW(id)
+SHOW(size_of)
+SHOW(used)
+SHOW(type)
+SHOW(zone)
+SHOW(backend)
+SHOW(project)
+SHOW(description)
+SHOW(created)
+SHOW(updated)
+SHOW(protected)
+
+typedef void each_meta(void *arg, const struct meta_entry *m);
+
+static int for_metadata(struct ctx *c, int64_t row, each_meta *each, void *arg)
+{
+	struct meta_entry m[8];
+	int64_t after = 0;
+	int got;
+
+	while ((got = view_metas(c->view, row, after, m, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			each(arg, &m[i]);
+			after = m[i].id;
+		}
+	return got;
+}
+
+static void spec_meta(void *arg, const struct meta_entry *m)
+{
+	struct buf *out = arg;
+
+	buf_addf(out, "metadata.%s=", m->key);
+	text_quote(out, m->value);
+	buf_addc(out, '\n');
+}
+
+static void spec_word(struct buf *out, const char *key, const char *value)
+{
+	if (!value[0])
+		return;
+	buf_addf(out, "%s=", key);
+	text_quote(out, value);
+	buf_addc(out, '\n');
+}
+
+/* What would create such a volume again, without its name. */
+static int show_spec(struct ctx *c, int64_t row, struct buf *out)
+{
+	char size[TEXT_SIZE_MAX];
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	if (r < 0)
+		return r;
+	spec_word(out, "size", text_of_size(v.size, size));
+	spec_word(out, "type", v.type);
+	spec_word(out, "zone", v.zone);
+	spec_word(out, "project", v.project);
+	spec_word(out, "description", v.description);
+	return for_metadata(c, row, spec_meta, out);
+}
+
+static void json_meta(void *arg, const struct meta_entry *m)
+{
+	json_object_set_new(arg, m->key, json_string(m->value));
+}
+
+static json_t *json_of(const struct volume *v, json_t *metadata)
+{
+	char created[CLOCK_TEXT_MAX], updated[CLOCK_TEXT_MAX];
+
+	return json_pack("{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:i s:i s:o}", "id", v->uuid,
+		"name", v->name, "status", vol_status_name(v->status), "error", v->reason, "size",
+		(json_int_t)v->size, "used", (json_int_t)v->used, "type", v->type, "zone", v->zone, "backend",
+		v->backend, "project", v->project, "description", v->description, "created",
+		clock_text(v->created_us, created), "updated", clock_text(v->updated_us, updated), "protected",
+		v->protected_, "uid", (int)v->uid, "gid", (int)v->gid, "metadata", metadata);
+}
+
+static int add_json(void *arg, const struct volume *v, json_t *metadata)
+{
+	json_t *j = json_of(v, metadata);
+	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+
+	if (text)
+		add_line(arg, text);
+	free(text);
+	json_decref(j);
+	return text ? 0 : -ENOMEM;
+}
+
+static int show_json(struct ctx *c, int64_t row, struct buf *out)
+{
+	json_t *metadata;
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	if (r < 0)
+		return r;
+	metadata = json_object();
+	r = metadata ? for_metadata(c, row, json_meta, metadata) : -ENOMEM;
+	if (r < 0) {
+		json_decref(metadata);
+		return r;
+	}
+	return add_json(out, &v, metadata);
+}
+
+static int show_history(struct ctx *c, int64_t row, struct buf *out)
+{
+	return view_history(c->view, row, out);
+}
+
+static int show_connection(struct ctx *c, int64_t row, struct buf *out)
+{
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	return r < 0 ? r : engine_connection(c->fs->engine, &v, out);
+}
+
+/* --- store --- */
+
+static void store_size(struct change *ch, int64_t row, const char *text)
+{
+	struct err err = { 0 };
+	uint64_t size;
+
+	if (text_volume_size(text, &size, &err) < 0)
+		change_refuse(ch, &err);
+	else
+		engine_extend(ch->fs->engine, ch->id, &ch->who.caller, row, size, change_done, ch);
+}
+
+static void store_description(struct change *ch, int64_t row, const char *text)
+{
+	struct volume v = { 0 };
+	struct err err = { 0 };
+
+	if (spec_value_check(text, strlen(text), &err) < 0) {
+		change_refuse(ch, &err);
+		return;
+	}
+	(void)snprintf(v.description, sizeof v.description, "%s", text);
+	engine_set(ch->fs->engine, ch->id, &ch->who.caller, row, SET_DESCRIPTION, &v, change_done, ch);
+}
+
+static void store_protected(struct change *ch, int64_t row, const char *text)
+{
+	struct volume v = { .protected_ = text[0] == '1' };
+
+	if (strcmp(text, "0") && strcmp(text, "1"))
+		change_answer(ch, -EINVAL, "protected takes 0 or 1");
+	else
+		engine_set(ch->fs->engine, ch->id, &ch->who.caller, row, SET_PROTECTED, &v, change_done, ch);
+}
+
+static void store_reset(struct change *ch, int64_t row, const char *text)
+{
+	enum vol_status status;
+
+	if (vol_status_find(text, &status) < 0)
+		change_answer(ch, -EINVAL, "no such status");
+	else
+		engine_reset(ch->fs->engine, ch->id, &ch->who.caller, row, status, change_done, ch);
+}
+
+static void store_later(struct change *ch, int64_t row, const char *text)
+{
+	change_answer(ch, -EOPNOTSUPP, "retype and migration are not available yet");
+}
+
+static const struct attr attrs[] = {
+	{ "status", 0444, show_status, NULL, ATTR_POLL },
+	{ "error", 0444, show_error, NULL, 0 },
+	{ "id", 0444, show_id, NULL, 0 },
+	{ "size", 0644, show_size_of, store_size, 0 },
+	{ "used", 0444, show_used, NULL, 0 },
+	{ "type", 0644, show_type, store_later, 0 },
+	{ "zone", 0444, show_zone, NULL, 0 },
+	{ "backend", 0664, show_backend, store_later, ATTR_ADMIN },
+	{ "project", 0444, show_project, NULL, 0 },
+	{ "description", 0644, show_description, store_description, ATTR_FREE },
+	{ "spec", 0440, show_spec, NULL, 0 },
+	{ "created", 0444, show_created, NULL, 0 },
+	{ "updated", 0444, show_updated, NULL, 0 },
+	{ "protected", 0644, show_protected, store_protected, 0 },
+	{ "wait", 0444, show_status, NULL, ATTR_UNLISTED | ATTR_WAIT },
+	{ "history", 0444, show_history, NULL, 0 },
+	{ "connection", 0640, show_connection, NULL, 0 },
+	{ "reset", 0220, NULL, store_reset, ATTR_ADMIN },
+	{ "json", 0440, show_json, NULL, 0 },
+	{ 0 },
+};
+
+/* Which changes touch which attribute's text, owner or time; json and history tell of everything. */
+static const struct {
+	const char *name;
+	unsigned mask;
+} touches[] = {
+	{ "status", VOL_CHANGED_STATUS | VOL_CHANGED_OWNER },
+	{ "error", VOL_CHANGED_STATUS | VOL_CHANGED_OWNER },
+	{ "size", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER },
+	{ "used", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER },
+	{ "backend", VOL_CHANGED_PLACE },
+	{ "zone", VOL_CHANGED_PLACE | VOL_CHANGED_OWNER },
+	{ "project", VOL_CHANGED_OWNER },
+	{ "description", VOL_CHANGED_TEXT | VOL_CHANGED_OWNER },
+	{ "protected", VOL_CHANGED_TEXT | VOL_CHANGED_OWNER },
+	{ "spec", VOL_CHANGED_SIZE | VOL_CHANGED_PLACE | VOL_CHANGED_OWNER | VOL_CHANGED_TEXT },
+	{ "updated", ~0u },
+	{ "json", ~0u },
+	{ "history", ~0u },
+	{ "connection", VOL_CHANGED_PLACE | VOL_CHANGED_OWNER },
+	{ "id", VOL_CHANGED_OWNER },
+	{ "type", VOL_CHANGED_OWNER },
+	{ "created", VOL_CHANGED_OWNER },
+	{ "wait", VOL_CHANGED_OWNER },
+};
+
+unsigned volume_attr_index(const char *name)
+{
+	for (unsigned i = 0; attrs[i].name; i++)
+		if (!strcmp(attrs[i].name, name))
+			return i + 1;
+	return 0;
+}
+
+void volume_changed_attrs(unsigned mask, void (*each)(void *arg, unsigned index), void *arg)
+{
+	for (size_t i = 0; i < sizeof touches / sizeof touches[0]; i++)
+		if (touches[i].mask & mask)
+			each(arg, volume_attr_index(touches[i].name));
+}
+
+static int volume_space(struct ctx *c, int64_t row, struct statvfs *ret)
+{
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	return r < 0 ? r : backend_space(c, v.backend[0] ? v.backend : NULL, ret);
+}
+
+static const struct subdir subdirs[] = {
+	{ "metadata", KIND_METADATA, true, false },
+	{ 0 },
+};
+
+const struct dir dir_volume = {
+	.attrs = attrs,
+	.subdirs = subdirs,
+	.timeout = LONG_TIMEOUT,
+	.attr_timeout = LONG_TIMEOUT,
+	.stat = volume_stat,
+	.space = volume_space,
+};

@@ -1,0 +1,70 @@
+/* What draft.c (a draft's life and bytes) and submit.c (when and how it becomes a request) share. */
+#ifndef VOLFS_FS_DRAFT_H
+#define VOLFS_FS_DRAFT_H
+
+#include "fs/internal.h"
+
+#include <uthash.h>
+
+/* Who waits for a submission's outcome. */
+struct pending {
+	enum {
+		PENDING_FLUSH,
+		PENDING_READ,
+		PENDING_RENAME,
+	} kind;
+	fuse_req_t req;
+	size_t size; /* PENDING_READ */
+	off_t off;
+	struct pending *next;
+};
+
+/* One open spec, or one kept draft: the part that dies with the server. The rest is in the keep. */
+struct draft {
+	struct keep_draft *k;
+	uint64_t serial;         /* = k->serial */
+	bool submitting;         /* lock: the engine has it; nobody frees it meanwhile */
+	bool released;           /* lock: its last open is gone: freed when the submission has ended */
+	char to[NAME_LEN + 1];   /* lock: the name of a renamed draft while it is submitted */
+	struct pending *pending; /* lock */
+	UT_hash_handle hh;       /* by serial */
+};
+
+struct drafts {
+	struct fs *fs;
+	struct lock lock; /* nothing is called under it but /proc-free, I/O-free code */
+	struct draft *all;
+	uint64_t base; /* displaces the serials in inode numbers */
+};
+
+struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
+void draft_free_locked(struct drafts *ds, struct draft *d);
+uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */
+
+/* Has bytes that were neither submitted nor refused. */
+static inline bool draft_unsubmitted(const struct keep_draft *k)
+{
+	const struct keep_draft_state *s = keep_draft_now(k);
+
+	return s->len > s->submitted && !s->refused && !s->done && !k->dropped;
+}
+
+/* submit.c */
+
+/* Is somebody who could still write into it keeping it open? May read /proc; no lock held. */
+bool draft_held(struct fs *fs, struct draft *d, pid_t tgid);
+
+/* Judges what can be known of text (the lines written so far). Not under the lock. */
+int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct err *err);
+
+/* Submits d; p (may be NULL) is answered with the outcome. nonblock: a full queue is -EAGAIN. Not under the lock. */
+void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblock);
+
+/* Answers a read of an open spec from its text and the answer behind it. Not under the lock. */
+void draft_reply_read(struct fs *fs, struct draft *d, fuse_req_t req, size_t size, off_t off);
+
+/* The name of the volume for a file in new/: without a suffix .spec; "" for new/spec itself. */
+void draft_volume_name(const char *file, char name[NAME_LEN + 1]);
+void draft_caller(struct fs *fs, const struct keep_draft *k, struct caller *ret);
+
+#endif

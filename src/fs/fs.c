@@ -1,0 +1,126 @@
+/* Builds the parts of the filesystem, and gives each thread a read connection of its own. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+
+struct view_ref {
+	struct view *view;
+	struct view_ref *next;
+};
+
+struct view *fs_view(struct fs *fs)
+{
+	static __thread struct view *mine;
+	struct err err = { 0 };
+	struct view_ref *ref;
+
+	if (mine)
+		return mine;
+	ref = calloc(1, sizeof *ref);
+	if (!ref || view_open(fs->store, &ref->view, &err) < 0) {
+		log_err("cannot read the catalogue: %s", ref ? err.text : "no memory");
+		free(ref);
+		return NULL;
+	}
+	LOCK_SCOPE(&fs->views_lock);
+	ref->next = fs->views;
+	fs->views = ref;
+	return mine = ref->view;
+}
+
+/* -1: no such group (refused by nobody: then only root is an admin). */
+static gid_t gid_of(const char *name)
+{
+	struct group *g = name && name[0] ? getgrnam(name) : NULL;
+
+	return g ? g->gr_gid : (gid_t)-1;
+}
+
+static int build(struct fs *fs, int fuse_fd, struct err *err)
+{
+	if (errlog_new(&fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 || guard_new(&fs->guard) < 0 ||
+		changes_new(&fs->changes) < 0)
+		return err_set(err, -ENOMEM, "no memory");
+	if (fs->admin_gid == (gid_t)-1)
+		log_warning("no group '%s' (admin_group): only root is an administrator", fs->conf->admin_group);
+	if (fs->conf->new_group && fs->conf->new_group[0] && fs->new_gid == (gid_t)-1)
+		return err_set(err, -ENOENT, "no group '%s' (new_group)", fs->conf->new_group);
+	return session_new(&fs_ops, fs, fs->keep, fuse_fd, 0, &fs->session, err);
+}
+
+int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd, struct fs **ret, struct err *err)
+{
+	struct fs *fs = calloc(1, sizeof *fs);
+	int r;
+
+	if (!fs)
+		return err_set(err, -ENOMEM, "no memory");
+	fs->conf = conf;
+	fs->store = store;
+	fs->keep = keep;
+	fs->started_us = clock_wall_us();
+	fs->admin_gid = gid_of(conf->admin_group);
+	fs->new_gid = gid_of(conf->new_group);
+	lock_init(&fs->views_lock);
+	r = build(fs, fuse_fd, err);
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+int fs_start(struct fs *fs, struct engine *engine, struct err *err)
+{
+	int r;
+
+	fs->engine = engine;
+	r = drafts_new(fs, &fs->drafts, err);
+	if (r == 0)
+		r = waiters_new(fs, &fs->waiters, err);
+	if (r == 0)
+		r = session_start(fs->session, err);
+	return r;
+}
+
+int fs_wait(struct fs *fs)
+{
+	return session_wait(fs->session);
+}
+
+void fs_quit(struct fs *fs)
+{
+	session_quit(fs->session);
+}
+
+void fs_stop(struct fs *fs)
+{
+	session_stop(fs->session);
+}
+
+void fs_free(struct fs *fs)
+{
+	struct view_ref *ref;
+
+	if (!fs)
+		return;
+	waiters_free(fs->waiters);
+	drafts_free(fs->drafts);
+	session_free(fs->session);
+	errlog_free(fs->errlog);
+	opens_free(fs->opens);
+	guard_free(fs->guard);
+	changes_free(fs->changes);
+	while ((ref = fs->views)) {
+		fs->views = ref->next;
+		view_close(ref->view);
+		free(ref);
+	}
+	lock_release(&fs->views_lock);
+	free(fs);
+}

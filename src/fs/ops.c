@@ -1,0 +1,436 @@
+/* One handler per operation: unpack, find what the inode is, call. What changes nothing replies here, once. */
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+struct ctx ctx_of(fuse_req_t req)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	const struct fuse_ctx *who = fuse_req_ctx(req);
+
+	return (struct ctx){ .fs = fs, .view = fs_view(fs), .req = req, .uid = who->uid, .gid = who->gid,
+		.pid = who->pid, .seen = changes_seen(fs->changes) };
+}
+
+/* Begins every handler: without a read connection nothing can be answered. */
+#define CTX(req)                                                                                   \
+	struct ctx c = ctx_of(req);                                                                \
+	if (!c.view) {                                                                             \
+		fuse_reply_err(req, EIO);                                                          \
+		return;                                                                            \
+	}
+
+/* A refusal that needs no engine: errno to the caller, sentence to `errors`. */
+static void refuse(struct ctx *c, int code, const char *what, const char *text)
+{
+	struct who who;
+
+	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
+	errlog_add(c->fs->errlog, &who.caller, code, what, text);
+	fuse_reply_err(c->req, reply_errno(code));
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	CTX(req);
+	struct node p = ino_node(parent);
+	struct fuse_entry_param e = { 0 };
+	struct entry found;
+	const struct dir *d = dir_of(p.kind);
+	int r = strlen(name) > NAME_LEN ? -ENAMETOOLONG : dir_lookup(&c, p, name, &found, &e.entry_timeout);
+
+	if (r == -ENOENT && d && d->make) {
+		d->make(&c, name);
+		return;
+	}
+	if (r < 0) {
+		fuse_reply_err(req, reply_errno(r));
+		return;
+	}
+	e.ino = found.st.st_ino;
+	e.generation = found.generation;
+	e.attr = found.st;
+	e.attr_timeout = node_attr_timeout(found.node);
+	fuse_reply_entry(req, &e);
+	changes_repeat(c.fs, c.seen, found.node.row, e.ino);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	CTX(req);
+	struct node n = ino_node(ino);
+	struct stat st;
+	int r = node_stat(&c, n, &st);
+
+	if (r < 0)
+		fuse_reply_err(req, reply_errno(r));
+	else
+		fuse_reply_attr(req, &st, node_attr_timeout(n));
+}
+
+/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. */
+static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr, int to_set)
+{
+	struct volume v = { .mode = attr->st_mode & 07777, .uid = attr->st_uid, .gid = attr->st_gid };
+	unsigned fields = 0;
+	struct change *ch;
+
+	if (to_set & FUSE_SET_ATTR_MODE)
+		fields |= SET_MODE;
+	if (to_set & FUSE_SET_ATTR_UID)
+		fields |= SET_UID;
+	if (to_set & FUSE_SET_ATTR_GID)
+		fields |= SET_GID;
+	ch = change_new(c, REPLY_ATTR, n, "volume");
+	if (!ch)
+		return;
+	if (fields)
+		engine_set(c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
+	else
+		change_answer(ch, 0, "");
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+	CTX(req);
+	enum { OWNER = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID };
+	struct node n = ino_node(ino);
+	const struct attr *a = dir_attr(n);
+
+	if (n.kind == KIND_DRAFT && (to_set & FUSE_SET_ATTR_SIZE))
+		draft_truncate(&c, n, attr->st_size);
+	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
+		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has no meaning here */
+	else if (n.kind == KIND_VOLUME && n.index == 0)
+		setattr_volume(&c, n, attr, to_set);
+	else if (a && (to_set & FUSE_SET_ATTR_SIZE))
+		attr_truncate(&c, n, a);
+	else if (to_set & OWNER)
+		refuse(&c, -EPERM, "chmod or chown", "only a volume's directory has an owner and a mode of its own");
+	else
+		op_getattr(req, ino, fi); /* times: accepted, and ours all the same */
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	CTX(req);
+	char target[NAME_LEN + 16];
+	struct node n = ino_node(ino);
+	struct vol_entry v;
+	int r = n.kind == KIND_BY_LINK ? view_entry(c.view, n.row, &v) : -EINVAL;
+
+	if (r < 0) {
+		fuse_reply_err(req, reply_errno(r));
+		return;
+	}
+	(void)snprintf(target, sizeof target, "../../../%s", v.name);
+	fuse_reply_readlink(req, target);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	CTX(req);
+	struct node n = ino_node(ino);
+	const struct attr *a = dir_attr(n);
+
+	if (n.kind == KIND_DRAFT) {
+		draft_open(&c, n, fi);
+	} else if (n.kind == KIND_ACCEPTED) {
+		fi->direct_io = 1;
+		fi->noflush = 1;
+		fi->fh = opens_next(c.fs->opens);
+		if ((fi->flags & O_ACCMODE) == O_RDONLY)
+			fuse_reply_open(req, fi);
+		else
+			refuse(&c, -EEXIST, "new/", "this spec was accepted already: its volume exists");
+	} else if (a) {
+		attr_open(&c, n, a, fi);
+	} else {
+		fuse_reply_err(req, ENOENT);
+	}
+}
+
+static void read_accepted(struct ctx *c, struct node n, size_t size, off_t off)
+{
+	struct buf text = { 0 };
+	int r = view_spec(c->view, n.row, &text);
+
+	if (r < 0)
+		fuse_reply_err(c->req, reply_errno(r));
+	else
+		reply_slice(c->req, buf_text(&text), text.len, size, off);
+	buf_release(&text);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	CTX(req);
+	struct node n = ino_node(ino);
+	const struct attr *a = dir_attr(n);
+
+	if (n.kind == KIND_DRAFT)
+		draft_read(&c, fi, size, off);
+	else if (n.kind == KIND_ACCEPTED)
+		read_accepted(&c, n, size, off);
+	else if (a && a->show)
+		attr_read(&c, n, a, size, off, fi);
+	else
+		fuse_reply_err(req, EBADF);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *text, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	CTX(req);
+	struct node n = ino_node(ino);
+	const struct attr *a = dir_attr(n);
+
+	if (n.kind == KIND_DRAFT)
+		draft_write(&c, fi, text, size, off);
+	else if (a && a->store)
+		attr_write(&c, n, a, text, size, off, fi);
+	else
+		fuse_reply_err(req, EBADF);
+}
+
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	CTX(req);
+
+	if (ino_node(ino).kind == KIND_DRAFT)
+		draft_flush(&c, fi);
+	else
+		fuse_reply_err(req, 0);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	CTX(req);
+
+	if (ino_node(ino).kind == KIND_DRAFT) {
+		draft_release(&c, fi);
+		return;
+	}
+	opens_drop(c.fs->opens, fi->fh);
+	waiters_forget(c.fs->waiters, fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, 0);
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fuse_reply_open(req, fi);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	CTX(req);
+
+	dir_read(&c, ino_node(ino), size, off, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	CTX(req);
+
+	dir_read(&c, ino_node(ino), size, off, true);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	CTX(req);
+	struct node p = ino_node(parent);
+
+	if (p.kind == KIND_NEW)
+		draft_create(&c, name, mode, fi);
+	else if (p.kind == KIND_METADATA)
+		metadata_create(&c, p.row, name, fi);
+	else
+		refuse(&c, -EPERM, name, "nothing can be created here");
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	CTX(req);
+
+	refuse(&c, -EPERM, name, ino_node(parent).kind == KIND_ROOT ?
+			"a volume is made by writing a spec into new/, as in: echo size=10 > new/NAME" :
+			"no directory can be made here");
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	CTX(req);
+
+	refuse(&c, -EPERM, name, "nothing can be created here");
+}
+
+static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+	op_mknod(req, parent, name, 0, 0);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	op_mknod(req, parent, name, 0, 0);
+}
+
+/* Remembers who tried to unlink a volume's attribute: tree walkers do, and may not remove the volume after it. */
+static void unlink_attr(struct ctx *c, struct node p, const char *name)
+{
+	if (p.kind == KIND_VOLUME)
+		guard_refused(c->fs->guard, who_tgid(c->pid), p.row);
+	refuse(c, -EPERM, name, "an attribute cannot be removed; rmdir of its directory deletes a volume");
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	CTX(req);
+	struct node p = ino_node(parent);
+	struct entry e;
+	double timeout;
+	int r;
+
+	if (p.kind == KIND_METADATA) {
+		metadata_unlink(&c, p.row, name);
+	} else if (p.kind == KIND_NEW) {
+		draft_unlink(&c, name);
+	} else if ((r = dir_lookup(&c, p, name, &e, &timeout)) < 0) {
+		fuse_reply_err(req, reply_errno(r));
+	} else {
+		unlink_attr(&c, p, name);
+	}
+}
+
+/* rmdir of a live volume deletes it, of one in the trash purges it now. */
+static void remove_volume(struct ctx *c, struct node v, bool trash, const char *name)
+{
+	struct change *ch = change_new(c, REPLY_CODE, v, "%s%s", trash ? ".volfs/trash/" : "", name);
+
+	if (!ch)
+		return;
+	if (guard_blocks(c->fs->guard, ch->who.tgid, v.row))
+		change_answer(ch, -EPERM, "this process was just refused to remove the volume's files; use rmdir alone");
+	else if (trash)
+		engine_purge(c->fs->engine, ch->id, &ch->who.caller, v.row, change_done, ch);
+	else
+		engine_delete(c->fs->engine, ch->id, &ch->who.caller, v.row, change_done, ch);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	CTX(req);
+	struct node p = ino_node(parent);
+	bool resent = session_change_id(c.fs->session).resent;
+	struct entry e;
+	double timeout;
+	int r = dir_lookup(&c, p, name, &e, &timeout);
+
+	if (r == -ENOENT && resent) {
+		/* Carried out by a dead server: the engine knows its answer by the request's number. */
+		e.node = (struct node){ .kind = KIND_VOLUME };
+		r = 0;
+	}
+	if (r < 0)
+		fuse_reply_err(req, reply_errno(r));
+	else if (e.node.kind == KIND_VOLUME && e.node.index == 0)
+		remove_volume(&c, e.node, p.kind == KIND_TRASH, name);
+	else
+		refuse(&c, -EPERM, name, "this directory is part of the filesystem");
+}
+
+static void rename_volume(struct ctx *c, const char *name, const char *newname)
+{
+	bool resent = session_change_id(c->fs->session).resent;
+	struct vol_entry v = { 0 };
+	int r = view_entry_by_name(c->view, name, &v);
+	struct change *ch;
+
+	if (r == -ENOENT && !resent) {
+		refuse(c, -EPERM, name, "this is part of the filesystem");
+		return;
+	}
+	ch = change_new(c, REPLY_CODE, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
+	if (ch)
+		engine_rename(c->fs->engine, ch->id, &ch->who.caller, v.id, newname, change_done, ch);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
+	unsigned flags)
+{
+	CTX(req);
+	struct node from = ino_node(parent), to = ino_node(newparent);
+
+	if (flags & ~(unsigned)RENAME_NOREPLACE)
+		fuse_reply_err(req, EINVAL);
+	else if (from.kind == KIND_NEW && to.kind == KIND_NEW)
+		draft_rename(&c, name, newname);
+	else if (from.kind == KIND_ROOT && to.kind == KIND_ROOT)
+		rename_volume(&c, name, newname);
+	else
+		refuse(&c, -EPERM, name, "it cannot be moved there");
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	CTX(req);
+	struct node n = ino_node(ino);
+	const struct dir *d = dir_of(n.kind);
+	struct statvfs s;
+	int r = -ENOENT;
+
+	if (d && d->space)
+		r = d->space(&c, n.row, &s);
+	else if (n.kind == KIND_METADATA)
+		r = dir_volume.space(&c, n.row, &s);
+	if (r == -ENOENT)
+		r = backend_space(&c, NULL, &s);
+	if (r < 0)
+		fuse_reply_err(req, reply_errno(r));
+	else
+		fuse_reply_statfs(req, &s);
+}
+
+static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	CTX(req);
+	static const struct attr plain = { .name = "" };
+	struct node n = ino_node(ino);
+	const struct attr *a = dir_attr(n);
+
+	wait_poll(&c, n, a ? a : &plain, fi, ph);
+}
+
+const struct fuse_lowlevel_ops fs_ops = {
+	.lookup = op_lookup,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.create = op_create,
+	.statfs = op_statfs,
+	.poll = op_poll,
+};

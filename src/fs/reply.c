@@ -1,0 +1,123 @@
+/* A struct change goes into the engine with the request and comes back with its result: here it is answered, once. */
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int reply_errno(int code)
+{
+	if (code == 0)
+		return 0;
+	if (code > 0 || code < -4095 || code == -ENOSYS)
+		return EIO;
+	return -code;
+}
+
+struct change *change_new(struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...)
+{
+	struct change *ch = calloc(1, sizeof *ch);
+	va_list ap;
+
+	if (!ch) {
+		fuse_reply_err(c->req, ENOMEM);
+		return NULL;
+	}
+	ch->fs = c->fs;
+	ch->req = c->req;
+	ch->reply = reply;
+	ch->node = node;
+	ch->id = session_change_id(c->fs->session);
+	who_fill(c->fs, c->uid, c->gid, c->pid, &ch->who);
+	va_start(ap, fmt);
+	(void)vsnprintf(ch->what, sizeof ch->what, fmt, ap);
+	va_end(ap);
+	return ch;
+}
+
+/* A context for work on behalf of a request in another thread than the session's. */
+static struct ctx ctx_of_change(struct change *ch)
+{
+	return (struct ctx){ .fs = ch->fs, .view = fs_view(ch->fs), .req = ch->req, .uid = ch->who.caller.uid,
+		.gid = ch->who.caller.gid, .pid = ch->who.caller.pid, .seen = changes_seen(ch->fs->changes) };
+}
+
+static void reply_attr(struct change *ch)
+{
+	struct ctx c = ctx_of_change(ch);
+	fuse_ino_t ino = ino_of(ch->node);
+	struct stat st;
+	int r = c.view ? node_stat(&c, ch->node, &st) : -EIO;
+
+	if (r < 0) {
+		fuse_reply_err(ch->req, reply_errno(r));
+		return;
+	}
+	fuse_reply_attr(ch->req, &st, node_attr_timeout(ch->node));
+	changes_repeat(ch->fs, c.seen, ch->node.row, ino);
+}
+
+static void reply_entry(struct change *ch, int64_t row)
+{
+	struct ctx c = ctx_of_change(ch);
+	struct node n = { .kind = ch->node.kind, .row = row };
+	struct fuse_entry_param e = { .ino = ino_of(n), .entry_timeout = node_attr_timeout(n) };
+	int r = c.view ? node_stat(&c, n, &e.attr) : -EIO;
+
+	if (r < 0) {
+		fuse_reply_err(ch->req, reply_errno(r));
+		return;
+	}
+	e.attr_timeout = e.entry_timeout;
+	e.generation = 1;
+	if (ch->reply == REPLY_CREATE)
+		fuse_reply_create(ch->req, &e, &ch->fi);
+	else
+		fuse_reply_entry(ch->req, &e);
+	changes_repeat(ch->fs, c.seen, row, e.ino);
+}
+
+static void reply_success(struct change *ch, int64_t row)
+{
+	switch (ch->reply) {
+	case REPLY_CODE:
+		fuse_reply_err(ch->req, 0);
+		break;
+	case REPLY_WRITE:
+		fuse_reply_write(ch->req, ch->size);
+		break;
+	case REPLY_OPEN:
+		fuse_reply_open(ch->req, &ch->fi);
+		break;
+	case REPLY_ATTR:
+		reply_attr(ch);
+		break;
+	case REPLY_CREATE:
+	case REPLY_ENTRY:
+		reply_entry(ch, row);
+		break;
+	}
+}
+
+static void answer(struct change *ch, int code, int64_t row, const char *text)
+{
+	if (code < 0) {
+		errlog_add(ch->fs->errlog, &ch->who.caller, code, ch->what, text);
+		fuse_reply_err(ch->req, reply_errno(code));
+	} else {
+		reply_success(ch, row);
+	}
+	free(ch);
+}
+
+void change_done(void *arg, const struct result *res)
+{
+	answer(arg, res->code, res->row, res->text ? res->text : "");
+}
+
+void change_answer(struct change *ch, int code, const char *text)
+{
+	answer(ch, code, ch->node.row, text);
+}

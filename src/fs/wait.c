@@ -1,0 +1,526 @@
+/*
+ * Readers that block until a volume has settled, and poll(2).
+ *
+ * A blocked reader is a request kept here, no thread. It is answered by the waiters' own thread when a change of its volume
+ * says so, or with EINTR when the kernel interrupts it. libfuse calls the interrupt function with the request's lock held
+ * and may do so at any moment, also while the request is being answered: so it is given a number, not a pointer, and only
+ * hands that number to the thread. Until a waiter is armed the handler itself deals with an interrupt.
+ *
+ * A poll is remembered in the keep as well: the kernel does not send sleeping polls again to a later server, so
+ * that one wakes all of them and they ask anew.
+ */
+#include "fs/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+struct waiter {
+	uint64_t id;
+	fuse_req_t req;
+	int64_t volume;
+	uint64_t fh;
+	uid_t uid;
+	size_t size;
+	bool armed, interrupted;
+	struct waiter *prev, *next; /* of its volume, or of a list on its way to an answer */
+	UT_hash_handle hh;
+};
+
+struct poller {
+	uint64_t fh;
+	uint64_t kh;
+	int64_t volume;
+	unsigned slot; /* in keep->poll */
+	struct poller *prev, *next;
+	UT_hash_handle hh;
+};
+
+/* Everybody who looks at one volume. */
+struct watched {
+	int64_t volume;
+	struct waiter *waiters;
+	struct poller *pollers;
+	bool woken;
+	struct watched *prev, *next; /* of the woken ones */
+	UT_hash_handle hh;
+};
+
+struct per_uid {
+	uid_t uid;
+	long blocked;
+	UT_hash_handle hh;
+};
+
+struct waiters {
+	struct fs *fs;
+	struct lock lock; /* after a request's own lock; never held over a reply */
+	pthread_cond_t more;
+	pthread_t thread;
+	bool ending;                 /* lock */
+	uint64_t next_id;            /* lock */
+	struct waiter *by_id;        /* lock */
+	struct watched *watched;     /* lock */
+	struct watched *woken;       /* lock */
+	struct waiter *interrupted;  /* lock: taken off their volume */
+	struct poller *by_fh;        /* lock */
+	struct per_uid *uids;        /* lock */
+	unsigned free_count;         /* lock */
+	uint32_t free_slot[KEEP_POLLS];
+};
+
+/* What a reader of `wait` is told now: false while it must wait. error: of the read after it. */
+static bool look(struct ctx *c, int64_t row, struct buf *text, int *ret_error)
+{
+	enum vol_status s;
+	struct volume v;
+	bool trashed;
+	int r = view_status(c->view, row, &s, &trashed);
+
+	*ret_error = 0;
+	if (r == -ENOENT) {
+		buf_adds(text, "deleted\n");
+		return true;
+	}
+	if (r < 0) {
+		*ret_error = EIO;
+		return true;
+	}
+	if (trashed ? s != VOL_ERROR_DELETING : !vol_status_settled(s))
+		return false;
+	buf_adds(text, vol_status_name(s));
+	buf_addc(text, '\n');
+	if (vol_status_is_error(s) || (view_volume(c->view, row, &v) == 0 && v.reason[0]))
+		*ret_error = EIO;
+	return true;
+}
+
+static void answer_settled(struct fs *fs, fuse_req_t req, uint64_t fh, size_t size, off_t off, struct buf *text, int error)
+{
+	bool ended = off >= (off_t)text->len;
+
+	if (ended && error)
+		fuse_reply_err(req, error);
+	else
+		reply_slice(req, buf_text(text), text->len, size, off);
+	opens_keep(fs->opens, fh, text, error);
+}
+
+static struct watched *watch_locked(struct waiters *w, int64_t volume)
+{
+	struct watched *x;
+
+	lock_assert_held(&w->lock);
+	HASH_FIND(hh, w->watched, &volume, sizeof volume, x);
+	if (x)
+		return x;
+	x = calloc(1, sizeof *x);
+	if (x) {
+		x->volume = volume;
+		HASH_ADD(hh, w->watched, volume, sizeof x->volume, x);
+	}
+	return x;
+}
+
+/* Nobody looks at it any more. */
+static void unwatch_locked(struct waiters *w, int64_t volume)
+{
+	struct watched *x;
+
+	lock_assert_held(&w->lock);
+	HASH_FIND(hh, w->watched, &volume, sizeof volume, x);
+	if (!x || x->waiters || x->pollers || x->woken)
+		return;
+	HASH_DEL(w->watched, x);
+	free(x);
+}
+
+/* One more or one less blocked reader of a user; false: over the limit. */
+static bool count_locked(struct waiters *w, uid_t uid, int by)
+{
+	struct per_uid *u;
+
+	lock_assert_held(&w->lock);
+	if (uid == 0)
+		return true;
+	HASH_FIND(hh, w->uids, &uid, sizeof uid, u);
+	if (!u) {
+		u = calloc(1, sizeof *u);
+		if (!u)
+			return false;
+		u->uid = uid;
+		HASH_ADD(hh, w->uids, uid, sizeof u->uid, u);
+	}
+	if (by > 0 && u->blocked >= w->fs->conf->max_blocked)
+		return false;
+	u->blocked += by;
+	if (u->blocked == 0) {
+		HASH_DEL(w->uids, u);
+		free(u);
+	}
+	return true;
+}
+
+static void forget_locked(struct waiters *w, struct waiter *x)
+{
+	lock_assert_held(&w->lock);
+	HASH_DEL(w->by_id, x);
+	(void)count_locked(w, x->uid, -1);
+}
+
+/* Called with the request's lock held: hands over and returns. */
+static void on_interrupt(fuse_req_t req, void *id_as_pointer)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct waiters *w = fs->waiters;
+	uint64_t id = (uintptr_t)id_as_pointer;
+	struct watched *x;
+	struct waiter *v;
+
+	LOCK_SCOPE(&w->lock);
+	HASH_FIND(hh, w->by_id, &id, sizeof id, v);
+	if (!v || v->interrupted)
+		return;
+	v->interrupted = true;
+	if (!v->armed)
+		return;
+	HASH_FIND(hh, w->watched, &v->volume, sizeof v->volume, x);
+	DL_DELETE(x->waiters, v);
+	unwatch_locked(w, v->volume);
+	forget_locked(w, v);
+	DL_APPEND(w->interrupted, v);
+	pthread_cond_signal(&w->more);
+}
+
+static struct waiter *waiter_new(struct waiters *w, struct ctx *c, int64_t volume, uint64_t fh, size_t size, int *ret_error)
+{
+	struct waiter *v = calloc(1, sizeof *v);
+
+	*ret_error = ENOMEM;
+	if (!v)
+		return NULL;
+	*v = (struct waiter){ .req = c->req, .volume = volume, .fh = fh, .uid = c->uid, .size = size };
+	LOCK_SCOPE(&w->lock);
+	if (w->ending || !count_locked(w, c->uid, 1)) {
+		free(v);
+		*ret_error = EAGAIN;
+		return NULL;
+	}
+	v->id = ++w->next_id;
+	HASH_ADD(hh, w->by_id, id, sizeof v->id, v);
+	return v;
+}
+
+/* From here on the thread may answer it. False: it was interrupted meanwhile, or there is no memory. */
+static bool arm(struct waiters *w, struct waiter *v)
+{
+	struct watched *x;
+
+	LOCK_SCOPE(&w->lock);
+	x = v->interrupted ? NULL : watch_locked(w, v->volume);
+	if (!x) {
+		forget_locked(w, v);
+		return false;
+	}
+	v->armed = true;
+	DL_APPEND(x->waiters, v);
+	return true;
+}
+
+/* Takes an armed waiter back, if nobody else has taken it yet. */
+static bool disarm(struct waiters *w, uint64_t id)
+{
+	struct watched *x;
+	struct waiter *v;
+
+	LOCK_SCOPE(&w->lock);
+	HASH_FIND(hh, w->by_id, &id, sizeof id, v);
+	if (!v)
+		return false;
+	HASH_FIND(hh, w->watched, &v->volume, sizeof v->volume, x);
+	DL_DELETE(x->waiters, v);
+	unwatch_locked(w, v->volume);
+	forget_locked(w, v);
+	free(v);
+	return true;
+}
+
+static void block(struct ctx *c, int64_t volume, size_t size, struct fuse_file_info *fi)
+{
+	struct waiters *w = c->fs->waiters;
+	struct buf text = { 0 };
+	int error;
+	struct waiter *v = waiter_new(w, c, volume, fi->fh, size, &error);
+	uint64_t id = v ? v->id : 0;
+
+	if (!v) {
+		fuse_reply_err(c->req, error);
+		return;
+	}
+	fuse_req_interrupt_func(c->req, on_interrupt, (void *)(uintptr_t)id);
+	if (!arm(w, v)) {
+		fuse_reply_err(c->req, EINTR);
+		free(v);
+		return;
+	}
+	/* It may have settled between the first look and now. */
+	if (look(c, volume, &text, &error) && disarm(w, id))
+		answer_settled(c->fs, c->req, fi->fh, size, 0, &text, error);
+	buf_release(&text);
+}
+
+void wait_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct buf text = { 0 };
+	int error;
+
+	if (look(c, n.row, &text, &error))
+		answer_settled(c->fs, c->req, fi->fh, size, off, &text, error);
+	else if (off > 0)
+		fuse_reply_buf(c->req, NULL, 0); /* what it was told before is with a dead server */
+	else if (fi->flags & O_NONBLOCK)
+		fuse_reply_err(c->req, EAGAIN);
+	else
+		block(c, n.row, size, fi);
+	buf_release(&text);
+}
+
+/* --- poll(2) --- */
+
+static void poller_free_locked(struct waiters *w, struct poller *p)
+{
+	struct watched *x;
+
+	lock_assert_held(&w->lock);
+	HASH_FIND(hh, w->watched, &p->volume, sizeof p->volume, x);
+	if (x) {
+		DL_DELETE(x->pollers, p);
+		unwatch_locked(w, p->volume);
+	}
+	HASH_DEL(w->by_fh, p);
+	atomic_store(&w->fs->keep->poll[p->slot].kh, 0);
+	w->free_slot[w->free_count++] = p->slot;
+	free(p);
+}
+
+void waiters_forget(struct waiters *w, uint64_t fh)
+{
+	struct poller *p;
+
+	LOCK_SCOPE(&w->lock);
+	HASH_FIND(hh, w->by_fh, &fh, sizeof fh, p);
+	if (p)
+		poller_free_locked(w, p);
+}
+
+static bool poller_add(struct waiters *w, int64_t volume, uint64_t fh, uint64_t kh)
+{
+	struct watched *x;
+	struct poller *p;
+
+	LOCK_SCOPE(&w->lock);
+	HASH_FIND(hh, w->by_fh, &fh, sizeof fh, p);
+	if (p)
+		return true;
+	x = w->free_count ? watch_locked(w, volume) : NULL;
+	p = x ? calloc(1, sizeof *p) : NULL;
+	if (!p)
+		return false;
+	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .slot = w->free_slot[--w->free_count] };
+	atomic_store(&w->fs->keep->poll[p->slot].kh, kh);
+	DL_APPEND(x->pollers, p);
+	HASH_ADD(hh, w->by_fh, fh, sizeof p->fh, p);
+	return true;
+}
+
+static unsigned poll_events(struct ctx *c, struct node n, const struct attr *a, uint64_t fh)
+{
+	struct buf text = { 0 };
+	unsigned events = POLLIN | POLLOUT;
+	int error;
+
+	if (a->flags & ATTR_WAIT)
+		events = look(c, n.row, &text, &error) ? POLLIN : 0;
+	else if ((a->flags & ATTR_POLL) && a->show(c, n.row, &text) == 0)
+		events = POLLIN | (opens_differ(c->fs->opens, fh, &text) ? POLLPRI | POLLERR : 0);
+	buf_release(&text);
+	return events;
+}
+
+void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	/* Registered before looking: a change in between wakes it. */
+	if (ph && (a->flags & (ATTR_WAIT | ATTR_POLL)))
+		(void)poller_add(c->fs->waiters, n.row, fi->fh, session_poll_kh());
+	fuse_reply_poll(c->req, poll_events(c, n, a, fi->fh));
+	if (ph)
+		fuse_pollhandle_destroy(ph);
+}
+
+/* --- the thread --- */
+
+void waiters_wake(struct waiters *w, int64_t volume)
+{
+	struct watched *x;
+
+	LOCK_SCOPE(&w->lock);
+	HASH_FIND(hh, w->watched, &volume, sizeof volume, x);
+	if (!x || x->woken)
+		return;
+	x->woken = true;
+	DL_APPEND(w->woken, x);
+	pthread_cond_signal(&w->more);
+}
+
+static void answer_all(struct fs *fs, struct waiter *list, const struct buf *text, int error)
+{
+	struct waiter *v, *tmp;
+
+	DL_FOREACH_SAFE(list, v, tmp)
+	{
+		struct buf copy = { 0 };
+
+		buf_add(&copy, text->at, text->len);
+		answer_settled(fs, v->req, v->fh, v->size, 0, &copy, error);
+		buf_release(&copy);
+		free(v);
+	}
+}
+
+/* Looks at a woken volume once for all who wait for it. */
+static void serve(struct waiters *w, struct ctx *c, int64_t volume)
+{
+	struct waiter *list = NULL, *v;
+	struct poller *p, *tmp;
+	uint64_t *wake = NULL;
+	struct buf text = { 0 };
+	struct watched *x;
+	size_t n = 0;
+	int error;
+	bool settled = c->view && look(c, volume, &text, &error);
+
+	lock_take(&w->lock);
+	HASH_FIND(hh, w->watched, &volume, sizeof volume, x);
+	if (x && settled) {
+		list = x->waiters;
+		x->waiters = NULL;
+		DL_FOREACH(list, v)
+			forget_locked(w, v);
+	}
+	if (x) {
+		DL_COUNT(x->pollers, p, n);
+		wake = calloc(n + 1, sizeof *wake);
+		n = 0;
+		for (p = wake ? x->pollers : NULL; p; p = tmp) {
+			tmp = p->next;
+			wake[n++] = p->kh;
+		}
+		for (size_t i = 0; i < n; i++)
+			poller_free_locked(w, x->pollers);
+		unwatch_locked(w, volume);
+	}
+	lock_drop(&w->lock);
+	if (settled)
+		answer_all(w->fs, list, &text, error);
+	for (size_t i = 0; i < n; i++)
+		session_poll_wake(w->fs->session, wake[i]);
+	free(wake);
+	buf_release(&text);
+}
+
+static void answer_interrupted(struct waiter *list)
+{
+	struct waiter *v, *tmp;
+
+	DL_FOREACH_SAFE(list, v, tmp)
+	{
+		fuse_reply_err(v->req, EINTR);
+		free(v);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct waiters *w = arg;
+	struct ctx c = { .fs = w->fs, .view = fs_view(w->fs) };
+
+	for (;;) {
+		struct waiter *interrupted;
+		struct watched *x;
+		int64_t volume = 0;
+
+		lock_take(&w->lock);
+		while (!w->ending && !w->interrupted && !w->woken)
+			lock_wait(&w->lock, &w->more);
+		if (w->ending) {
+			lock_drop(&w->lock);
+			return NULL;
+		}
+		interrupted = w->interrupted;
+		w->interrupted = NULL;
+		x = w->woken;
+		if (x) {
+			DL_DELETE(w->woken, x);
+			x->woken = false;
+			volume = x->volume;
+		}
+		lock_drop(&w->lock);
+		answer_interrupted(interrupted);
+		if (volume)
+			serve(w, &c, volume);
+	}
+}
+
+int waiters_new(struct fs *fs, struct waiters **ret, struct err *err)
+{
+	struct waiters *w = calloc(1, sizeof *w);
+
+	if (!w)
+		return err_set(err, -ENOMEM, "no memory for waiters");
+	w->fs = fs;
+	lock_init(&w->lock);
+	cond_init(&w->more);
+	for (uint32_t i = KEEP_POLLS; i > 0; i--)
+		w->free_slot[w->free_count++] = i - 1;
+	if (pthread_create(&w->thread, NULL, run, w)) {
+		free(w);
+		return err_set(err, -EAGAIN, "cannot start the waiters' thread");
+	}
+	*ret = w;
+	return 0;
+}
+
+/* Blocked readers stay unanswered: the kernel sends them to the next server, or the mount ends. */
+void waiters_free(struct waiters *w)
+{
+	struct watched *x, *tmp;
+	struct waiter *v, *tmp_v;
+
+	if (!w)
+		return;
+	lock_take(&w->lock);
+	w->ending = true;
+	pthread_cond_signal(&w->more);
+	lock_drop(&w->lock);
+	pthread_join(w->thread, NULL);
+	lock_take(&w->lock);
+	while (w->by_fh)
+		poller_free_locked(w, w->by_fh);
+	HASH_ITER(hh, w->by_id, v, tmp_v)
+	{
+		forget_locked(w, v);
+		free(v);
+	}
+	HASH_ITER(hh, w->watched, x, tmp)
+	{
+		HASH_DEL(w->watched, x);
+		free(x);
+	}
+	lock_drop(&w->lock);
+	lock_release(&w->lock);
+	free(w);
+}
