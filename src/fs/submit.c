@@ -130,11 +130,29 @@ static void answer_one(struct fs *fs, struct draft *d, struct pending *p, int co
 	free(p);
 }
 
-/* The outcome is durable: tell all who wait, and let go of what nobody has open any more. */
-static void finish(struct fs *fs, struct draft *d, int code, const char *text)
+/* Answers who waits, also those who come while others are answered; ends the submission with the last. */
+static void answer_all(struct fs *fs, struct draft *d, int code)
 {
 	struct drafts *ds = fs->drafts;
-	struct pending *list, *p;
+	struct pending *p;
+
+	lock_take(&ds->lock);
+	while ((p = d->pending)) {
+		d->pending = p->next;
+		lock_drop(&ds->lock);
+		answer_one(fs, d, p, code);
+		lock_take(&ds->lock);
+	}
+	d->submitting = false;
+	d->to[0] = '\0';
+	if (d->released || (d->k->dropped && d->k->opens == 0))
+		draft_free_locked(ds, d);
+	lock_drop(&ds->lock);
+}
+
+/* The outcome is durable. */
+static void finish(struct fs *fs, struct draft *d, int code, const char *text)
+{
 	char file[2 * NAME_LEN];
 	struct caller who;
 
@@ -143,22 +161,10 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 		draft_caller(fs, d->k, &who);
 		(void)snprintf(file, sizeof file, "new/%s", d->to[0] ? d->to : d->k->name[0] ? d->k->name : "spec");
 		errlog_add(fs->errlog, &who, code, file, text);
-	}
-	lock_take(&ds->lock);
-	if (code >= 0 && d->to[0])
+	} else if (d->to[0]) {
 		d->k->dropped = 1; /* its name is the volume's spec now */
-	list = d->pending;
-	d->pending = NULL;
-	lock_drop(&ds->lock);
-	while ((p = list)) {
-		list = p->next;
-		answer_one(fs, d, p, code);
 	}
-	LOCK_SCOPE(&ds->lock);
-	d->submitting = false;
-	d->to[0] = '\0';
-	if (d->released || (d->k->dropped && d->k->opens == 0))
-		draft_free_locked(ds, d);
+	answer_all(fs, d, code);
 }
 
 struct submission {
