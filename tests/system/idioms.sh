@@ -1,0 +1,183 @@
+#!/bin/bash
+# Every idiom by which programs write a file submits exactly one spec, whole: at the last close, not before, not twice.
+. "$(dirname "$0")/../system/lib.sh"
+start_volfs
+cd "$MNT"
+count=0
+
+# expect NAME SIZE: the idiom before made exactly this volume, with all of what was written.
+expect()
+{
+	eq available "$(timeout 30 cat "$1/wait")" "$1"
+	eq "$2" "$(cat "$1/size")" "$1/size"
+	[ -z "${3:-}" ] || eq "$3" "$(cat "$1/description")" "$1/description"
+	count=$((count + 1))
+	eq "$count" "$(ls | grep -vcx new)" "volumes after $1"
+}
+
+echo size=1 >new/echo
+expect echo 1G
+{ echo size=1; echo description=two; } >new/group
+expect group 1G two
+(
+	echo size=1
+	echo description=sub
+) >new/subshell
+expect subshell 1G sub
+printf 'size=1\n' >"$T/a"
+printf 'description=cats\n' >"$T/b"
+( cat "$T/a"; cat "$T/b" ) >new/cats
+expect cats 1G cats
+printf 'size=1\ndescription=printf\n' >new/printf
+expect printf 1G printf
+printf 'size=1' >new/no-newline
+expect no-newline 1G
+dd if="$T/a" of=new/dd bs=1 status=none
+expect dd 1G
+cp "$T/a" new/cp
+expect cp 1G
+cp -p "$T/a" new/cp-p
+expect cp-p 1G
+install -m 600 "$T/a" new/install
+expect install 1G
+tee new/tee <"$T/a" >"$T/tee"
+expect tee 1G
+cat "$T/a" "$T/b" | tee new/tee2 >"$T/tee"
+expect tee2 1G cats
+{ echo size=1; command -v ls >/dev/null; echo description=middle; } >new/middle
+expect middle 1G middle
+{ echo size=1; echo msg >&2; echo description=stderr; } >new/stderr 2>"$T/err"
+expect stderr 1G stderr
+exec 3>new/exec
+echo size=1 >&3
+echo description=exec >&3
+not test -e exec
+exec 3>&-
+expect exec 1G exec
+f() { echo size=1; ls >/dev/null; echo description=function; }
+f >new/function
+expect function 1G function
+sh -c 'echo size=1 >new/dash'
+expect dash 1G
+sh -c '{ echo size=1; echo description=dash2; } >new/dash2'
+expect dash2 1G dash2
+sh -c 'exec 3>new/dash3; echo size=1 >&3; true | cat; echo description=d3 >&3; exec 3>&-'
+expect dash3 1G d3
+( echo size=1; sleep 0.1 & wait; echo description=background ) >new/background
+expect background 1G background
+seq 1 1 | sed 's/.*/size=1/' >new/pipe
+expect pipe 1G
+for i in 1; do echo size=$i; echo description=loop; done >new/loop
+expect loop 1G loop
+while read -r line; do echo "$line"; done <"$T/a" >new/while
+expect while 1G
+cat >new/heredoc <<-END
+	size=1
+	description=heredoc
+END
+expect heredoc 1G heredoc
+python3 - <<-'END'
+	with open("new/python", "w") as f:
+	    f.write("size=1\n")
+	    f.flush()
+	    f.write("description=python\n")
+END
+expect python 1G python
+python3 - <<-'END'
+	import os, threading
+	fd = os.open("new/thread", os.O_WRONLY | os.O_CREAT)
+	def run():
+	    os.write(fd, b"size=1\n")
+	    os.close(fd)
+	t = threading.Thread(target=run); t.start(); t.join()
+END
+expect thread 1G
+python3 -c 'import shutil; shutil.copy("'"$T"'/a", "new/shutil")'
+expect shutil 1G
+cp "$T/a" "$T/list.spec"
+cp "$T/a" "$T/list2.spec"
+cp "$T"/*.spec new/
+count=$((count + 1))
+expect list 1G
+eq available "$(cat list2/wait)"
+rmdir list2
+count=$((count - 1))
+
+# An editor's and a script's way: a draft, then a rename.
+cp "$T/a" new/.draft
+ls -A new | grep -qx .draft
+not test -e draft
+mv new/.draft new/draft
+expect draft 1G
+echo size=1 >new/sponge.tmp
+mv -n new/sponge.tmp new/sponge
+expect sponge 1G
+rsync "$T/a" new/rsync
+expect rsync 1G
+printf 'size=9\n' >new/.sed
+sed -i s/9/1/ new/.sed
+mv new/.sed new/sed
+expect sed 1G
+if command -v vim.tiny >/dev/null; then
+	# vim: a swap file, 4913, a backup name, fsync, then the file itself
+	vim.tiny -u NONE -n -es -c 'call setline(1, "size=1")' -c wq new/vim </dev/null || true
+	expect vim 1G
+fi
+
+# The UUID comes back on the same descriptor.
+exec 3<>new/spec
+echo size=1 >&3
+read -r id <&3
+exec 3>&-
+match '^[0-9a-f-]{36}$' "$id"
+expect "$id" 1G
+eq "$id" "$(cat "$id/id")"
+exec 3<>new/answer
+echo size=1 >&3
+read -r id <&3
+exec 3>&-
+expect answer 1G
+eq "$id" "$(cat answer/id)"
+echo size=1 name=named >new/spec
+expect named 1G
+printf '{"size": 1, "name": "json", "description": "a json", "metadata": {"k": "v"}}' >new/spec
+expect json 1G "a json"
+eq v "$(cat json/metadata/k)"
+cp echo/spec new/again
+expect again 1G
+
+# No bytes, no request; nothing that was refused leaves anything.
+: >new/nothing
+touch new/nothing
+{ :; } >new/nothing
+eq "$count" "$(ls | grep -vcx new)" "volumes after nothing"
+
+# After acceptance the name shows the spec, and nothing can be done to it.
+eq "size=1" "$(cat new/echo)"
+eq "size=1" "$(cat new/list.spec)"
+chmod 600 new/echo
+chown 0:0 new/echo
+touch new/echo
+expect_errno EEXIST write new/echo size=1
+echo size=1 >new/.x
+expect_errno EEXIST rename new/.x new/echo
+ok rm new/.x
+not ls new/.x 2>/dev/null
+match spec "$(ls new)"
+
+# A writer that is killed in the middle submits nothing.
+sh -c 'exec 3>new/killed; echo size=1 >&3; kill -9 $$' || true
+python3 - <<-'END' || true
+	import os, signal
+	fd = os.open("new/killed2", os.O_WRONLY | os.O_CREAT)
+	os.write(fd, b"size=1\n")
+	os.kill(os.getpid(), signal.SIGKILL)
+END
+not test -e killed
+not test -e killed2
+sleep 0.2 # a RELEASE has no answer to wait for: give a wrong one time to show
+not test -e killed
+not test -e killed2
+eq "$count" "$(ls | grep -vcx new)" "volumes at the end"
+cd /
+stop_volfs

@@ -1,0 +1,67 @@
+#!/bin/bash
+# `wait` and poll(2): blocks until the volume has settled, leaves on a signal at once, never hangs a walker.
+. "$(dirname "$0")/../system/lib.sh"
+start_volfs
+cd "$MNT"
+volume v
+eq available "$(cat v/wait)"
+
+# An admin puts a volume into an unsettled state by hand: so it stays until told otherwise.
+echo attaching >v/reset
+status=0
+timeout 1 cat v/wait || status=$?
+eq 124 "$status" "timeout 1 cat wait"
+expect_errno EAGAIN read v/wait NONBLOCK
+for i in $(seq 100); do
+	cat v/wait >"$T/w.$i" &
+done
+python3 - v/wait >"$T/polled" <<-'END' &
+	import os, select, sys
+	fd = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+	p = select.poll(); p.register(fd, select.POLLIN)
+	assert p.poll(0) == [], "ready too early"
+	print(p.poll(20000) == [(fd, select.POLLIN)], os.read(fd, 100).decode().strip())
+END
+poller=$!
+python3 - v/status >"$T/polled2" <<-'END' &
+	import os, select, sys
+	fd = os.open(sys.argv[1], os.O_RDONLY)
+	print(os.read(fd, 100).decode().strip())
+	p = select.poll(); p.register(fd, select.POLLPRI)
+	assert p.poll(20000), "no POLLPRI"
+	os.lseek(fd, 0, 0)
+	print(os.read(fd, 100).decode().strip())
+END
+poller2=$!
+sleep 0.3 # they block in the kernel: nothing shows it
+echo available >v/reset
+wait "$poller" "$poller2"
+wait $(jobs -p | grep -vx "$VOLFS_CHILD")
+eq 100 "$(cat "$T"/w.* | grep -cx available)"
+eq "True available" "$(cat "$T/polled")"
+eq "$(printf 'attaching\navailable')" "$(cat "$T/polled2")"
+
+echo error >v/reset
+status=0
+eq error "$(cat v/wait 2>"$T/err" || echo "failed" >"$T/failed")"
+eq failed "$(cat "$T/failed")"
+match 'Input/output error' "$(cat "$T/err")"
+echo available >v/reset
+
+# interrupts
+echo attaching >v/reset
+sh -c 'cat v/wait; true' &
+pid=$!
+wait_for 5 pgrep -P "$pid" cat
+kill -INT "$(pgrep -P "$pid" cat)"
+wait_for 2 gone "$pid"
+# a reader that waits is no obstacle to the volume's life
+cat v/wait >"$T/last" &
+reader=$!
+echo available >v/reset
+wait "$reader"
+id=$(cat v/id)
+rmdir v
+eq deleted "$(timeout 20 cat ".volfs/trash/$id/wait")"
+cd /
+stop_volfs
