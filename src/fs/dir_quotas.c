@@ -143,7 +143,7 @@ static void store_limit(struct change *ch, int64_t row, const char *text, const 
 	struct view *v = fs_view(ch->fs);
 	struct err err = { 0 };
 	struct quota q;
-	int64_t limit;
+	int64_t limit = 0;
 	int r = v ? view_quota(v, row, &q) : -EIO;
 
 	if (r < 0)

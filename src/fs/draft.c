@@ -516,7 +516,7 @@ static int write_spec(struct ctx *c, struct draft *d, const char *text, size_t s
 	next->last_result = r < 0 ? r : (int32_t)size;
 	if (r < 0) {
 		next->refused = r;
-		(void)snprintf(next->reason, sizeof next->reason, "%s", err->text);
+		(void)snprintf(next->reason, sizeof next->reason, "%.*s", (int)sizeof next->reason - 1, err->text);
 	} else {
 		next->len = (uint32_t)len;
 	}

@@ -107,7 +107,7 @@ static void settle(struct draft *d, int code, const char *text)
 	next->submitted = next->len;
 	if (code < 0) {
 		next->refused = code;
-		(void)snprintf(next->reason, sizeof next->reason, "%s", text);
+		(void)snprintf(next->reason, sizeof next->reason, "%.*s", (int)sizeof next->reason - 1, text);
 	} else {
 		next->done = 1;
 	}
