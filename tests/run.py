@@ -246,7 +246,7 @@ def main():
     needs = not args.list and (not args.tests or any(
         w.split("/")[0] in ("sanitize", "fuzz") or w.startswith("fuzz") for w in args.tests))
     if needs:
-        built = subprocess.run([os.path.join(TOP, "script/build"), "--cc", "clang", "--sanitize", "address,undefined",
+        built = subprocess.run([os.path.join(TOP, "script/build"), "--tests", "--cc", "clang", "--sanitize", "address,undefined",
                                 sanitized], check=False)
         if built.returncode:
             print("the build with sanitizers failed\n0 passed, 1 failed")
