@@ -48,12 +48,12 @@ static const struct row {
 	const char *help; /* NULL: not for people */
 } rows[] = {
 #define TO(field) offsetof(struct arguments, field)
-	{ "config", "FILE", 'c', TEXT, TO(config), RUN, "the configuration (default: /etc/volfs/volfs.conf)" },
+	{ "config", "FILE", 'c', TEXT, TO(config), RUN, "the configuration (/etc/volfs/volfs.conf)" },
 	{ "foreground", NULL, 'f', FLAG, TO(foreground), RUN, "stay in front; log to stderr" },
-	{ "local", "DIR", 'l', TEXT, TO(local), RUN, "no configuration: keep everything in sparse files under DIR" },
+	{ "local", "DIR", 'l', TEXT, TO(local), RUN, "no configuration: sparse files under DIR" },
 	{ "options", "OPTIONS", 'o', TEXT, TO(options), RUN, "mount options, by comma, as mount(8) gives them" },
-	{ "restarts", "N", 'r', TEXT, TO(deaths), RUN, "give up when the server dies N times in a minute (default: 5; 0: never)" },
-	{ "check", NULL, 'C', ACTION, 0, CHECK, "only read the configuration and say what is wrong with it" },
+	{ "restarts", "N", 'r', TEXT, TO(deaths), RUN, "give up after N deaths in a minute (5; 0: never)" },
+	{ "check", NULL, 'C', ACTION, 0, CHECK, "only read the configuration; say what is wrong" },
 	{ "help-config", NULL, 'H', ACTION, 0, HELP_CONFIG, "every option of the configuration, with its default" },
 	{ "help", NULL, 'h', ACTION, 0, HELP, "this" },
 	{ "version", NULL, 'V', ACTION, 0, VERSION, "the version" },

@@ -1,0 +1,33 @@
+#!/bin/bash
+# The server is killed at any instant, hundreds of times, and no call notices: session, keep and supervisor around a
+# filesystem of one directory, without anything else of volfs.
+# timeout: 120 full: 900
+# sanitize
+. "$(dirname "$0")/lib.sh"
+
+fs=$BUILD/tests/system/replace-fs
+stress=$BUILD/tests/system/replace-stress
+rounds=150
+[ -z "${VOLFS_TEST_FULL:-}" ] || rounds=1000
+
+mkdir -p "$MNT" "$STATE"
+"$fs" "$STATE" "$MNT" 2>"$LOG" &
+fs_pid=$!
+at_exit "kill $fs_pid 2>/dev/null; wait $fs_pid; true"
+wait_for 20 test -e "$MNT/text"
+
+note "$rounds kills, 1 to 40 ms apart"
+ok timeout 600 "$stress" plain "$MNT" "$fs_pid" "$rounds" 40
+rm "$MNT/go"
+
+note "$rounds kills, 1 to 8 ms apart: mostly before the server can answer"
+ok timeout 600 "$stress" plain "$MNT" "$fs_pid" "$rounds" 8
+
+note "the read-ahead of the mount is raised"
+eq 4096 "$(cat "/sys/class/bdi/$(mountpoint -d "$MNT")/read_ahead_kb")"
+
+note "SIGTERM: unmounted, exit status 0"
+kill "$fs_pid"
+wait "$fs_pid"
+not is_mounted
+check_log
