@@ -112,8 +112,10 @@ def choose(tests, wanted):
         return tests
 
     def fits(test, word):
-        return word in (test.suite, test.path, test.name) or fnmatch.fnmatch(test.id, word) \
-            or fnmatch.fnmatch(test.name, word)
+        if word == test.suite or fnmatch.fnmatch(test.id, word):
+            return True
+        # The same test with sanitizers is meant only when it is named so.
+        return test.suite != "sanitize" and (word == test.path or fnmatch.fnmatch(test.name, word))
 
     for word in wanted:
         if not any(fits(t, word) for t in tests) and word not in SUITES:
