@@ -354,13 +354,26 @@ static int json_twice(struct spec_reader *r, size_t end)
 	return code;
 }
 
+/* Jansson points at the end of a token and quotes it after " near ": how many bytes it began before
+ * its last one. */
+static size_t token_before(const struct spec_reader *r, size_t last, const char *near)
+{
+	const char *token = near ? strchr(near, '\'') : NULL;
+	size_t n = token ? strlen(token + 1) - 1 : 0; /* without its quotes */
+
+	if (n == 0 || n > last + 1 || memcmp(r->text + last + 1 - n, token + 1, n) != 0)
+		return 0;
+	return n - 1;
+}
+
 static int json_failed(struct spec_reader *r, json_error_t *e, bool whole)
 {
 	enum json_error_code code = json_error_code(e);
 	size_t at = e->position > 0 ? (size_t)e->position - 1 : 0;
 	char *near = strstr(e->text, " near ");
 
-	if (code == json_error_out_of_memory)
+	/* where it has no memory for its own state, Jansson says nothing at all */
+	if (code == json_error_out_of_memory || !e->text[0])
 		return err_set(r->err, -ENOMEM, "out of memory");
 	/* half a token at the very end looks wrong, and may yet become right */
 	if (!whole && (code == json_error_premature_end_of_input || at + 1 >= r->len))
@@ -369,6 +382,7 @@ static int json_failed(struct spec_reader *r, json_error_t *e, bool whole)
 		at = r->len - 1;
 	if (code == json_error_duplicate_key)
 		return json_twice(r, at);
+	at -= token_before(r, at, near);
 	if (near) /* what follows may be cut in the middle of a character */
 		*near = '\0';
 	return spec_fail(r, at, -EINVAL, "not JSON: %s", e->text);

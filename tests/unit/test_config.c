@@ -1,0 +1,309 @@
+#include "config.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+#define BACKEND "backends = ( { name = \"a\"; driver = \"local\"; path = \"/d\"; } );\n"
+
+static char file[64];
+
+/* Reads text as a configuration file. */
+static int conf_of(const char *text, struct conf *ret, struct err *err)
+{
+	FILE *f;
+	int fd, code;
+
+	strcpy(file, "/tmp/volfs-conf-XXXXXX");
+	fd = mkstemp(file);
+	assert_true(fd >= 0);
+	f = fdopen(fd, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	code = conf_read(file, ret, err);
+	unlink(file);
+	return code;
+}
+
+static void the_smallest_file_has_every_default(void **state)
+{
+	struct conf c;
+
+	assert_int_equal(conf_of(BACKEND, &c, NULL), 0);
+	assert_string_equal(c.database, "/var/lib/volfs/volfs.db");
+	assert_int_equal(c.workers, 16);
+	assert_string_equal(c.default_zone, "default");
+	assert_string_equal(c.admin_group, "disk");
+	assert_int_equal(c.quota.volumes_max, 10);
+	assert_int_equal(c.quota.size_max, 1000 * GIB);
+	assert_int_equal(c.quota.per_volume_max, SIZE_LIMIT_NONE);
+	assert_string_equal(c.filters[0], "availability_zone");
+	assert_string_equal(c.filters[1], "capacity");
+	assert_null(c.filters[2]);
+	assert_int_equal(c.weigher_count, 1);
+	assert_string_equal(c.weighers[0].name, "capacity");
+	assert_true(c.weighers[0].multiplier == 1.0);
+	assert_int_equal(c.attempts, 3);
+	assert_string_equal(c.debug, "");
+	assert_int_equal(c.stats_interval, 10);
+	assert_int_equal(c.trash_delay, 0);
+	assert_int_equal(c.volume_mode, 0755);
+	assert_string_equal(c.new_group, "");
+	assert_string_equal(c.draft_patterns[0], ".*");
+	assert_string_equal(c.draft_patterns[8], "tmp.??????????");
+	assert_string_equal(c.draft_patterns[9], "4913");
+	assert_null(c.draft_patterns[10]);
+	assert_null(c.projects[0]);
+	assert_int_equal(c.max_drafts, 64);
+	assert_int_equal(c.max_blocked, 1024);
+	assert_int_equal(c.max_requests, 256);
+	assert_int_equal(c.queue_max, 10000);
+	conf_release(&c);
+}
+
+static void a_backend_has_defaults_too(void **state)
+{
+	const struct backend_conf *b;
+	struct conf c;
+
+	assert_int_equal(
+		conf_of("default_zone = \"west\"; backends = ( { name = \"ssd\"; driver = \"rbd\"; } );",
+			&c, NULL),
+		0);
+	b = &c.backends[0];
+	assert_string_equal(b->zone, "west");
+	assert_string_equal(b->ceph_conf, "/etc/ceph/ceph.conf");
+	assert_string_equal(b->ceph_user, "admin");
+	assert_string_equal(b->pool, "vols");
+	assert_string_equal(b->namespace, "");
+	assert_string_equal(b->data_pool, "");
+	assert_string_equal(
+		b->features, "layering,exclusive-lock,object-map,fast-diff,deep-flatten");
+	assert_string_equal(b->direct, "auto");
+	assert_int_equal(b->chunk_size, 4 * MIB);
+	assert_true(b->reserved_percentage == 0);
+	assert_true(b->max_over_subscription_ratio == 20.0);
+	assert_true(b->thin);
+	assert_int_equal(b->timeout, 30);
+	conf_release(&c);
+}
+
+static void everything_can_be_written(void **state)
+{
+	static const char text[] =
+		"database = \"/x/volfs.db\"; workers = 32; default_zone = \"z\"; admin_group = \"wheel\";\n"
+		"debug = \"engine,store\"; stats_interval = 5; trash_delay = 0; volume_mode = \"0700\";\n"
+		"new_group = \"users\"; draft_patterns = [ \"*.draft\" ]; projects = [ \"web\", \"db\" ];\n"
+		"quota = { volumes = -1; size = \"2T\"; per_volume_size = \"512M\"; };\n"
+		"scheduler = { filters = [ ]; weighers = ( { name = \"capacity\"; multiplier = -1; } ); attempts = 1; };\n"
+		"limits = { drafts = 1; blocked = 2; requests = 3; queue = 4; };\n"
+		"backends = ( { name = \"a\"; driver = \"rbd\"; ceph_conf = \"/c\"; ceph_user = \"u\"; pool = \"p\";\n"
+		"  namespace = \"n\"; zone = \"y\"; chunk_size = \"64K\"; features = \"layering\"; data_pool = \"d\";\n"
+		"  reserved_percentage = 12.5; max_over_subscription_ratio = \"auto\"; thin = false; timeout = 3;\n"
+		"  direct = \"off\"; }, { name = \"b\"; driver = \"local\"; path = \"/p\"; } );\n";
+	struct conf c;
+
+	assert_int_equal(conf_of(text, &c, NULL), 0);
+	assert_int_equal(c.workers, 32);
+	assert_int_equal(c.volume_mode, 0700);
+	assert_string_equal(c.draft_patterns[0], "*.draft");
+	assert_null(c.draft_patterns[1]);
+	assert_string_equal(c.projects[1], "db");
+	assert_int_equal(c.quota.volumes_max, SIZE_LIMIT_NONE);
+	assert_int_equal(c.quota.size_max, 2048 * GIB);
+	assert_int_equal(c.quota.per_volume_max, 512 * MIB);
+	assert_null(c.filters[0]);
+	assert_true(c.weighers[0].multiplier == -1.0);
+	assert_int_equal(c.queue_max, 4);
+	assert_int_equal(c.backend_count, 2);
+	assert_int_equal(c.backends[0].chunk_size, 65536);
+	assert_true(c.backends[0].reserved_percentage == 12.5);
+	assert_true(c.backends[0].max_over_subscription_ratio == 0);
+	assert_false(c.backends[0].thin);
+	assert_string_equal(c.backends[0].zone, "y");
+	assert_string_equal(c.backends[1].zone, "z");
+	assert_string_equal(c.backends[1].path, "/p");
+	conf_release(&c);
+}
+
+static const struct {
+	const char *text, *sentence; /* after "FILE:" */
+} bad[] = {
+	{ "", "1: option 'backends' is missing" },
+	{ "backends = ( );", "1: backends: must have at least one backend" },
+	{ BACKEND "wrokers = 3;", "2: unknown option 'wrokers'" },
+	{ BACKEND "\nquota = {\n size = \"1G\";\n sise = 3; };", "5: unknown option 'sise'" },
+	{ BACKEND "workers = 0;", "2: workers: must be 1 to 1024" },
+	{ BACKEND "workers = 99999999999;", "2: workers: must be 1 to 1024" },
+	{ BACKEND "workers = \"16\";", "2: workers: must be a whole number" },
+	{ BACKEND "workers = 1.5;", "2: workers: must be a whole number" },
+	{ BACKEND "workers = 1;\nworkers = 2;", "3: duplicate setting name" },
+	{ BACKEND "workers = ;", "2: syntax error" },
+	{ BACKEND "database = \"volfs.db\";", "2: database: must be an absolute path" },
+	{ BACKEND "database = 3;", "2: database: must be text in double quotes" },
+	{ BACKEND "default_zone = \"\";", "2: default_zone: must have 1 to 255 bytes" },
+	{ BACKEND "trash_delay = 86400;",
+		"2: trash_delay: must be 0 so far: a deleted volume cannot be brought back yet" },
+	{ BACKEND "volume_mode = 0755;", "2: volume_mode: must be octal text such as \"0755\"" },
+	{ BACKEND "volume_mode = \"0999\";", "2: volume_mode: must be octal text" },
+	{ BACKEND "volume_mode = \"7777\";", "2: volume_mode: must be \"0000\" to \"0777\"" },
+	{ BACKEND "projects = \"web\";", "2: projects: must be a list such as" },
+	{ BACKEND "projects = ( \"web\", 3 );", "2: projects: must be text in double quotes" },
+	{ BACKEND "quota = 3;", "2: quota: must be a group" },
+	{ BACKEND "quota = { size = 1000; };", "2: size: must be a size in double quotes" },
+	{ BACKEND "quota = { size = \"1.5T\"; };", "2: size: size '1.5T' is not a whole number" },
+	{ BACKEND "quota = { volumes = -2; };", "2: volumes: must be -1 to 2147483647" },
+	{ BACKEND "scheduler = { filters = [ \"capacity\",\n\"speed\" ]; };",
+		"3: filters: there is no 'speed'" },
+	{ BACKEND "scheduler = { weighers = [ \"capacity\" ]; };",
+		"2: weighers: must be a list of groups" },
+	{ BACKEND "scheduler = { weighers = ( { name = \"speed\"; } ); };",
+		"2: name: there is no 'speed'" },
+	{ BACKEND "scheduler = { weighers = ( { multiplier = 2; } ); };",
+		"2: option 'scheduler.weighers.name' is missing" },
+	{ BACKEND "scheduler = { attempts = 0; };", "2: attempts: must be 1 to 100" },
+	{ BACKEND "limits = { drafts = 0; };", "2: drafts: must be 1 to 16384" },
+	{ "backends = 3;", "1: backends: must be a list of groups" },
+	{ "backends = ( 3 );", "1: backends: must be a group" },
+	{ "backends = (\n{ driver = \"rbd\"; } );", "2: option 'backends.name' is missing" },
+	{ "backends = (\n{ name = \"a\"; } );", "2: option 'backends.driver' is missing" },
+	{ "backends = ( { name = \"a/b\"; driver = \"rbd\"; } );",
+		"1: name: must have 1 to 255 bytes" },
+	{ "backends = ( { name = \"a\"; driver = \"lvm\"; } );", "1: driver: there is no 'lvm'" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; },\n { name = \"b\"; driver = \"rbd\"; },\n"
+	  " { name = \"a\"; driver = \"rbd\"; } );",
+		"3: name: a second backend has the name 'a'" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; foo = 1; } );",
+		"1: unknown option 'foo'" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; chunk_size = \"3M\"; } );",
+		"1: chunk_size: must be a power of two, 4K to 32M" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; chunk_size = \"64M\"; } );",
+		"1: chunk_size: must be a power of two" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; chunk_size = 4; } );",
+		"1: chunk_size: must be a size in double quotes" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; thin = 1; } );",
+		"1: thin: must be true or false" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; reserved_percentage = 101; } );",
+		"1: reserved_percentage: must be 0 to 100" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; max_over_subscription_ratio = 0.5; } );",
+		"1: max_over_subscription_ratio: must be 1 to" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; max_over_subscription_ratio = \"much\"; } );",
+		"1: max_over_subscription_ratio: must be a number, or \"auto\"" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; direct = \"on\"; } );",
+		"1: direct: there is no 'on'" },
+	{ "backends = ( { name = \"a\"; driver = \"local\"; path = \"disk\"; } );",
+		"1: path: must be an absolute path" },
+};
+
+static void mistakes_are_named_by_file_and_line(void **state)
+{
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		static const struct conf nothing;
+		struct err err = { 0 };
+		struct conf c;
+		size_t n;
+
+		assert_int_equal(conf_of(bad[i].text, &c, &err), -EINVAL);
+		assert_int_equal(err.code, -EINVAL);
+		assert_memory_equal(&c, &nothing, sizeof c);
+		n = strlen(file);
+		if (strncmp(err.text, file, n) != 0 || err.text[n] != ':' ||
+			strncmp(err.text + n + 1, bad[i].sentence, strlen(bad[i].sentence)) != 0)
+			fail_msg("'%s' was answered: %s", bad[i].text, err.text);
+	}
+}
+
+static void a_file_that_cannot_be_read_says_so(void **state)
+{
+	struct err err = { 0 };
+	struct conf c;
+
+	assert_int_equal(conf_read("/nonexistent/volfs.conf", &c, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "'/nonexistent/volfs.conf': No such file or directory"));
+	assert_true(conf_read("/tmp", &c, &err) < 0);
+}
+
+/* The default of each option, written into a file, gives what leaving it out gives. */
+static void every_default_can_stand_in_the_file(void **state)
+{
+	const char *path, *def, *help;
+	size_t n;
+
+	for (n = 0; conf_option(n, &path, &def, &help); n++) {
+		const char *dot = strrchr(path, '.');
+		char text[1000];
+		struct err err = { 0 };
+		struct conf c;
+
+		assert_true(help[0]);
+		if (!def[0] || !strncmp(path, "scheduler.weighers.", 19))
+			continue;
+		if (!strncmp(path, "backends.", 9))
+			(void)snprintf(text, sizeof text,
+				"backends = ( { name = \"a\"; driver = \"rbd\"; %s = %s; } );",
+				dot + 1, def);
+		else if (dot)
+			(void)snprintf(text, sizeof text, BACKEND "%.*s = { %s = %s; };",
+				(int)(dot - path), path, dot + 1, def);
+		else
+			(void)snprintf(text, sizeof text, BACKEND "%s = %s;", path, def);
+		if (conf_of(text, &c, &err) < 0)
+			fail_msg("%s: %s", text, err.text);
+		conf_release(&c);
+	}
+	assert_true(n > 40);
+}
+
+static void a_directory_alone_is_a_configuration(void **state)
+{
+	char dir[] = "/tmp/volfs-local-XXXXXX", inner[100], want[200], command[100];
+	struct err err = { 0 };
+	struct stat st;
+	struct conf c;
+
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(inner, sizeof inner, "%s/a \"b\\c", dir);
+	for (int i = 0; i < 2; i++) { /* the second time it is there */
+		assert_int_equal(conf_local(inner, &c, NULL), 0);
+		(void)snprintf(want, sizeof want, "%s/volfs.db", inner);
+		assert_string_equal(c.database, want);
+		(void)snprintf(want, sizeof want, "%s/disk", inner);
+		assert_string_equal(c.backends[0].path, want);
+		assert_string_equal(c.backends[0].name, "local");
+		assert_string_equal(c.backends[0].driver, "local");
+		assert_int_equal(c.backend_count, 1);
+		assert_int_equal(c.quota.volumes_max, SIZE_LIMIT_NONE);
+		assert_int_equal(c.quota.size_max, SIZE_LIMIT_NONE);
+		assert_int_equal(c.quota.per_volume_max, SIZE_LIMIT_NONE);
+		assert_int_equal(stat(want, &st), 0);
+		assert_true(S_ISDIR(st.st_mode));
+		conf_release(&c);
+	}
+	assert_int_equal(conf_local("/nonexistent/volfs", &c, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "/nonexistent/volfs"));
+	(void)snprintf(command, sizeof command, "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_smallest_file_has_every_default),
+		cmocka_unit_test(a_backend_has_defaults_too),
+		cmocka_unit_test(everything_can_be_written),
+		cmocka_unit_test(mistakes_are_named_by_file_and_line),
+		cmocka_unit_test(a_file_that_cannot_be_read_says_so),
+		cmocka_unit_test(every_default_can_stand_in_the_file),
+		cmocka_unit_test(a_directory_alone_is_a_configuration),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
