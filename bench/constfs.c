@@ -1,12 +1,13 @@
 /*
- * The limit for a filesystem on FUSE: one that answers everything from constants, by the same libfuse, with as many threads,
- * the same open flags and time-outs as volfs. What volfs needs beyond it is its own work.
+ * The limit for a filesystem on FUSE: one that answers everything from constants, by the same
+ * libfuse, with as many threads, the same open flags and time-outs as volfs. What volfs needs
+ * beyond it is its own work.
  *
  *      constfs [-n N] MOUNTPOINT -f
  *
- * N directories (0 … 1,000,000; default 1000) `v0000000` …, each with the attributes of a volume, every one of which
- * holds the same word. `empty` in the root is for round trips: a close of it is a FLUSH that is answered at once.
- * Stays in front; ends on SIGTERM or when it is unmounted.
+ * N directories (0 … 1,000,000; default 1000) `v0000000` …, each with the attributes of a volume,
+ * every one of which holds the same word. `empty` in the root is for round trips: a close of it is
+ * a FLUSH that is answered at once. Stays in front; ends on SIGTERM or when it is unmounted.
  */
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -26,8 +27,9 @@ enum {
 };
 static const double forever = 86400;
 static const char word[] = "available\n";
-static const char *const attribute[] = { "status", "error", "id", "size", "used", "type", "zone", "backend", "project",
-	"description", "spec", "created", "updated", "protected", "history", "connection", "reset", "json" };
+static const char *const attribute[] = { "status", "error", "id", "size", "used", "type", "zone",
+	"backend", "project", "description", "spec", "created", "updated", "protected", "history",
+	"connection", "reset", "json" };
 enum { ATTRIBUTES = sizeof attribute / sizeof *attribute };
 
 static long entries = 1000;
@@ -81,7 +83,9 @@ static fuse_ino_t find(fuse_ino_t parent, const char *name)
 
 static struct fuse_entry_param entry_param(fuse_ino_t ino)
 {
-	struct fuse_entry_param e = { .ino = ino, .attr_timeout = forever, .entry_timeout = forever };
+	struct fuse_entry_param e = {
+		.ino = ino, .attr_timeout = forever, .entry_timeout = forever
+	};
 
 	(void)ino_stat(ino, &e.attr);
 	return e;
@@ -89,7 +93,8 @@ static struct fuse_entry_param entry_param(fuse_ino_t ino)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
+				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	conn->want |= conn->capable & (FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT);
 	conn->max_write = 1 << 20;
 	conn->max_background = 65535;
@@ -126,22 +131,26 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fuse_reply_open(req, fi);
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_read(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	size_t len = ino == INO_EMPTY ? 0 : sizeof word - 1;
 
 	if ((size_t)off >= len)
 		(void)fuse_reply_buf(req, NULL, 0);
 	else
-		(void)fuse_reply_buf(req, word + off, len - (size_t)off < size ? len - (size_t)off : size);
+		(void)fuse_reply_buf(
+			req, word + off, len - (size_t)off < size ? len - (size_t)off : size);
 }
 
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	struct fuse_file_info *fi)
 {
 	(void)fuse_reply_write(req, size);
 }
 
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void op_setattr(
+	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	op_getattr(req, ino, fi);
 }
@@ -172,8 +181,10 @@ static void list(fuse_req_t req, fuse_ino_t dir, size_t size, off_t off, bool pl
 
 	for (; buf && (name = name_at(dir, off, text)); off++) {
 		struct fuse_entry_param e = entry_param(find(dir, name));
-		size_t need = plus ? fuse_add_direntry_plus(req, buf + len, size - len, name, &e, off + 1) :
-				     fuse_add_direntry(req, buf + len, size - len, name, &e.attr, off + 1);
+		size_t need =
+			plus ? fuse_add_direntry_plus(req, buf + len, size - len, name, &e, off + 1)
+			     : fuse_add_direntry(
+				       req, buf + len, size - len, name, &e.attr, off + 1);
 
 		if (need > size - len)
 			break;
@@ -183,12 +194,14 @@ static void list(fuse_req_t req, fuse_ino_t dir, size_t size, off_t off, bool pl
 	free(buf);
 }
 
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_readdir(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	list(req, ino, size, off, false);
 }
 
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_readdirplus(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	list(req, ino, size, off, true);
 }
@@ -208,13 +221,15 @@ static const struct fuse_lowlevel_ops ops = {
 
 static int serve(const char *mountpoint)
 {
-	char *argv[] = { (char *)"constfs", (char *)"-odefault_permissions,allow_other,nosuid,nodev,fsname=constfs", NULL };
+	char *argv[] = { (char *)"constfs",
+		(char *)"-odefault_permissions,allow_other,nosuid,nodev,fsname=constfs", NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	struct fuse_session *se = fuse_session_new(&args, &ops, sizeof ops, NULL);
 	int r = -1;
 
-	if (!se || !config || fuse_set_signal_handlers(se) < 0 || fuse_session_mount(se, mountpoint) < 0)
+	if (!se || !config || fuse_set_signal_handlers(se) < 0 ||
+		fuse_session_mount(se, mountpoint) < 0)
 		return 1;
 	fuse_loop_cfg_set_max_threads(config, THREADS);
 	fuse_loop_cfg_set_idle_threads(config, THREADS);

@@ -28,7 +28,8 @@ static int await_word(int fd)
 	text[len] = '\0';
 	if (len == 1 && text[0] == WORD_READY)
 		return EXIT_SUCCESS;
-	(void)fprintf(stderr, "volfs: %s\n", len ? text : "ended before the mount answered; the log may say why");
+	(void)fprintf(stderr, "volfs: %s\n",
+		len ? text : "ended before the mount answered; the log may say why");
 	return EXIT_FAILURE;
 }
 

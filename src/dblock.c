@@ -38,7 +38,8 @@ static pid_t holder(int fd)
 	return pread(fd, text, sizeof text - 1, 0) > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
 }
 
-/* Is the daemon that took it still there? If not, what holds it is its last server, on its way out. */
+/* Is the daemon that took it still there? If not, what holds it is its last server, on its way out.
+ */
 static bool holder_lives(int fd)
 {
 	pid_t pid = holder(fd);
@@ -56,8 +57,9 @@ static int lock_or_refuse(int fd, const char *database, struct err *err)
 		if (errno != EWOULDBLOCK)
 			return err_set(err, -errno, "cannot lock the database '%s': %m", database);
 		if (holder_lives(fd) || clock_mono_ns() > until)
-			return err_set(err, -EBUSY, "the database '%s' is in use by another volfs, process %d", database,
-				(int)holder(fd));
+			return err_set(err, -EBUSY,
+				"the database '%s' is in use by another volfs, process %d",
+				database, (int)holder(fd));
 		(void)usleep(20000);
 	}
 	return 0;

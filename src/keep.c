@@ -11,7 +11,8 @@
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
 enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 1 };
 
-/* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a hint. */
+/* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
+ * hint. */
 static _Atomic uint32_t draft_hint, poll_hint;
 
 static int keep_begin(int fd)
@@ -97,7 +98,8 @@ static void lower_to(_Atomic uint32_t *hint, uint32_t n)
 		;
 }
 
-/* Everything behind `used`; a slot given back was returned to the kernel but for the parts of its first and last page. */
+/* Everything behind `used`; a slot given back was returned to the kernel but for the parts of its
+ * first and last page. */
 static void draft_clear(struct keep_draft *d)
 {
 	memset((char *)d + sizeof d->used, 0, offsetof(struct keep_draft, text) - sizeof d->used);
@@ -112,7 +114,8 @@ struct keep_draft *keep_draft_take(struct keep *k)
 		uint32_t i = (start + n) % KEEP_DRAFTS, was = KEEP_FREE;
 		struct keep_draft *d = &k->draft[i];
 
-		/* A slot that is claimed must be below the mark before it is marked: a successor frees it. */
+		/* A slot that is claimed must be below the mark before it is marked: a successor
+		 * frees it. */
 		raise_to(&k->draft_high, i + 1);
 		if (!atomic_compare_exchange_strong(&d->used, &was, KEEP_CLAIMED))
 			continue;

@@ -1,13 +1,15 @@
 /*
- * What lives between two servers: a memfd that the supervisor owns and every server maps. The kernel's mount and
- * the programs on it outlive a server's death; what they may rely on and what is in no row of the catalogue stands
- * here: the FUSE_INIT exchange, unfinished specs, poll handles, the last change notified.
+ * What lives between two servers: a memfd that the supervisor owns and every server maps. The
+ * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
+ * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles,
+ * the last change notified.
  *
- * Every server may be killed at any instruction, so a record is changed by writing its spare half and then one
- * number that says which half is valid. The file is sparse: only what was touched takes memory.
+ * Every server may be killed at any instruction, so a record is changed by writing its spare half
+ * and then one number that says which half is valid. The file is sparse: only what was touched
+ * takes memory.
  *
- * One server at a time maps it (the supervisor has reaped the one before). Threads of the server: each slot belongs to
- * whoever took it; taking and giving back is atomic.
+ * One server at a time maps it (the supervisor has reaped the one before). Threads of the server:
+ * each slot belongs to whoever took it; taking and giving back is atomic.
  */
 #ifndef VOLFS_KEEP_H
 #define VOLFS_KEEP_H
@@ -30,55 +32,59 @@ enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
 
 /* The changing half of a draft: two of them, `turn` says which is valid. */
 struct keep_draft_state {
-	uint32_t len;           /* bytes of text that count */
-	uint32_t submitted;     /* bytes of text that were submitted or refused at submission; no write after it */
-	int32_t refused;        /* -errno that poisons the descriptor; 0 */
-	uint32_t done;          /* 1: a volume with `uuid` was accepted */
-	uint64_t last_write;    /* `unique` (without the top bit) of the last WRITE counted in len */
-	int32_t last_result;    /* what it was answered */
+	uint32_t len;	     /* bytes of text that count */
+	uint32_t submitted;  /* bytes of text that were submitted or refused at submission; no write
+				after it */
+	int32_t refused;     /* -errno that poisons the descriptor; 0 */
+	uint32_t done;	     /* 1: a volume with `uuid` was accepted */
+	uint64_t last_write; /* `unique` (without the top bit) of the last WRITE counted in len */
+	int32_t last_result; /* what it was answered */
 	uint32_t spare;
-	char reason[512];       /* the sentence of the refusal */
+	char reason[512]; /* the sentence of the refusal */
 };
 
 /* One open spec or draft file in new/. */
 struct keep_draft {
-	_Atomic uint32_t used;  /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
-	_Atomic uint32_t turn;  /* which of state[] is valid */
-	uint64_t serial;        /* names this open (fi->fh); never 0 */
-	uint64_t file;          /* its inode number is made from it: the serial of the first open of that name; 0: new/spec */
+	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
+	_Atomic uint32_t turn; /* which of state[] is valid */
+	uint64_t serial;       /* names this open (fi->fh); never 0 */
+	uint64_t file; /* its inode number is made from it: the serial of the first open of that
+			  name; 0: new/spec */
 	int64_t opened_us;
-	uid_t uid;              /* the caller: who opened it */
+	uid_t uid; /* the caller: who opened it */
 	gid_t gid;
 	pid_t tgid, session;
-	uint32_t opens;         /* open descriptions (a kept draft may be opened again) */
-	uint32_t kept;          /* a name that matches draft_patterns: stays after RELEASE */
-	uint32_t dropped;       /* unlinked, or its writer was killed: never submitted */
-	uint32_t mode;          /* permission bits */
-	uint64_t made_by;       /* `unique` of the CREATE or OPEN that made it: sent again, it makes no second one */
+	uint32_t opens;	  /* open descriptions (a kept draft may be opened again) */
+	uint32_t kept;	  /* a name that matches draft_patterns: stays after RELEASE */
+	uint32_t dropped; /* unlinked, or its writer was killed: never submitted */
+	uint32_t mode;	  /* permission bits */
+	uint64_t made_by; /* `unique` of the CREATE or OPEN that made it: sent again, it makes no
+			     second one */
 	char uuid[UUID_LEN + 1];
 	char name[NAME_LEN + 1];
 	uint32_t group_count;
-	gid_t groups[64];       /* the caller's supplementary groups at OPEN */
+	gid_t groups[64]; /* the caller's supplementary groups at OPEN */
 	struct keep_draft_state state[2];
 	char text[SPEC_MAX + 1];
 };
 
 struct keep_poll {
-	_Atomic uint64_t kh;    /* 0: free */
+	_Atomic uint64_t kh; /* 0: free */
 	uint64_t ino;
 };
 
 struct keep {
 	uint32_t magic, version;
-	uint64_t mount_id;            /* random, one per mount */
-	_Atomic uint64_t server;      /* counts the servers of this mount, from 1 */
-	_Atomic uint64_t notified;    /* row of the last event whose notification went out */
+	uint64_t mount_id;	   /* random, one per mount */
+	_Atomic uint64_t server;   /* counts the servers of this mount, from 1 */
+	_Atomic uint64_t notified; /* row of the last event whose notification went out */
 	_Atomic uint64_t draft_serial;
 	_Atomic uint32_t init_len, init_reply_len;
-	_Atomic uint32_t draft_high, poll_high; /* slots from here on were never taken: nobody looks there */
-	uint8_t init[KEEP_INIT_MAX];  /* the kernel's FUSE_INIT message; valid if init_len */
+	_Atomic uint32_t draft_high,
+		poll_high;	     /* slots from here on were never taken: nobody looks there */
+	uint8_t init[KEEP_INIT_MAX]; /* the kernel's FUSE_INIT message; valid if init_len */
 	uint8_t init_reply[KEEP_INIT_MAX]; /* its answer, without the header */
-	uint64_t capable;             /* INIT flags that the kernel offered (64 bits) */
+	uint64_t capable;		   /* INIT flags that the kernel offered (64 bits) */
 	struct keep_poll poll[KEEP_POLLS];
 	struct keep_draft draft[KEEP_DRAFTS];
 };
@@ -90,21 +96,26 @@ int keep_create(struct err *err);
 int keep_map(int fd, struct keep **ret, struct err *err);
 void keep_unmap(struct keep *k);
 
-/* A new server, before its first thread: counts it, and frees what its predecessor was killed in the middle of taking. */
+/* A new server, before its first thread: counts it, and frees what its predecessor was killed in
+ * the middle of taking. */
 void keep_succeed(struct keep *k);
 
-/* Takes a free draft slot, zeroed but for serial; NULL if none is free. Gives one back and its memory to the kernel. */
+/* Takes a free draft slot, zeroed but for serial; NULL if none is free. Gives one back and its
+ * memory to the kernel. */
 struct keep_draft *keep_draft_take(struct keep *k);
 void keep_draft_drop(struct keep *k, struct keep_draft *d);
 
-/* Walks the slots in use: *at begins with 0; NULL at the end. Touches no memory of slots that were never taken. */
+/* Walks the slots in use: *at begins with 0; NULL at the end. Touches no memory of slots that were
+ * never taken. */
 struct keep_draft *keep_draft_each(struct keep *k, size_t *at);
 
-/* Remembers a poll handle, so that its sleeper is woken when this server is replaced; the slot, or -ENOSPC. */
+/* Remembers a poll handle, so that its sleeper is woken when this server is replaced; the slot, or
+ * -ENOSPC. */
 int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino);
 void keep_poll_drop(struct keep *k, int slot);
 
-/* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that makes it valid. */
+/* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that
+ * makes it valid. */
 const struct keep_draft_state *keep_draft_now(const struct keep_draft *d);
 struct keep_draft_state *keep_draft_next(struct keep_draft *d);
 void keep_draft_flip(struct keep_draft *d);

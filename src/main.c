@@ -37,7 +37,8 @@ struct arguments {
 	unsigned max_deaths;
 };
 
-/* One row per option: what --help says, and what is done with it. to: where the argument, or true, or the action goes. */
+/* One row per option: what --help says, and what is done with it. to: where the argument, or true,
+ * or the action goes. */
 enum kind { FLAG, TEXT, ACTION, IGNORED };
 static const struct row {
 	const char *name, *argument;
@@ -48,17 +49,22 @@ static const struct row {
 	const char *help; /* NULL: not for people */
 } rows[] = {
 #define TO(field) offsetof(struct arguments, field)
-	{ "config", "FILE", 'c', TEXT, TO(config), RUN, "the configuration (/etc/volfs/volfs.conf)" },
+	{ "config", "FILE", 'c', TEXT, TO(config), RUN,
+		"the configuration (/etc/volfs/volfs.conf)" },
 	{ "foreground", NULL, 'f', FLAG, TO(foreground), RUN, "stay in front; log to stderr" },
 	{ "local", "DIR", 'l', TEXT, TO(local), RUN, "no configuration: sparse files under DIR" },
-	{ "options", "OPTIONS", 'o', TEXT, TO(options), RUN, "mount options, by comma, as mount(8) gives them" },
-	{ "restarts", "N", 'r', TEXT, TO(deaths), RUN, "give up after N deaths in a minute (5; 0: never)" },
+	{ "options", "OPTIONS", 'o', TEXT, TO(options), RUN,
+		"mount options, by comma, as mount(8) gives them" },
+	{ "restarts", "N", 'r', TEXT, TO(deaths), RUN,
+		"give up after N deaths in a minute (5; 0: never)" },
 	{ "check", NULL, 'C', ACTION, 0, CHECK, "only read the configuration; say what is wrong" },
-	{ "help-config", NULL, 'H', ACTION, 0, HELP_CONFIG, "every option of the configuration, with its default" },
+	{ "help-config", NULL, 'H', ACTION, 0, HELP_CONFIG,
+		"every option of the configuration, with its default" },
 	{ "help", NULL, 'h', ACTION, 0, HELP, "this" },
 	{ "version", NULL, 'V', ACTION, 0, VERSION, "the version" },
 	{ "server", "FDS", 'S', TEXT, TO(server), RUN, NULL },
-	{ "types", "TYPE", 't', IGNORED, 0, RUN, NULL }, /* the last three: mount(8) says them to its helpers */
+	{ "types", "TYPE", 't', IGNORED, 0, RUN,
+		NULL }, /* the last three: mount(8) says them to its helpers */
 	{ "no-mtab", NULL, 'n', IGNORED, 0, RUN, NULL },
 	{ "sloppy", NULL, 's', IGNORED, 0, RUN, NULL },
 	{ "verbose", NULL, 'v', IGNORED, 0, RUN, NULL },
@@ -68,10 +74,11 @@ enum { ROWS = sizeof rows / sizeof *rows };
 
 static void usage(FILE *to)
 {
-	(void)fputs("usage: volfs [-c FILE] [-f] [-o OPTIONS] [SOURCE] MOUNTPOINT\n"
-		    "       volfs --local DIR MOUNTPOINT\n\n"
-		    "A directory of block volumes: write a spec into MOUNTPOINT/new, get a volume.\n"
-		    "SOURCE is shown in /proc/mounts; if it is a path, it is the configuration file.\n\n",
+	(void)fputs(
+		"usage: volfs [-c FILE] [-f] [-o OPTIONS] [SOURCE] MOUNTPOINT\n"
+		"       volfs --local DIR MOUNTPOINT\n\n"
+		"A directory of block volumes: write a spec into MOUNTPOINT/new, get a volume.\n"
+		"SOURCE is shown in /proc/mounts; if it is a path, it is the configuration file.\n\n",
 		to);
 	for (size_t i = 0; i < ROWS; i++) {
 		char left[40];
@@ -89,7 +96,8 @@ static void usage_of_config(void)
 	const char *path, *def, *help;
 
 	for (size_t i = 0; conf_option(i, &path, &def, &help); i++)
-		(void)printf("%s%s%s\n        %s\n", path, def ? " = " : "", def ? def : "", help ? help : "");
+		(void)printf("%s%s%s\n        %s\n", path, def ? " = " : "", def ? def : "",
+			help ? help : "");
 }
 
 static void take_option(struct arguments *a, const struct row *row, const char *value)
@@ -142,7 +150,8 @@ static int parse_operands(int argc, char **argv, struct arguments *a, struct err
 	if (n < 1)
 		return err_set(err, -EINVAL, "where to mount? see volfs --help");
 	if (n > 2)
-		return err_set(err, -EINVAL, "'%s' is one word too many, see volfs --help", argv[optind + 2]);
+		return err_set(err, -EINVAL, "'%s' is one word too many, see volfs --help",
+			argv[optind + 2]);
 	a->mountpoint = argv[argc - 1];
 	if (n == 2)
 		a->source = argv[optind];
@@ -160,7 +169,8 @@ static int parse_deaths(struct arguments *a, struct err *err)
 	errno = 0;
 	n = strtoul(a->deaths, &end, 10);
 	if (errno || end == a->deaths || *end || n > 64)
-		return err_set(err, -EINVAL, "--restarts wants a number from 0 to 64, not '%s'", a->deaths);
+		return err_set(err, -EINVAL, "--restarts wants a number from 0 to 64, not '%s'",
+			a->deaths);
 	a->max_deaths = (unsigned)n;
 	return 0;
 }
@@ -188,7 +198,8 @@ static int settle_paths(struct arguments *a, struct err *err)
 	return absolute(a->config ? a->config : default_config, &a->config_path, err);
 }
 
-/* Here already, so that what is wrong in the file is said to whoever typed the command, before anything is mounted. */
+/* Here already, so that what is wrong in the file is said to whoever typed the command, before
+ * anything is mounted. */
 static int read_config(const struct arguments *a, struct conf *ret, struct err *err)
 {
 	if (a->local_path)
@@ -222,7 +233,8 @@ static int serve(const struct arguments *a, struct err *err)
 		.foreground = a->foreground,
 	};
 
-	if (sscanf(a->server, "%d,%d,%d,%d", &args.fuse_fd, &args.keep_fd, &args.ready_fd, &args.lock_fd) != 4)
+	if (sscanf(a->server, "%d,%d,%d,%d", &args.fuse_fd, &args.keep_fd, &args.ready_fd,
+		    &args.lock_fd) != 4)
 		return err_set(err, -EINVAL, "--server is for the supervisor alone");
 	return server_run(&args);
 }

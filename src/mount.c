@@ -26,10 +26,10 @@ enum {
 
 static const char fs_type[] = "fuse.volfs";
 
-/* --- options ------------------------------------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------------------- */
 
-/* What mount(8) and fstab may say. set and clear are MS_ flags; a name that ends in '=' or '-' stands for all that begin with
- * it. Those without flags are either always so or mount(8)'s own. */
+/* What mount(8) and fstab may say. set and clear are MS_ flags; a name that ends in '=' or '-'
+ * stands for all that begin with it. Those without flags are either always so or mount(8)'s own. */
 static const struct option_row {
 	const char *name;
 	unsigned long set, clear;
@@ -98,7 +98,7 @@ static int parse_options(const char *options, unsigned long *flags, struct err *
 	return 0;
 }
 
-/* --- what is mounted where ----------------------------------------------------------------------------------- */
+/* --- what is mounted where ------------------------------------------------------------------- */
 
 /* mountinfo writes blank, tab, newline and backslash as three octal digits. In place. */
 static void unescape(char *text)
@@ -122,7 +122,8 @@ static bool line_is_ours(char *line, const char *path, char dev[24])
 	char *rest = line, *field[5];
 	const char *type = strstr(line, " - ");
 
-	if (!type || strncmp(type + 3, fs_type, sizeof fs_type - 1) || type[2 + sizeof fs_type] != ' ')
+	if (!type || strncmp(type + 3, fs_type, sizeof fs_type - 1) ||
+		type[2 + sizeof fs_type] != ' ')
 		return false;
 	for (size_t i = 0; i < 5; i++)
 		if (!(field[i] = strsep(&rest, " ")))
@@ -158,7 +159,7 @@ bool mount_is_there(const struct mount *m)
 	return find_mount(m->path, dev) && !strcmp(dev, m->dev);
 }
 
-/* --- children that may hang ---------------------------------------------------------------------------------- */
+/* --- children that may hang ------------------------------------------------------------------ */
 
 /* Exit status of a child within ms; -ETIMEDOUT: it was killed. */
 static int wait_bounded(pid_t pid, long ms)
@@ -169,7 +170,8 @@ static int wait_bounded(pid_t pid, long ms)
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		if (clock_mono_ns() > until) {
 			(void)kill(pid, SIGKILL);
-			(void)waitpid(pid, &status, WNOHANG); /* the kernel may hold it still: reaped later or by init */
+			(void)waitpid(pid, &status, WNOHANG); /* the kernel may hold it still:
+								 reaped later or by init */
 			return -ETIMEDOUT;
 		}
 		(void)usleep(2000);
@@ -195,9 +197,10 @@ pid_t mount_probe(const struct mount *m, int fuse_fd)
 	return start_statfs(m->path, fuse_fd);
 }
 
-/* --- before -------------------------------------------------------------------------------------------------- */
+/* --- before ---------------------------------------------------------------------------------- */
 
-/* A mount whose daemon is dead answers ENOTCONN (ECONNABORTED if it was cut off by hand), and even realpath(3) may. */
+/* A mount whose daemon is dead answers ENOTCONN (ECONNABORTED if it was cut off by hand), and even
+ * realpath(3) may. */
 static bool is_stale(int code)
 {
 	return code == ENOTCONN || code == ECONNABORTED;
@@ -234,12 +237,14 @@ static int clear_stale(const char *path, struct err *err)
 		int code = wait_bounded(start_statfs(path, -1), PROBE_MS);
 
 		if (code == -ETIMEDOUT)
-			return err_set(err, -EBUSY, "'%s' is a volfs already, one that does not answer", path);
+			return err_set(err, -EBUSY,
+				"'%s' is a volfs already, one that does not answer", path);
 		if (!is_stale(code))
 			return err_set(err, -EBUSY, "'%s' is a volfs already", path);
 		log_notice("clearing a mount that a dead daemon left at %s", path);
 		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-			return err_set(err, -errno, "cannot clear the dead mount at '%s': %m", path);
+			return err_set(
+				err, -errno, "cannot clear the dead mount at '%s': %m", path);
 	}
 	return 0;
 }
@@ -257,7 +262,8 @@ static int resolve_path(const char *given, char **ret, struct err *err)
 	return 0;
 }
 
-int mount_prepare(const char *path, const char *source, const char *options, struct mount *ret, struct err *err)
+int mount_prepare(const char *path, const char *source, const char *options, struct mount *ret,
+	struct err *err)
 {
 	struct mount m = { .source = source ? source : "volfs" };
 	struct stat st;
@@ -285,7 +291,7 @@ void mount_release(struct mount *m)
 	*m = (struct mount){ 0 };
 }
 
-/* --- during -------------------------------------------------------------------------------------------------- */
+/* --- during ---------------------------------------------------------------------------------- */
 
 int mount_begin(struct mount *m, struct err *err)
 {
@@ -294,9 +300,11 @@ int mount_begin(struct mount *m, struct err *err)
 	int r;
 
 	if (fd < 0)
-		return err_set(err, -errno, "cannot open /dev/fuse: %m (is the kernel's fuse module there?)");
+		return err_set(err, -errno,
+			"cannot open /dev/fuse: %m (is the kernel's fuse module there?)");
 	(void)snprintf(data, sizeof data,
-		"fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%d", fd, MAX_READ);
+		"fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%d",
+		fd, MAX_READ);
 	if (mount(m->source, m->path, fs_type, m->flags, data) < 0) {
 		r = err_set(err, -errno, "cannot mount at '%s': %s", m->path,
 			errno == EPERM ? "only root may" : strerror(errno));
@@ -317,12 +325,14 @@ void mount_raise_read_ahead(const struct mount *m)
 	(void)snprintf(path, sizeof path, "/sys/class/bdi/%s/read_ahead_kb", m->dev);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, text, (size_t)n) != n)
-		log_notice("cannot raise the read-ahead of %s by %s: %s", m->path, path, strerror(errno));
+		log_notice("cannot raise the read-ahead of %s by %s: %s", m->path, path,
+			strerror(errno));
 }
 
-/* --- after --------------------------------------------------------------------------------------------------- */
+/* --- after ----------------------------------------------------------------------------------- */
 
-/* In a child, because umount(2) writes back mapped pages of `data`, through a server that may hang. */
+/* In a child, because umount(2) writes back mapped pages of `data`, through a server that may hang.
+ */
 void mount_end(struct mount *m, int fuse_fd)
 {
 	pid_t pid;

@@ -19,9 +19,11 @@
 #include <unistd.h>
 
 enum {
-	END_MS = 4000,     /* what is under way may take so long to finish; the supervisor kills after five seconds */
-	REPLACE_MS = 1000, /* … when another server is to go on with it, and callers wait meanwhile */
-	STUCK_S = 10,      /* whoever does not end by then ends by SIGALRM: the supervisor may be gone */
+	END_MS = 4000, /* what is under way may take so long to finish; the supervisor kills after
+			  five seconds */
+	REPLACE_MS =
+		1000, /* … when another server is to go on with it, and callers wait meanwhile */
+	STUCK_S = 10, /* whoever does not end by then ends by SIGALRM: the supervisor may be gone */
 };
 
 static const struct driver *const drivers[] = { &driver_rbd, &driver_local, NULL };
@@ -63,7 +65,8 @@ static void catch_signals(void)
 
 static int read_config(struct server *s, struct err *err)
 {
-	int r = s->args->local ? conf_local(s->args->local, &s->conf, err) : conf_read(s->args->config, &s->conf, err);
+	int r = s->args->local ? conf_local(s->args->local, &s->conf, err)
+			       : conf_read(s->args->config, &s->conf, err);
 
 	if (r < 0)
 		return r;
@@ -83,7 +86,8 @@ static int map_keep(struct server *s, struct err *err)
 /* The database's locks are its own; what can be mended by trying again is not refused. */
 static int refusal_of(int code)
 {
-	return code == -ENOMEM || code == -EAGAIN || code == -EBUSY ? SERVER_FAILED : SERVER_REFUSED;
+	return code == -ENOMEM || code == -EAGAIN || code == -EBUSY ? SERVER_FAILED
+								    : SERVER_REFUSED;
 }
 
 /* Exit status, 0 if requests are answered. */
@@ -152,7 +156,8 @@ int server_run(const struct server_args *args)
 	int status;
 
 	catch_signals();
-	/* Memory pressure must not make us wait for a write to a loop device over our own `data`. */
+	/* Memory pressure must not make us wait for a write to a loop device over our own `data`.
+	 */
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
 		log_debug("not an I/O flusher: %s", strerror(errno));
 	status = build(&s, &err);

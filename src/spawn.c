@@ -38,7 +38,8 @@ static void exec_server(const struct program *p, const struct server_args *a)
 	const char *argv[12];
 	size_t n = 0;
 
-	(void)snprintf(fds, sizeof fds, "%d,%d,%d,%d", a->fuse_fd, a->keep_fd, a->ready_fd, a->lock_fd);
+	(void)snprintf(
+		fds, sizeof fds, "%d,%d,%d,%d", a->fuse_fd, a->keep_fd, a->ready_fd, a->lock_fd);
 	argv[n++] = "volfs";
 	argv[n++] = "--server";
 	argv[n++] = fds;
@@ -50,7 +51,8 @@ static void exec_server(const struct program *p, const struct server_args *a)
 	argv[n++] = a->mountpoint;
 	argv[n] = NULL;
 	(void)execv(p->path, (char *const *)argv);
-	log_warning("cannot start %s (%s), starting the volfs that was there", p->path, strerror(errno));
+	log_warning("cannot start %s (%s), starting the volfs that was there", p->path,
+		strerror(errno));
 	(void)fexecve(p->fd, (char *const *)argv, environ);
 	log_err("cannot start a server: %s", strerror(errno));
 }
@@ -67,7 +69,8 @@ static void become_server(const struct program *p, const struct server_args *arg
 	_exit(EXIT_FAILURE);
 }
 
-pid_t spawn_server(const struct program *p, const struct server_args *args, int *ret_ready_fd, struct err *err)
+pid_t spawn_server(
+	const struct program *p, const struct server_args *args, int *ret_ready_fd, struct err *err)
 {
 	struct server_args a = *args;
 	pid_t self = getpid(), pid;
@@ -95,8 +98,8 @@ static void exec_check(const struct program *p, const struct server_args *a, int
 {
 	unblock_signals();
 	(void)dup2(stderr_fd, STDERR_FILENO);
-	(void)execl(p->path, "volfs", "--check", a->local ? "--local" : "--config", a->local ? a->local : a->config,
-		(char *)NULL);
+	(void)execl(p->path, "volfs", "--check", a->local ? "--local" : "--config",
+		a->local ? a->local : a->config, (char *)NULL);
 	(void)dprintf(STDERR_FILENO, "cannot start %s: %s", p->path, strerror(errno));
 	_exit(EXIT_FAILURE);
 }
@@ -116,7 +119,8 @@ int spawn_check(const struct program *p, const struct server_args *args, struct 
 	(void)close(out[1]);
 	n = read(out[0], said, sizeof said - 1); /* one line, or nothing if all is well */
 	(void)close(out[0]);
-	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+		WEXITSTATUS(status) == 0)
 		return 0;
 	said[n > 0 ? n : 0] = '\0';
 	said[strcspn(said, "\n")] = '\0';

@@ -40,20 +40,21 @@ struct supervisor {
 	struct mount mount;
 	int fuse_fd, keep_fd, lock_fd;
 	int signal_fd;
-	int report_fd;      /* to the process that was called, until it was told how it went; -1 in front */
+	int report_fd; /* to the process that was called, until it was told how it went; -1 in front
+			*/
 	pid_t server, probe; /* 0: none */
-	int ready_fd;       /* of the server; -1 when it has said all */
-	bool answers;       /* the mount has answered once */
+	int ready_fd;	     /* of the server; -1 when it has said all */
+	bool answers;	     /* the mount has answered once */
 	enum goal goal;
-	int64_t deadline;   /* clock_mono_ns(); INT64_MAX: none */
+	int64_t deadline; /* clock_mono_ns(); INT64_MAX: none */
 	int64_t death[DEATHS_REMEMBERED];
-	size_t deaths;      /* all of them; the last ones are in death[] */
-	char said[1024];    /* the server's sentence */
+	size_t deaths;	 /* all of them; the last ones are in death[] */
+	char said[1024]; /* the server's sentence */
 	size_t said_len;
-	int status;         /* of volfs, when it ends */
+	int status; /* of volfs, when it ends */
 };
 
-/* --- server and mount ---------------------------------------------------------------------------------------- */
+/* --- server and mount ------------------------------------------------------------------------ */
 
 static void forget_ready(struct supervisor *s)
 {
@@ -112,7 +113,8 @@ static int open_mount(struct supervisor *s, struct err *err)
 	return s->fuse_fd;
 }
 
-/* Can the kernel send again what the dead server left unanswered? Unknown before INIT: then nothing was asked yet. */
+/* Can the kernel send again what the dead server left unanswered? Unknown before INIT: then nothing
+ * was asked yet. */
 static bool can_go_on(const struct supervisor *s)
 {
 	struct keep *k;
@@ -125,7 +127,7 @@ static bool can_go_on(const struct supervisor *s)
 	return can;
 }
 
-/* --- what happens to a server -------------------------------------------------------------------------------- */
+/* --- what happens to a server ---------------------------------------------------------------- */
 
 static void end_with(struct supervisor *s, const char *sentence)
 {
@@ -152,7 +154,8 @@ static bool died_too_often(struct supervisor *s)
 static void describe(int status, char *text, size_t room)
 {
 	if (WIFSIGNALED(status))
-		(void)snprintf(text, room, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		(void)snprintf(
+			text, room, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
 		(void)snprintf(text, room, "exit status %d", WEXITSTATUS(status));
 }
@@ -189,12 +192,13 @@ static void server_died(struct supervisor *s, int status)
 	} else if (code == SERVER_REFUSED) {
 		end_with(s, s->said_len ? s->said : "the server refused to start");
 	} else if (died_too_often(s)) {
-		(void)snprintf(text, sizeof text, "the server died %u times within a minute, last by %s: giving up",
+		(void)snprintf(text, sizeof text,
+			"the server died %u times within a minute, last by %s: giving up",
 			s->args->max_deaths, how);
 		end_with(s, s->said_len && !s->answers ? s->said : text);
 	} else {
-		log_warning("the server died (%s), starting another%s%s", how, s->said_len ? ": " : "",
-			s->said_len ? s->said : "");
+		log_warning("the server died (%s), starting another%s%s", how,
+			s->said_len ? ": " : "", s->said_len ? s->said : "");
 		start_next(s, code == SERVER_REMOUNT || !can_go_on(s));
 	}
 }
@@ -264,7 +268,7 @@ static void reap(struct supervisor *s)
 	}
 }
 
-/* --- what others ask of us ----------------------------------------------------------------------------------- */
+/* --- what others ask of us ------------------------------------------------------------------- */
 
 static void set_deadline(struct supervisor *s, long ms)
 {
@@ -321,11 +325,12 @@ static void deadline_passed(struct supervisor *s)
 		(void)kill(s->server, SIGKILL);
 }
 
-/* --- the life of the supervisor ------------------------------------------------------------------------------ */
+/* --- the life of the supervisor -------------------------------------------------------------- */
 
 static void wait_for_something(struct supervisor *s)
 {
-	struct pollfd fd[2] = { { .fd = s->signal_fd, .events = POLLIN }, { .fd = s->ready_fd, .events = POLLIN } };
+	struct pollfd fd[2] = { { .fd = s->signal_fd, .events = POLLIN },
+		{ .fd = s->ready_fd, .events = POLLIN } };
 	int timeout = -1;
 
 	if (s->deadline != INT64_MAX) {
@@ -343,7 +348,8 @@ static void wait_for_something(struct supervisor *s)
 		deadline_passed(s);
 }
 
-/* Unmounts first: while the server still answers, so that what is mapped can be written back, and nobody comes in any more. */
+/* Unmounts first: while the server still answers, so that what is mapped can be written back, and
+ * nobody comes in any more. */
 static void finish(struct supervisor *s)
 {
 	mount_end(&s->mount, s->fuse_fd);
@@ -385,8 +391,10 @@ static void warn_of_timeouts(void)
 		long seconds = 0;
 
 		if (f && fscanf(f, "%ld", &seconds) == 1 && seconds != 0)
-			log_warning("%s is %ld: the kernel will end the mount when a read of `wait` takes that long; "
-				"set it to 0", file[i], seconds);
+			log_warning(
+				"%s is %ld: the kernel will end the mount when a read of `wait` takes that long; "
+				"set it to 0",
+				file[i], seconds);
 		if (f)
 			(void)fclose(f);
 	}
@@ -398,7 +406,8 @@ static int prepare(struct supervisor *s, struct err *err)
 	int r = program_find(&s->program, err);
 
 	if (r == 0)
-		r = mount_prepare(s->args->mountpoint, s->args->source, s->args->options, &s->mount, err);
+		r = mount_prepare(
+			s->args->mountpoint, s->args->source, s->args->options, &s->mount, err);
 	if (r == 0)
 		r = dblock_take(s->args->database, &s->lock_fd, err);
 	if (r == 0)
@@ -424,8 +433,14 @@ static int begin(struct supervisor *s, struct err *err)
 int supervisor_run(const struct supervisor_args *args)
 {
 	struct supervisor s = {
-		.args = args, .fuse_fd = -1, .keep_fd = -1, .lock_fd = -1,
-		.signal_fd = -1, .report_fd = -1, .ready_fd = -1, .deadline = INT64_MAX,
+		.args = args,
+		.fuse_fd = -1,
+		.keep_fd = -1,
+		.lock_fd = -1,
+		.signal_fd = -1,
+		.report_fd = -1,
+		.ready_fd = -1,
+		.deadline = INT64_MAX,
 	};
 	struct err err;
 

@@ -1,25 +1,31 @@
 /*
- * Each thread reads requests from the one /dev/fuse (no clone_fd: requests read through a clone fail when it closes)
- * and hands them to libfuse, whose handlers reply through our writev callback.
+ * Each thread reads requests from the one /dev/fuse (no clone_fd: requests read through a clone
+ * fail when it closes) and hands them to libfuse, whose handlers reply through our writev callback.
  *
  * A server may be killed at any instruction, and the next one takes over:
  *
- *   1. The kernel's INIT message is copied into the keep before it is answered, and its answer too. The next server
- *      plays the message to its own libfuse and writes the answer to the kernel all the same: ENOENT if the kernel had
- *      it, and if not, the mount comes to life.
- *   2. A request is named by its `unique`, which libfuse hides: the thread that read it keeps the header in `now`, and
- *      its handler runs in the same thread.
- *   3. Notification 7 (RESEND) makes the kernel send again what was read and never answered, with the top bit of
- *      `unique` set; 8 (INC_EPOCH) drops what it cached of names, since a notification may have died with the server.
- *      Sleepers in poll(2) are no requests: their handles are in the keep, and each is notified.
- *   4. The kernel copies a request into our buffer and a reply out of it while the thread may be dying already; a
- *      page fault then fails the request with EIO. So every page is present before: read buffers are populated
- *      and locked, replies are touched.
+ * 1. The kernel's INIT message is copied into the keep before it is answered, and its answer too.
+ *    The next server plays the message to its own libfuse and writes the answer to the kernel all
+ *    the same: ENOENT if the kernel had it, and if not, the mount comes to life.
+ *
+ * 2. A request is named by its `unique`, which libfuse hides: the thread that read it keeps the
+ *    header in `now`, and its handler runs in the same thread.
+ *
+ * 3. Notification 7 (RESEND) makes the kernel send again what was read and never answered, with the
+ *    top bit of `unique` set; 8 (INC_EPOCH) drops what it cached of names, since a notification may
+ *    have died with the server. Sleepers in poll(2) are no requests: their handles are in the keep,
+ *    and each is notified.
+ *
+ * 4. The kernel copies a request into our buffer, and a reply out of it, while the thread may be
+ *    dying already; a page fault then fails the request with EIO. So every page is present before:
+ *    read buffers are populated and locked, replies are touched.
  */
 #include "fs/session.h"
 
 #include "base/lock.h"
 #include "base/log.h"
+#include "fs/gaps.h"
+#include "fs/session_internal.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
@@ -36,198 +42,16 @@
 
 enum {
 	PAGE = 4096,
-	WRITE_MAX = 1 << 20,
-	READ_SIZE = WRITE_MAX + PAGE, /* a WRITE of full size and its header */
-	NOTIFY_RESEND = 7,            /* not in linux/fuse.h of 6.1 */
-	NOTIFY_INC_EPOCH = 8,
-	WAKE_SIGNAL = SIGUSR1,        /* ends a read(2) of a session thread */
+	READ_SIZE = SESSION_WRITE_MAX + PAGE, /* a WRITE of full size and its header */
+	WAKE_SIGNAL = SIGUSR1,		      /* ends a read(2) of a session thread */
 	WAKE_MS = 5,
 };
 
 #define RESENT (UINT64_C(1) << 63)
-#define PATCHED_FLAGS (SESSION_DIRECT_IO_ALLOW_MMAP | SESSION_HAS_RESEND)
 
-struct reader {
-	struct session *session;
-	pthread_t thread;
-	unsigned index;
-	_Atomic bool reading; /* in read(2), or about to be: a signal does no harm */
-	char *buffer;
-};
+_Thread_local struct session_now session_now;
 
-struct session {
-	struct fuse_session *fuse;
-	struct fuse_lowlevel_ops ops; /* the caller's, before the gaps were filled */
-	struct keep *keep;
-	int fd; /* the same as libfuse's, which closes it */
-	bool epoch_done;
-	_Atomic bool quitting;
-	_Atomic int failure;  /* -errno that ended a thread; 0 */
-	sem_t ended;          /* posted by session_quit() and by every thread that leaves */
-	unsigned thread_count, started;
-	struct reader *reader; /* thread_count of them */
-};
-
-/* What the calling thread is handling. */
-static _Thread_local struct {
-	struct session *session;
-	struct fuse_in_header head;
-	uint64_t kh;
-	unsigned thread;
-	int init_error; /* of INIT: what the answer was found to be */
-} now;
-
-/* --- gaps in the table of operations ------------------------------------------------------------------------- */
-
-/* Where the signatures differ only in what follows the request, one function per length of it would do; C wants one
- * per type. Every answer of these is final for the caller but leaves the operation open for other files. */
-#define GAP(op, error, ...)                                                                        \
-	static void gap_##op(fuse_req_t req, __VA_ARGS__)                                          \
-	{                                                                                          \
-		(void)fuse_reply_err(req, error);                                                  \
-	}
-
-typedef struct fuse_file_info info;
-
-GAP(lookup, ENOENT, fuse_ino_t ino, const char *name)
-GAP(getattr, EOPNOTSUPP, fuse_ino_t ino, info *fi)
-GAP(setattr, EOPNOTSUPP, fuse_ino_t ino, struct stat *attr, int to_set, info *fi)
-GAP(readlink, EOPNOTSUPP, fuse_ino_t ino)
-GAP(mknod, EOPNOTSUPP, fuse_ino_t ino, const char *name, mode_t mode, dev_t dev)
-GAP(mkdir, EOPNOTSUPP, fuse_ino_t ino, const char *name, mode_t mode)
-GAP(unlink, EOPNOTSUPP, fuse_ino_t ino, const char *name)
-GAP(rmdir, EOPNOTSUPP, fuse_ino_t ino, const char *name)
-GAP(symlink, EOPNOTSUPP, const char *link, fuse_ino_t ino, const char *name)
-GAP(rename, EOPNOTSUPP, fuse_ino_t from, const char *name, fuse_ino_t to, const char *new_name, unsigned flags)
-GAP(link, EOPNOTSUPP, fuse_ino_t ino, fuse_ino_t parent, const char *name)
-GAP(read, EOPNOTSUPP, fuse_ino_t ino, size_t size, off_t off, info *fi)
-GAP(write, EOPNOTSUPP, fuse_ino_t ino, const char *buf, size_t size, off_t off, info *fi)
-GAP(flush, 0, fuse_ino_t ino, info *fi)
-GAP(fsync, 0, fuse_ino_t ino, int data_only, info *fi)
-GAP(readdir, EOPNOTSUPP, fuse_ino_t ino, size_t size, off_t off, info *fi)
-GAP(fsyncdir, 0, fuse_ino_t ino, int data_only, info *fi)
-GAP(access, EOPNOTSUPP, fuse_ino_t ino, int mask)
-GAP(create, EOPNOTSUPP, fuse_ino_t ino, const char *name, mode_t mode, info *fi)
-GAP(ioctl, ENOTTY, fuse_ino_t ino, unsigned cmd, void *arg, info *fi, unsigned flags, const void *in, size_t in_size,
-	size_t out_size)
-GAP(fallocate, EOPNOTSUPP, fuse_ino_t ino, int mode, off_t off, off_t len, info *fi)
-GAP(copy_file_range, EOPNOTSUPP, fuse_ino_t in, off_t off_in, info *fi_in, fuse_ino_t out, off_t off_out,
-	info *fi_out, size_t len, int flags)
-GAP(lseek, EOPNOTSUPP, fuse_ino_t ino, off_t off, int whence, info *fi)
-
-static void fill_gaps(struct fuse_lowlevel_ops *ops)
-{
-#define FILL(op)                                                                                   \
-	if (!ops->op)                                                                              \
-	ops->op = gap_##op
-	FILL(lookup);
-	FILL(getattr);
-	FILL(setattr);
-	FILL(readlink);
-	FILL(mknod);
-	FILL(mkdir);
-	FILL(unlink);
-	FILL(rmdir);
-	FILL(symlink);
-	FILL(rename);
-	FILL(link);
-	FILL(read);
-	if (!ops->write_buf)
-		FILL(write);
-	FILL(flush);
-	FILL(fsync);
-	FILL(readdir);
-	FILL(fsyncdir);
-	FILL(access);
-	FILL(create);
-	FILL(ioctl);
-	FILL(fallocate);
-	FILL(copy_file_range);
-	FILL(lseek);
-#undef FILL
-}
-
-/* --- INIT ---------------------------------------------------------------------------------------------------- */
-
-static void want(struct fuse_conn_info *conn, unsigned cap, bool wanted)
-{
-	conn->want &= ~cap;
-	if (wanted)
-		conn->want |= conn->capable & cap;
-}
-
-/* Runs inside fuse_session_process_buf(), in the thread that plays INIT. The same in every server: no state goes in. */
-static void session_init(void *userdata, struct fuse_conn_info *conn)
-{
-	want(conn, FUSE_CAP_WRITEBACK_CACHE, false);     /* the kernel would ignore our sizes */
-	want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);     /* drops the page cache whenever mtime moves */
-	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, true);
-	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);       /* open(2) with O_TRUNC is one request */
-	want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
-	want(conn, FUSE_CAP_ASYNC_READ, true);
-	want(conn, FUSE_CAP_ASYNC_DIO, true);
-	want(conn, FUSE_CAP_EXPORT_SUPPORT, true);       /* NFS looks up "." and ".." by inode number */
-	want(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE, false);
-	conn->max_write = WRITE_MAX;
-	conn->max_background = 65535;                    /* the default lets 12 requests fly */
-	conn->congestion_threshold = 49151;
-	if (now.session->ops.init)
-		now.session->ops.init(userdata, conn);
-}
-
-/* Adds the flags that libfuse cannot ask for, where the kernel offered them. */
-static void patch_init(const struct session *s, struct fuse_init_out *out)
-{
-	uint64_t add = s->keep->capable & PATCHED_FLAGS;
-
-	if (!add)
-		return;
-	out->flags |= FUSE_INIT_EXT;
-	out->flags2 |= (uint32_t)(add >> 32);
-}
-
-/* Keeps the answer, or compares it with the one that the mount lives by. */
-static int keep_init_reply(struct keep *k, const void *reply, size_t len)
-{
-	size_t had = atomic_load(&k->init_reply_len);
-
-	if (len > sizeof k->init_reply)
-		return -EPROTO;
-	if (had)
-		return had == len && !memcmp(k->init_reply, reply, len) ? 0 : -ESTALE;
-	memcpy(k->init_reply, reply, len);
-	atomic_store(&k->init_reply_len, (uint32_t)len);
-	return 0;
-}
-
-/* The answer to INIT passes here on its way to the kernel: patched, kept, and not sent if it is not what it was. */
-static ssize_t write_init_reply(struct session *s, int fd, const struct iovec *iov, int count)
-{
-	struct {
-		struct fuse_out_header head;
-		struct fuse_init_out body;
-	} out;
-	size_t body;
-	ssize_t n;
-
-	memset(&out, 0, sizeof out);
-	memcpy(&out.head, iov[0].iov_base, sizeof out.head);
-	if (count != 2 || out.head.error || iov[1].iov_len > sizeof out.body) {
-		now.init_error = -EPROTO;
-		return writev(fd, iov, count);
-	}
-	body = iov[1].iov_len;
-	memcpy(&out.body, iov[1].iov_base, body);
-	patch_init(s, &out.body);
-	now.init_error = keep_init_reply(s->keep, &out.body, body);
-	if (now.init_error)
-		return (ssize_t)out.head.len;
-	n = write(fd, &out, sizeof out.head + body);
-	/* The kernel has the first server's answer already: so it should be. */
-	return n < 0 && errno == ENOENT ? (ssize_t)out.head.len : n;
-}
-
-/* --- what libfuse writes ------------------------------------------------------------------------------------- */
+/* --- what libfuse writes --------------------------------------------------------------------- */
 
 static void touch(const struct iovec *iov, int count)
 {
@@ -246,11 +70,12 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 {
 	ssize_t n;
 
-	if (now.session && now.head.opcode == FUSE_INIT)
-		return write_init_reply(now.session, fd, iov, count);
+	if (session_now.session && session_now.head.opcode == FUSE_INIT)
+		return session_write_init(session_now.session, fd, iov, count);
 	touch(iov, count);
 	n = writev(fd, iov, count);
-	/* An unmounted filesystem wants no answer; libfuse would complain about anything but ENOENT. */
+	/* An unmounted filesystem wants no answer; libfuse would complain about anything but
+	 * ENOENT. */
 	if (n < 0 && (errno == ENODEV || errno == ECONNABORTED || errno == EPERM))
 		errno = ENOENT;
 	return n;
@@ -267,45 +92,24 @@ static const struct fuse_custom_io session_io = {
 	.read = read_request,
 };
 
-/* A notification without a request: its code stands where a reply has its error. */
-static int notify(struct session *s, int code, const void *body, size_t len)
-{
-	struct fuse_out_header head = { .len = (uint32_t)(sizeof head + len), .error = code };
-	struct iovec iov[2] = { { &head, sizeof head }, { (void *)body, len } };
+/* --- what the kernel sends ------------------------------------------------------------------- */
 
-	return writev(s->fd, iov, len ? 2 : 1) < 0 ? -errno : 0;
-}
-
-/* --- what the kernel sends ----------------------------------------------------------------------------------- */
-
-static void note_init(struct keep *k, const char *msg, size_t len)
-{
-	struct fuse_init_in in;
-	size_t body = len - sizeof(struct fuse_in_header);
-
-	memset(&in, 0, sizeof in);
-	memcpy(&in, msg + sizeof(struct fuse_in_header), body < sizeof in ? body : sizeof in);
-	k->capable = in.flags;
-	if (in.flags & FUSE_INIT_EXT)
-		k->capable |= (uint64_t)in.flags2 << 32;
-	memcpy(k->init, msg, len);
-	atomic_store(&k->init_len, (uint32_t)len);
-}
-
-static void handle(struct session *s, char *msg, size_t len)
+void session_handle(struct session *s, char *msg, size_t len)
 {
 	struct fuse_buf buf = { .size = len, .mem = msg };
 
-	memcpy(&now.head, msg, sizeof now.head);
-	now.session = s;
-	if (now.head.opcode == FUSE_POLL && len >= sizeof now.head + sizeof(struct fuse_poll_in))
-		memcpy(&now.kh, msg + sizeof now.head + offsetof(struct fuse_poll_in, kh), sizeof now.kh);
+	memcpy(&session_now.head, msg, sizeof session_now.head);
+	session_now.session = s;
+	if (session_now.head.opcode == FUSE_POLL &&
+		len >= sizeof session_now.head + sizeof(struct fuse_poll_in))
+		memcpy(&session_now.kh,
+			msg + sizeof session_now.head + offsetof(struct fuse_poll_in, kh),
+			sizeof session_now.kh);
 	fuse_session_process_buf(s->fuse, &buf);
-	now.head.opcode = 0;
+	session_now.head.opcode = 0;
 }
 
-/* One message of the kernel; 0: none came, look whether it is time to go; -errno: the connection is over. */
-static ssize_t next_message(struct reader *r)
+ssize_t session_next_message(struct reader *r)
 {
 	struct session *s = r->session;
 	ssize_t n;
@@ -313,7 +117,8 @@ static ssize_t next_message(struct reader *r)
 	atomic_store(&r->reading, true);
 	n = atomic_load(&s->quitting) ? 0 : read(s->fd, r->buffer, READ_SIZE);
 	atomic_store(&r->reading, false);
-	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)) /* ENOENT: it was interrupted meanwhile */
+	if (n < 0 && (errno == EINTR || errno == EAGAIN ||
+			     errno == ENOENT)) /* ENOENT: it was interrupted meanwhile */
 		return 0;
 	if (n < 0)
 		return -errno;
@@ -334,19 +139,19 @@ static void *reader_main(void *arg)
 	struct reader *r = arg;
 	ssize_t n = 0;
 
-	now.thread = r->index;
+	session_now.thread = r->index;
 	while (!atomic_load(&r->session->quitting)) {
-		n = next_message(r);
+		n = session_next_message(r);
 		if (n < 0)
 			break;
 		if (n > 0)
-			handle(r->session, r->buffer, (size_t)n);
+			session_handle(r->session, r->buffer, (size_t)n);
 	}
 	leave(r->session, n < 0 ? (int)n : 0);
 	return NULL;
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void fuse_logged(enum fuse_log_level level, const char *fmt, va_list ap)
 {
@@ -387,19 +192,21 @@ static int buffers_new(struct session *s)
 			r->buffer = NULL;
 			return -ENOMEM;
 		}
-		(void)mlock(r->buffer, READ_SIZE); /* else swapping could take a page: rare, and no reason to refuse */
+		(void)mlock(r->buffer, READ_SIZE); /* else swapping could take a page: rare, and no
+						      reason to refuse */
 	}
 	return 0;
 }
 
-static int fuse_new(struct session *s, const struct fuse_lowlevel_ops *ops, void *userdata, int fuse_fd)
+static int fuse_new(
+	struct session *s, const struct fuse_lowlevel_ops *ops, void *userdata, int fuse_fd)
 {
 	struct fuse_lowlevel_ops full = *ops;
 	char *argv[] = { (char *)"volfs", NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	int r;
 
-	fill_gaps(&full);
+	gaps_fill(&full);
 	full.init = session_init;
 	fuse_set_log_func(fuse_logged);
 	s->fuse = fuse_session_new(&args, &full, sizeof full, userdata);
@@ -453,71 +260,6 @@ void session_free(struct session *s)
 	free(s);
 }
 
-/* The kernel's first message is INIT; it waits since the mount was made. */
-static ssize_t first_message(struct session *s)
-{
-	struct fuse_in_header head;
-	ssize_t n;
-
-	do
-		n = next_message(&s->reader[0]);
-	while (n == 0 && !atomic_load(&s->quitting));
-	if (n <= 0)
-		return n;
-	memcpy(&head, s->reader[0].buffer, sizeof head);
-	if (head.opcode != FUSE_INIT || n > KEEP_INIT_MAX)
-		return -EPROTO;
-	note_init(s->keep, s->reader[0].buffer, (size_t)n);
-	return n;
-}
-
-static int play_init(struct session *s, struct err *err)
-{
-	char *msg = s->reader[0].buffer;
-	ssize_t n = atomic_load(&s->keep->init_len);
-
-	if (n > 0)
-		memcpy(msg, s->keep->init, (size_t)n);
-	else
-		n = first_message(s);
-	if (n == 0 || n == -ENODEV) /* told to end, or unmounted before it began: session_wait() says so at once */
-		return 0;
-	if (n < 0)
-		return err_set(err, (int)n, "the kernel's first FUSE message could not be read: %s", strerror((int)-n));
-	now.init_error = -EPROTO; /* until the answer passes write_init_reply() */
-	handle(s, msg, (size_t)n);
-	if (now.init_error == -ESTALE)
-		return err_set(err, -ESTALE, "this volfs answers the kernel otherwise than the one that the mount began with");
-	if (now.init_error)
-		return err_set(err, now.init_error, "the kernel's FUSE version is not understood");
-	return 0;
-}
-
-static void wake_polls(struct session *s)
-{
-	uint32_t high = atomic_load(&s->keep->poll_high);
-
-	for (uint32_t i = 0; i < high; i++) {
-		uint64_t kh = atomic_load(&s->keep->poll[i].kh);
-
-		if (!kh)
-			continue;
-		/* Woken first, forgotten then: a server that dies between the two leaves it to the next. */
-		session_poll_wake(s, kh);
-		keep_poll_drop(s->keep, (int)i);
-	}
-}
-
-/* What a killed server left unanswered. Before INIT is played: the first server may have died with it. */
-static int resend(struct session *s, struct err *err)
-{
-	int r = notify(s, NOTIFY_RESEND, NULL, 0);
-
-	if (r == 0 || r == -ENODEV)
-		return 0;
-	return err_set(err, -ESTALE, "this kernel cannot send unanswered requests again (%s)", strerror(-r));
-}
-
 static int start_threads(struct session *s, struct err *err)
 {
 	for (; s->started < s->thread_count; s->started++) {
@@ -526,7 +268,8 @@ static int start_threads(struct session *s, struct err *err)
 		int code = pthread_create(&r->thread, NULL, reader_main, r);
 
 		if (code)
-			return err_set(err, -code, "cannot start a FUSE thread: %s", strerror(code));
+			return err_set(
+				err, -code, "cannot start a FUSE thread: %s", strerror(code));
 		(void)snprintf(name, sizeof name, "fuse-%u", r->index);
 		(void)pthread_setname_np(r->thread, name);
 	}
@@ -535,19 +278,8 @@ static int start_threads(struct session *s, struct err *err)
 
 int session_start(struct session *s, struct err *err)
 {
-	bool successor = session_is_successor(s);
-	int r = 0;
+	int r = session_take_over(s, err);
 
-	if (successor && !atomic_load(&s->keep->init_len))
-		r = resend(s, err);
-	if (r == 0)
-		r = play_init(s, err);
-	if (r == 0 && successor)
-		r = resend(s, err);
-	if (r == 0 && successor) {
-		s->epoch_done = notify(s, NOTIFY_INC_EPOCH, NULL, 0) == 0;
-		wake_polls(s);
-	}
 	return r < 0 ? r : start_threads(s, err);
 }
 
@@ -590,35 +322,25 @@ void session_stop(struct session *s)
 		join(&s->reader[--s->started]);
 }
 
-/* --- questions ----------------------------------------------------------------------------------------------- */
-
-bool session_epoch_done(const struct session *s)
-{
-	return s->epoch_done;
-}
-
-bool session_is_successor(const struct session *s)
-{
-	return atomic_load(&s->keep->server) > 1;
-}
+/* --- questions ------------------------------------------------------------------------------- */
 
 struct change_id session_change_id(struct session *s)
 {
 	return (struct change_id){
 		.mount = s->keep->mount_id,
-		.unique = now.head.unique & ~RESENT,
-		.resent = (now.head.unique & RESENT) != 0,
+		.unique = session_now.head.unique & ~RESENT,
+		.resent = (session_now.head.unique & RESENT) != 0,
 	};
 }
 
 uint64_t session_poll_kh(void)
 {
-	return now.kh;
+	return session_now.kh;
 }
 
 unsigned session_thread(void)
 {
-	return now.thread;
+	return session_now.thread;
 }
 
 int session_inval(struct session *s, fuse_ino_t ino)
@@ -632,7 +354,7 @@ void session_poll_wake(struct session *s, uint64_t kh)
 {
 	struct fuse_notify_poll_wakeup_out body = { .kh = kh };
 
-	(void)notify(s, FUSE_NOTIFY_POLL, &body, sizeof body);
+	(void)session_notify(s, FUSE_NOTIFY_POLL, &body, sizeof body);
 }
 
 bool session_offers(const struct session *s, uint64_t init_flag)

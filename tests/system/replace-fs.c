@@ -1,12 +1,13 @@
 /*
- * A filesystem of one directory for tests/system/replace.sh: session, keep and supervisor as in volfs, and nothing else of it. Its names
- * and the answers to changing requests are in an SQLite file, so a killed server loses nothing; what is then still lost, done
- * twice or answered wrongly is the fault of the parts under test.
+ * A filesystem of one directory for tests/system/replace.sh: session, keep and supervisor as in
+ * volfs, and nothing else of it. Its names and the answers to changing requests are in an SQLite
+ * file, so a killed server loses nothing; what is then still lost, done twice or answered wrongly
+ * is the fault of the parts under test.
  *
  *      replace-fs STATE MOUNTPOINT        in front, never gives up
  *
- * Besides what is made in it: `text` (a constant, direct I/O, can be mapped), `block` (a read of it blocks until `go`
- * is made), `poll` (ready for poll(2) from then on).
+ * Besides what is made in it: `text` (a constant, direct I/O, can be mapped), `block` (a read of it
+ * blocks until `go` is made), `poll` (ready for poll(2) from then on).
  */
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -37,17 +38,19 @@ static sqlite3 *db;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* db, blocked */
 static fuse_req_t blocked[BLOCKED_MAX];
 
-/* --- the names ----------------------------------------------------------------------------------------------- */
+/* --- the names ------------------------------------------------------------------------------- */
 
-static const char schema[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
-			     "CREATE TABLE IF NOT EXISTS name (ino INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, dir INT);"
-			     "CREATE TABLE IF NOT EXISTS answered (mount INT, request INT, code INT, ino INT,"
-			     " PRIMARY KEY (mount, request));"
-			     "INSERT OR IGNORE INTO sqlite_sequence SELECT 'name', 1000 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence);";
+static const char schema[] =
+	"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+	"CREATE TABLE IF NOT EXISTS name (ino INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, dir INT);"
+	"CREATE TABLE IF NOT EXISTS answered (mount INT, request INT, code INT, ino INT,"
+	" PRIMARY KEY (mount, request));"
+	"INSERT OR IGNORE INTO sqlite_sequence SELECT 'name', 1000 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence);";
 
-/* Runs one statement; integers and texts by position from the varargs: "it" for (int64_t, const char *). Returns the row's first two
- * integers. SQLITE_ROW, SQLITE_DONE or an error. */
-__attribute__((sentinel(0))) static int sql(int64_t ret[2], const char *stmt_text, const char *kinds, ...)
+/* Runs one statement; integers and texts by position from the varargs: "it" for (int64_t, const
+ * char *). Returns the row's first two integers. SQLITE_ROW, SQLITE_DONE or an error. */
+__attribute__((sentinel(0))) static int sql(
+	int64_t ret[2], const char *stmt_text, const char *kinds, ...)
 {
 	sqlite3_stmt *stmt;
 	va_list ap;
@@ -60,7 +63,8 @@ __attribute__((sentinel(0))) static int sql(int64_t ret[2], const char *stmt_tex
 		if (kinds[i] == 'i')
 			(void)sqlite3_bind_int64(stmt, i + 1, va_arg(ap, int64_t));
 		else
-			(void)sqlite3_bind_text(stmt, i + 1, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+			(void)sqlite3_bind_text(
+				stmt, i + 1, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
 	}
 	va_end(ap);
 	r = sqlite3_step(stmt);
@@ -92,7 +96,7 @@ static int name_find(const char *name, struct stat *st)
 	return 0;
 }
 
-/* --- changes ------------------------------------------------------------------------------------------------- */
+/* --- changes --------------------------------------------------------------------------------- */
 
 static int name_add(const char *name, int dir)
 {
@@ -100,7 +104,10 @@ static int name_add(const char *name, int dir)
 
 	if (name_find(name, &st) == 0)
 		return -EEXIST;
-	return sql(NULL, "INSERT INTO name (name, dir) VALUES (?, ?)", "ti", name, (int64_t)dir, NULL) == SQLITE_DONE ? 0 : -EIO;
+	return sql(NULL, "INSERT INTO name (name, dir) VALUES (?, ?)", "ti", name, (int64_t)dir,
+		       NULL) == SQLITE_DONE
+		       ? 0
+		       : -EIO;
 }
 
 static int name_drop(const char *name, int dir)
@@ -111,7 +118,8 @@ static int name_drop(const char *name, int dir)
 		return -ENOENT;
 	if (S_ISDIR(st.st_mode) != (dir != 0))
 		return dir ? -ENOTDIR : -EISDIR;
-	return sql(NULL, "DELETE FROM name WHERE name = ?", "t", name, NULL) == SQLITE_DONE ? 0 : -EIO;
+	return sql(NULL, "DELETE FROM name WHERE name = ?", "t", name, NULL) == SQLITE_DONE ? 0
+											    : -EIO;
 }
 
 static int name_move(const char *from, const char *to, unsigned flags)
@@ -125,7 +133,10 @@ static int name_move(const char *from, const char *to, unsigned flags)
 			return -EEXIST;
 		(void)sql(NULL, "DELETE FROM name WHERE name = ?", "t", to, NULL);
 	}
-	return sql(NULL, "UPDATE name SET name = ? WHERE name = ?", "tt", to, from, NULL) == SQLITE_DONE ? 0 : -EIO;
+	return sql(NULL, "UPDATE name SET name = ? WHERE name = ?", "tt", to, from, NULL) ==
+			       SQLITE_DONE
+		       ? 0
+		       : -EIO;
 }
 
 enum change_op { ADD_FILE, ADD_DIR, DROP_FILE, DROP_DIR, MOVE };
@@ -145,8 +156,10 @@ static int carry_out(enum change_op op, const char *name, const char *to, unsign
 	return -EIO;
 }
 
-/* A change and its answer in one transaction; a request that was sent again is answered as it was. */
-static int change(enum change_op op, const char *name, const char *to, unsigned flags, struct stat *st)
+/* A change and its answer in one transaction; a request that was sent again is answered as it was.
+ */
+static int change(
+	enum change_op op, const char *name, const char *to, unsigned flags, struct stat *st)
 {
 	struct change_id id = session_change_id(session);
 	int64_t row[2];
@@ -154,13 +167,13 @@ static int change(enum change_op op, const char *name, const char *to, unsigned 
 
 	pthread_mutex_lock(&mutex);
 	(void)sql(NULL, "BEGIN IMMEDIATE", "", NULL);
-	if (id.resent && sql(row, "SELECT code, 0 FROM answered WHERE mount = ? AND request = ?", "ii", (int64_t)id.mount,
-				 (int64_t)id.unique, NULL) == SQLITE_ROW) {
+	if (id.resent && sql(row, "SELECT code, 0 FROM answered WHERE mount = ? AND request = ?",
+				 "ii", (int64_t)id.mount, (int64_t)id.unique, NULL) == SQLITE_ROW) {
 		r = (int)row[0];
 	} else {
 		r = carry_out(op, name, to, flags);
-		(void)sql(NULL, "INSERT OR REPLACE INTO answered VALUES (?, ?, ?, 0)", "iii", (int64_t)id.mount,
-			(int64_t)id.unique, (int64_t)r, NULL);
+		(void)sql(NULL, "INSERT OR REPLACE INTO answered VALUES (?, ?, ?, 0)", "iii",
+			(int64_t)id.mount, (int64_t)id.unique, (int64_t)r, NULL);
 	}
 	if (r == 0 && st)
 		(void)name_find(name, st);
@@ -169,7 +182,7 @@ static int change(enum change_op op, const char *name, const char *to, unsigned 
 	return r;
 }
 
-/* --- handlers ------------------------------------------------------------------------------------------------ */
+/* --- handlers -------------------------------------------------------------------------------- */
 
 static bool gone_ahead(void)
 {
@@ -212,7 +225,10 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		st.st_mode = S_IFDIR | 01777;
 	else if (ino == INO_TEXT)
 		st.st_size = (off_t)strlen(text);
-	else if (ino >= INO_FIRST && sql(row, "SELECT dir, 0 FROM name WHERE ino = ?", "i", (int64_t)ino, NULL) == SQLITE_ROW && row[0])
+	else if (ino >= INO_FIRST &&
+		 sql(row, "SELECT dir, 0 FROM name WHERE ino = ?", "i", (int64_t)ino, NULL) ==
+			 SQLITE_ROW &&
+		 row[0])
 		st.st_mode = S_IFDIR | 0755;
 	pthread_mutex_unlock(&mutex);
 	(void)fuse_reply_attr(req, &st, 1);
@@ -236,7 +252,8 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	(void)fuse_reply_err(req, -change(DROP_FILE, name, NULL, 0, NULL));
 }
 
-static void op_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_ino_t to, const char *new_name, unsigned flags)
+static void op_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_ino_t to,
+	const char *new_name, unsigned flags)
 {
 	(void)fuse_reply_err(req, -change(MOVE, name, new_name, flags, NULL));
 }
@@ -258,7 +275,8 @@ static void wake_all(void)
 			session_poll_wake(session, keep->poll[i].kh);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+static void op_create(
+	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fuse_entry_param e = { .attr_timeout = 1, .entry_timeout = 1 };
 	int r = change(ADD_FILE, name, NULL, 0, &e.attr);
@@ -295,7 +313,8 @@ static void block(fuse_req_t req)
 		(void)fuse_reply_buf(req, "gone\n", 5);
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_read(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	size_t len = ino == INO_TEXT ? strlen(text) : 0;
 
@@ -304,10 +323,12 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 	else if ((size_t)off >= len)
 		(void)fuse_reply_buf(req, NULL, 0);
 	else
-		(void)fuse_reply_buf(req, text + off, len - (size_t)off < size ? len - (size_t)off : size);
+		(void)fuse_reply_buf(
+			req, text + off, len - (size_t)off < size ? len - (size_t)off : size);
 }
 
-static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+static void op_poll(
+	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
 	bool ready;
 
@@ -320,7 +341,8 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, s
 	(void)fuse_reply_poll(req, ready ? POLLIN | POLLPRI : 0);
 }
 
-static size_t add_entry(fuse_req_t req, char *buf, size_t len, size_t size, const char *name, const struct stat *st, off_t at)
+static size_t add_entry(fuse_req_t req, char *buf, size_t len, size_t size, const char *name,
+	const struct stat *st, off_t at)
 {
 	size_t need = fuse_add_direntry(req, NULL, 0, name, st, at);
 
@@ -331,7 +353,8 @@ static size_t add_entry(fuse_req_t req, char *buf, size_t len, size_t size, cons
 }
 
 /* Offsets: 1 to 3 the fixed names, then inode numbers. */
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_readdir(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	CLEANUP_FREE char *buf = malloc(size);
 	size_t len = 0, n = 1;
@@ -344,13 +367,15 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, s
 		len += n = add_entry(req, buf, len, size, fixed[off], &st, off + 1);
 	}
 	if (buf && ino == FUSE_ROOT_ID &&
-		sqlite3_prepare_v2(db, "SELECT ino, dir, name FROM name WHERE ino > ? ORDER BY ino", -1, &stmt, NULL) == SQLITE_OK) {
+		sqlite3_prepare_v2(db, "SELECT ino, dir, name FROM name WHERE ino > ? ORDER BY ino",
+			-1, &stmt, NULL) == SQLITE_OK) {
 		(void)sqlite3_bind_int64(stmt, 1, off);
 		while (n && sqlite3_step(stmt) == SQLITE_ROW) {
 			struct stat st = { .st_ino = (ino_t)sqlite3_column_int64(stmt, 0),
 				.st_mode = sqlite3_column_int(stmt, 1) ? S_IFDIR : S_IFREG };
 
-			len += n = add_entry(req, buf, len, size, (const char *)sqlite3_column_text(stmt, 2), &st, (off_t)st.st_ino);
+			len += n = add_entry(req, buf, len, size,
+				(const char *)sqlite3_column_text(stmt, 2), &st, (off_t)st.st_ino);
 		}
 		(void)sqlite3_finalize(stmt);
 	}
@@ -372,7 +397,7 @@ static const struct fuse_lowlevel_ops ops = {
 	.readdir = op_readdir,
 };
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void on_term(int signal)
 {
@@ -380,7 +405,8 @@ static void on_term(int signal)
 		session_quit(session);
 }
 
-/* Answers of servers before the last can no longer be asked for; here all but the newest 10,000 go. */
+/* Answers of servers before the last can no longer be asked for; here all but the newest 10,000 go.
+ */
 static void open_names(const char *state)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -390,7 +416,9 @@ static void open_names(const char *state)
 		log_err("replace-fs: %s", db ? sqlite3_errmsg(db) : "no memory");
 		_exit(SERVER_REFUSED);
 	}
-	(void)sqlite3_exec(db, "DELETE FROM answered WHERE rowid < (SELECT max(rowid) - 10000 FROM answered)", NULL, NULL, NULL);
+	(void)sqlite3_exec(db,
+		"DELETE FROM answered WHERE rowid < (SELECT max(rowid) - 10000 FROM answered)",
+		NULL, NULL, NULL);
 }
 
 static int serve(char **argv)
@@ -407,7 +435,8 @@ static int serve(char **argv)
 	if (keep_map(keep_fd, &keep, &err) < 0)
 		return SERVER_REMOUNT;
 	keep_succeed(keep);
-	if (session_new(&ops, NULL, keep, fuse_fd, 0, &session, &err) < 0 || session_start(session, &err) < 0) {
+	if (session_new(&ops, NULL, keep, fuse_fd, 0, &session, &err) < 0 ||
+		session_start(session, &err) < 0) {
 		log_err("replace-fs: %s", err.text);
 		return err.code == -ESTALE ? SERVER_REMOUNT : SERVER_FAILED;
 	}

@@ -1,12 +1,13 @@
 /*
- * Changes, reads, waits and polls on a mount whose server is killed again and again: no call may fail, no change may
- * be done twice. For tests/system/replace.sh and replace-fs.sh.
+ * Changes, reads, waits and polls on a mount whose server is killed again and again: no call may
+ * fail, no change may be done twice. For tests/system/replace.sh and replace-fs.sh.
  *
  *      replace-stress plain|volfs MOUNTPOINT SUPERVISOR ROUNDS MAX_MS
  *
- * ROUNDS times the child of process SUPERVISOR is killed, each 1 to MAX_MS after the one before. `plain` is for the filesystem of
- * replace-fs.c, `volfs` for the real one. Every worker has names of its own and knows what each call must answer: a
- * change that is done twice shows itself as EEXIST or ENOENT, or as a volume too many at the end.
+ * ROUNDS times the child of process SUPERVISOR is killed, each 1 to MAX_MS after the one before.
+ * `plain` is for the filesystem of replace-fs.c, `volfs` for the real one. Every worker has names
+ * of its own and knows what each call must answer: a change that is done twice shows itself as
+ * EEXIST or ENOENT, or as a volume too many at the end.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +34,7 @@ static _Atomic bool stop;
 static _Atomic unsigned long calls, failures, passes;
 static _Atomic unsigned woken;
 
-/* --- what a call must answer --------------------------------------------------------------------------------- */
+/* --- what a call must answer ----------------------------------------------------------------- */
 
 __attribute__((format(printf, 1, 2))) static void complain(const char *fmt, ...)
 {
@@ -56,7 +57,8 @@ static bool must(long r, int want, const char *call, const char *name)
 	atomic_fetch_add(&calls, 1);
 	if (got == want)
 		return true;
-	complain("%s %s: %s, wanted %s", call, name, got ? strerror(got) : "success", want ? strerror(want) : "success");
+	complain("%s %s: %s, wanted %s", call, name, got ? strerror(got) : "success",
+		want ? strerror(want) : "success");
 	return false;
 }
 
@@ -142,7 +144,7 @@ static void expect_text(struct path p, const char *want)
 		complain("%s: '%s', wanted '%s'", p.at, text, want);
 }
 
-/* --- plain --------------------------------------------------------------------------------------------------- */
+/* --- plain ----------------------------------------------------------------------------------- */
 
 static void plain_pass(unsigned me, unsigned long k)
 {
@@ -180,7 +182,7 @@ static void plain_look(unsigned me)
 	(void)close(fd);
 }
 
-/* --- volfs --------------------------------------------------------------------------------------------------- */
+/* --- volfs ----------------------------------------------------------------------------------- */
 
 static void metadata_pass(struct path volume, unsigned long k)
 {
@@ -251,7 +253,7 @@ static void volfs_look(unsigned me)
 	expect_text(in(".volfs/by/id/../../../home/size"), "1M\n");
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------- */
+/* --- threads --------------------------------------------------------------------------------- */
 
 static const struct kind {
 	const char *name;
@@ -296,7 +298,8 @@ static void *poller(void *arg)
 		(void)must(read(fd.fd, text, sizeof text), 0, "read", p.at);
 	(void)must(poll(&fd, 1, -1), 0, "poll", p.at);
 	if (!atomic_load(&stop) || !(fd.revents & kind->events))
-		complain("poll %s: woken with events %x%s", p.at, (unsigned)fd.revents, atomic_load(&stop) ? "" : " too early");
+		complain("poll %s: woken with events %x%s", p.at, (unsigned)fd.revents,
+			atomic_load(&stop) ? "" : " too early");
 	atomic_fetch_add(&woken, 1);
 	(void)close(fd.fd);
 	return NULL;
@@ -324,7 +327,7 @@ static void join(pthread_t *thread, unsigned n)
 		(void)pthread_join(thread[i], NULL);
 }
 
-/* --- killing ------------------------------------------------------------------------------------------------- */
+/* --- killing --------------------------------------------------------------------------------- */
 
 static void pause_us(long us)
 {
@@ -358,7 +361,8 @@ static pid_t find_server(pid_t supervisor)
 	char state;
 
 	while (d && !found && (e = readdir(d)))
-		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && parent_of(e->d_name, &state) == supervisor && state != 'Z')
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
+			parent_of(e->d_name, &state) == supervisor && state != 'Z')
 			found = (pid_t)atoi(e->d_name);
 	if (d)
 		(void)closedir(d);
@@ -380,7 +384,7 @@ static unsigned kill_rounds(pid_t supervisor, unsigned rounds, unsigned max_ms)
 	return kills;
 }
 
-/* --- beginning and end --------------------------------------------------------------------------------------- */
+/* --- beginning and end ----------------------------------------------------------------------- */
 
 static void begin_volfs(void)
 {
@@ -447,7 +451,8 @@ int main(int argc, char **argv)
 	if (kind->block)
 		join(blocked, SLEEPERS);
 	check_names(kind->block ? 4 : WORKERS + 1);
-	(void)printf("%u kills, %lu calls, %lu passes, %u of %u sleepers woken, %lu failures\n", kills, atomic_load(&calls),
-		atomic_load(&passes), atomic_load(&woken), sleepers, atomic_load(&failures));
+	(void)printf("%u kills, %lu calls, %lu passes, %u of %u sleepers woken, %lu failures\n",
+		kills, atomic_load(&calls), atomic_load(&passes), atomic_load(&woken), sleepers,
+		atomic_load(&failures));
 	return atomic_load(&failures) || kills < (unsigned)atoi(argv[4]) || !atomic_load(&passes);
 }
