@@ -1,0 +1,444 @@
+#include "rig.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct rig rig;
+extern char **environ;
+
+/* --- backends and images */
+
+void rig_backend_conf(struct backend_conf *conf, const char *direct)
+{
+	*conf = (struct backend_conf){
+		.name = (char *)"test", .driver = (char *)"rbd", .zone = (char *)"z", .thin = true, .timeout = 30,
+		.max_over_subscription_ratio = 20, .ceph_conf = (char *)rig.ceph_conf, .ceph_user = (char *)"admin",
+		.pool = (char *)"vols", .namespace = (char *)"", .data_pool = (char *)"",
+		.features = (char *)ALL_FEATURES, .direct = (char *)direct, .chunk_size = 4 * MIB,
+	};
+}
+
+void rig_open(struct rig_backend *b)
+{
+	struct err err = { 0 };
+
+	if (b->driver->open(&b->conf, &b->be, &err) < 0)
+		fail_msg("cannot open the backend: %s", err.text);
+}
+
+void rig_close(struct rig_backend *b)
+{
+	b->driver->close(b->be);
+	b->be = NULL;
+}
+
+struct driver_image rig_image(uint64_t size)
+{
+	static unsigned count;
+	static unsigned start;
+	struct driver_image image = { .size = size };
+
+	if (!start)
+		start = (unsigned)getpid() & 0xffff;
+	count++;
+	(void)snprintf(image.uuid, sizeof image.uuid, "%08x-0000-4000-8000-%04x%08x", count, start, count);
+	(void)snprintf(image.image_id, sizeof image.image_id, "%06x%08x", start, count);
+	return image;
+}
+
+const char *rig_image_name(const struct driver_image *image)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof name, "volume-%s", image->uuid);
+	return name;
+}
+
+int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err)
+{
+	struct driver_create c = { .image = *image };
+
+	b->driver->create(b->be, &c, 1);
+	if (c.code < 0 && err)
+		*err = c.err;
+	return c.code;
+}
+
+void rig_must_create(struct rig_backend *b, const struct driver_image *image)
+{
+	struct err err = { 0 };
+
+	if (rig_create(b, image, &err) != 0)
+		fail_msg("create: %s", err.text);
+}
+
+void rig_must_remove(struct rig_backend *b, const struct driver_image *image)
+{
+	struct err err = { 0 };
+
+	if (b->driver->remove(b->be, image, &err) != 0)
+		fail_msg("remove: %s", err.text);
+}
+
+void rig_write(const struct driver_image *image, int n)
+{
+	rbd_image_t handle;
+	char page[4096];
+
+	memset(page, 'x', sizeof page);
+	assert_int_equal(rbd_open(rig.vols, rig_image_name(image), &handle, NULL), 0);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(rbd_write(handle, image->size / (unsigned)n * (unsigned)i / 4096 * 4096, sizeof page, page),
+			(int)sizeof page);
+	assert_int_equal(rbd_close(handle), 0);
+}
+
+/* --- a pool's objects as text */
+
+struct lines {
+	char **at;
+	size_t n, room;
+};
+
+static void add_line(struct lines *l, struct buf *text)
+{
+	if (l->n == l->room) {
+		l->room = l->room * 2 + 64;
+		l->at = realloc(l->at, l->room * sizeof *l->at);
+		assert_non_null(l->at);
+	}
+	l->at[l->n++] = buf_detach(text);
+}
+
+/* Bytes in hex, but the id, and strings that end in it, as words: length (u32), bytes. */
+static void add_value(struct buf *b, const char *value, size_t len, const char *id)
+{
+	size_t n = id ? strlen(id) : 0;
+
+	for (size_t i = 0; i < len; i++) {
+		uint32_t size;
+
+		if (id && i + 4 <= len) {
+			memcpy(&size, value + i, 4);
+			if (size >= n && size <= 64 && i + 4 + size <= len && !memcmp(value + i + 4 + size - n, id, n)) {
+				buf_addf(b, "<%.*s<id>>", (int)(size - n), value + i + 4);
+				i += 3 + size;
+				continue;
+			}
+		}
+		buf_addf(b, "%02x", (unsigned char)value[i]);
+	}
+}
+
+static void add_name(struct buf *b, const char *name, const char *id)
+{
+	const char *at = id ? strstr(name, id) : NULL;
+
+	if (at)
+		buf_addf(b, "%.*s<id>%s", (int)(at - name), name, at + strlen(id));
+	else
+		buf_adds(b, name);
+}
+
+static void dump_omap(rados_ioctx_t io, const char *object, const char *head, const char *id, struct lines *l)
+{
+	rados_read_op_t op = rados_create_read_op();
+	rados_omap_iter_t iter;
+	unsigned char more;
+	int r;
+
+	rados_read_op_omap_get_vals2(op, "", "", 100000, &iter, &more, &r);
+	assert_true(rados_read_op_operate(op, io, object, 0) >= 0);
+	for (;;) {
+		char *key, *value;
+		size_t key_len, len;
+		struct buf b = { 0 };
+
+		assert_int_equal(rados_omap_get_next2(iter, &key, &value, &key_len, &len), 0);
+		if (!key)
+			break;
+		buf_adds(&b, head);
+		buf_adds(&b, " omap ");
+		add_name(&b, key, id);
+		buf_addc(&b, '=');
+		if (strstr(key, "timestamp"))
+			buf_addf(&b, "(%zu bytes)", len);
+		else
+			add_value(&b, value, len, id);
+		add_line(l, &b);
+	}
+	rados_omap_get_end(iter);
+	rados_release_read_op(op);
+}
+
+static void dump_attributes(rados_ioctx_t io, const char *object, const char *head, struct lines *l)
+{
+	rados_xattrs_iter_t iter;
+	const char *name, *value;
+	size_t len;
+
+	assert_true(rados_getxattrs(io, object, &iter) >= 0);
+	while (rados_getxattrs_next(iter, &name, &value, &len) == 0 && name) {
+		struct buf b = { 0 };
+
+		buf_addf(&b, "%s attribute %s=", head, name);
+		add_value(&b, value, len, NULL);
+		add_line(l, &b);
+	}
+	rados_getxattrs_end(iter);
+}
+
+static void dump_object(rados_ioctx_t io, const char *space, const char *object, const char *id, struct lines *l)
+{
+	static char content[1 << 20];
+	struct buf b = { 0 };
+	CLEANUP_FREE char *head = NULL;
+	int n;
+
+	rados_ioctx_set_namespace(io, space);
+	buf_addf(&b, "%s/", space);
+	add_name(&b, object, id);
+	head = strdup(buf_text(&b));
+	n = rados_read(io, object, content, sizeof content, 0);
+	assert_true(n >= 0);
+	buf_addf(&b, " %d bytes ", n);
+	add_value(&b, content, (size_t)n, id);
+	add_line(l, &b);
+	dump_omap(io, object, head, id, l);
+	dump_attributes(io, object, head, l);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* librbd counts the images of a pool in an omap value of this object when it likes; it is no part of an image. */
+static bool is_bookkeeping(const char *object)
+{
+	return !strcmp(object, "rbd_info");
+}
+
+char *rig_dump(rados_ioctx_t pool, const char *id)
+{
+	rados_list_ctx_t list;
+	const char *object, *key, *space;
+	struct lines l = { 0 };
+	struct buf all = { 0 };
+
+	rados_ioctx_set_namespace(pool, LIBRADOS_ALL_NSPACES);
+	assert_int_equal(rados_nobjects_list_open(pool, &list), 0);
+	while (rados_nobjects_list_next(list, &object, &key, &space) == 0) {
+		rados_ioctx_t io;
+
+		assert_int_equal(rados_ioctx_create2(rig.admin, rados_ioctx_get_id(pool), &io), 0);
+		if (!is_bookkeeping(object))
+			dump_object(io, space, object, id, &l);
+		rados_ioctx_destroy(io);
+	}
+	rados_nobjects_list_close(list);
+	rados_ioctx_set_namespace(pool, "");
+	qsort(l.at, l.n, sizeof *l.at, by_text);
+	for (size_t i = 0; i < l.n; i++) {
+		buf_addf(&all, "%s\n", l.at[i]);
+		free(l.at[i]);
+	}
+	free(l.at);
+	return buf_detach(&all);
+}
+
+/* Prints the lines of a that b lacks. */
+static void print_missing(const char *sign, const char *a, const char *b)
+{
+	for (const char *at = a, *end; *at; at = end + 1) {
+		CLEANUP_FREE char *line = NULL;
+
+		end = strchr(at, '\n');
+		line = strndup(at, (size_t)(end - at) + 1);
+		if (!strstr(b, line))
+			(void)fprintf(stderr, "%s %.300s%s", sign, line, strlen(line) > 300 ? "…\n" : "");
+	}
+}
+
+void rig_same(const char *before, char *after)
+{
+	bool same = !strcmp(before, after);
+
+	if (!same) {
+		print_missing("-", before, after);
+		print_missing("+", after, before);
+	}
+	free(after);
+	assert_true(same);
+}
+
+void rig_space(const char *space)
+{
+	rados_ioctx_set_namespace(rig.vols, space);
+	rados_ioctx_set_namespace(rig.data, space);
+}
+
+/* --- the cluster's tools */
+
+int rig_sh_code(const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
+	status = system(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void rig_sh(const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
+	if (rig_sh_code("%s", command))
+		fail_msg("failed: %s", command);
+}
+
+void rig_until(int seconds, const char *command)
+{
+	int64_t until = clock_mono_ns() + (int64_t)seconds * 1000000000;
+
+	while (rig_sh_code("%s", command)) {
+		if (clock_mono_ns() > until)
+			fail_msg("not within %d s: %s", seconds, command);
+		usleep(100 * 1000);
+	}
+}
+
+/* --- other processes */
+
+struct rig_child rig_child(const char *const *words)
+{
+	const char *argv[16] = { rig.program, rig.ceph_conf, rig.dir, "child" };
+	struct rig_child c;
+	int in[2], out[2];
+
+	for (size_t i = 0; words[i]; i++)
+		argv[4 + i] = words[i];
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	c.pid = fork();
+	assert_true(c.pid >= 0);
+	if (c.pid == 0) { /* a copy with threads missing: nothing but system calls until it is a program again */
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		execve(rig.program, (char **)argv, environ);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	c.in = in[1];
+	c.out = out[0];
+	return c;
+}
+
+void rig_child_line(struct rig_child *c, char line[256])
+{
+	size_t n = 0;
+
+	while (n < 255 && read(c->out, line + n, 1) == 1 && line[n] != '\n')
+		n++;
+	line[n] = '\0';
+}
+
+static int reap(struct rig_child *c)
+{
+	int status = -1;
+
+	close(c->in);
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	close(c->out);
+	return status;
+}
+
+int rig_child_end(struct rig_child *c)
+{
+	return reap(c);
+}
+
+void rig_child_kill(struct rig_child *c)
+{
+	kill(c->pid, SIGKILL);
+	(void)reap(c);
+}
+
+static void say(const char *line)
+{
+	(void)printf("%s\n", line);
+	(void)fflush(stdout);
+}
+
+static void wait_for_end(void)
+{
+	char c;
+
+	while (read(0, &c, 1) > 0)
+		;
+}
+
+/* child open|write IMAGE: has it open; after a write the lock too. Says its address. */
+static int child_open(const char *name, bool write)
+{
+	rbd_image_t image;
+	char *address;
+	int r = rbd_open(rig.vols, name, &image, NULL);
+
+	if (r >= 0 && write)
+		r = rbd_write(image, 0, 4, "data") == 4 ? 0 : -EIO;
+	if (r < 0 || rados_getaddrs(rig.admin, &address) < 0)
+		return 1;
+	say(address);
+	wait_for_end();
+	return rbd_close(image) < 0;
+}
+
+/* child create|remove DIRECT UUID ID SIZE CRASH_AT: says the address of its connection, then does it. */
+static int child_change(char **w)
+{
+	struct rig_backend b = { .driver = &driver_rbd };
+	struct driver_image image = { .size = strtoull(w[4], NULL, 10) };
+	char address[256];
+	struct err err = { 0 };
+	int r;
+
+	rig_backend_conf(&b.conf, w[1]);
+	b.conf.crash_at = atol(w[5]);
+	(void)snprintf(image.uuid, sizeof image.uuid, "%s", w[2]);
+	(void)snprintf(image.image_id, sizeof image.image_id, "%s", w[3]);
+	if (b.driver->open(&b.conf, &b.be, &err) < 0 || b.driver->address(b.be, address, sizeof address, &err) < 0)
+		return 2;
+	say(address);
+	r = !strcmp(w[0], "create") ? rig_create(&b, &image, &err) : b.driver->remove(b.be, &image, &err);
+	if (r < 0)
+		(void)fprintf(stderr, "child %s: %s\n", w[0], err.text);
+	return r < 0;
+}
+
+int rig_child_main(int argc, char **argv)
+{
+	if (argc == 2)
+		return child_open(argv[1], !strcmp(argv[0], "write"));
+	return argc == 6 ? child_change(argv) : 2;
+}

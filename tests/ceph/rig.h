@@ -1,0 +1,94 @@
+/*
+ * What the driver tests share: backends to test on, a look at every object of a pool, other processes, and the cluster's own tools.
+ * The cluster is started by driver.sh; its pools are `vols` and `data`, with the namespace `team` in both.
+ * Everything here fails the running test where it cannot do its work.
+ */
+#ifndef VOLFS_TESTS_CEPH_RIG_H
+#define VOLFS_TESTS_CEPH_RIG_H
+
+#include "base/buf.h"
+#include "driver.h"
+
+#include <rados/librados.h>
+#include <rbd/librbd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define MIB          (UINT64_C(1) << 20)
+#define GIB          (UINT64_C(1) << 30)
+#define ALL_FEATURES "layering,exclusive-lock,object-map,fast-diff,deep-flatten"
+
+struct rig {
+	const char *program;   /* for children */
+	const char *ceph_conf;
+	const char *dir;       /* for files of the tests */
+	bool full;             /* VOLFS_TEST_FULL */
+	rados_t admin;         /* a client of its own, beside those of the drivers */
+	rados_ioctx_t vols, data; /* all namespaces can be listed; operations go to the one that rig_space() set */
+};
+extern struct rig rig;
+
+/* One backend under test. */
+struct rig_backend {
+	const struct driver *driver;
+	struct backend_conf conf;
+	void *be;
+};
+
+void rig_backend_conf(struct backend_conf *conf, const char *direct); /* rbd, all features, pool vols, 4 MiB, 30 s */
+void rig_open(struct rig_backend *b);                                 /* conf is filled */
+void rig_close(struct rig_backend *b);
+
+/* An image of that size with a uuid and id that no other has. */
+struct driver_image rig_image(uint64_t size);
+const char *rig_image_name(const struct driver_image *image); /* static, one at a time */
+
+int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err);
+void rig_must_create(struct rig_backend *b, const struct driver_image *image);
+void rig_must_remove(struct rig_backend *b, const struct driver_image *image);
+
+/*
+ * Everything in a pool, one line for each object, omap key and attribute, sorted. Values in hex; of times only that they are there. With
+ * id not NULL it is shown as <id>, so that two images can be compared.
+ */
+char *rig_dump(rados_ioctx_t pool, const char *id);
+void rig_same(const char *before, char *after_taken); /* compares and frees the second */
+
+void rig_space(const char *space); /* the namespace that the admin's operations go to; "" */
+
+/* Runs a shell command with $CONF and $DIR set; its exit code. rig_sh() must be 0. */
+__attribute__((format(printf, 1, 2))) int rig_sh_code(const char *fmt, ...);
+__attribute__((format(printf, 1, 2))) void rig_sh(const char *fmt, ...);
+
+/* Waits up to seconds for a shell command to succeed. */
+void rig_until(int seconds, const char *command);
+
+/*
+ * Another process: this program again as `driver_tests CONF DIR child WORDS…`. It says one line when it has got where it
+ * should; rig_child_line() reads that. rig_child_end(): closes its stdin, and waits; its wait status.
+ */
+struct rig_child {
+	int pid, in, out;
+};
+struct rig_child rig_child(const char *const *words);
+void rig_child_line(struct rig_child *c, char line[256]); /* "" if it died before */
+int rig_child_end(struct rig_child *c);
+void rig_child_kill(struct rig_child *c); /* SIGKILL, and waits */
+int rig_child_main(int argc, char **argv);
+
+/* Writes n objects' first bytes through librbd, spread over the image. */
+void rig_write(const struct driver_image *image, int n);
+
+/* The groups of tests; each returns the number of those that failed. */
+int same_tests(void);    /* every driver: the same tests */
+int format_tests(void);  /* direct against librbd, and half-states */
+int crash_tests(void);   /* processes that die in the middle */
+int trouble_tests(void); /* busy, full, deleted, stopped, refused, fenced */
+
+#endif
