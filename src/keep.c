@@ -181,7 +181,6 @@ int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino)
 		uint32_t i = (start + n) % KEEP_POLLS;
 		uint64_t was = 0;
 
-		raise_to(&k->poll_high, i + 1);
 		if (!atomic_compare_exchange_strong(&k->poll[i].kh, &was, kh))
 			continue;
 		k->poll[i].ino = ino;

@@ -167,9 +167,7 @@ static int play_init(struct session *s, struct err *err)
 
 static void wake_polls(struct session *s)
 {
-	uint32_t high = atomic_load(&s->keep->poll_high);
-
-	for (uint32_t i = 0; i < high; i++) {
+	for (uint32_t i = 0; i < KEEP_POLLS; i++) {
 		uint64_t kh = atomic_load(&s->keep->poll[i].kh);
 
 		if (!kh)

@@ -261,8 +261,6 @@ static void op_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_in
 /* Answers everybody who waited, and wakes who polls. */
 static void wake_all(void)
 {
-	uint32_t high = atomic_load(&keep->poll_high);
-
 	pthread_mutex_lock(&mutex);
 	for (size_t i = 0; i < BLOCKED_MAX; i++) {
 		if (blocked[i])
@@ -270,7 +268,7 @@ static void wake_all(void)
 		blocked[i] = NULL;
 	}
 	pthread_mutex_unlock(&mutex);
-	for (uint32_t i = 0; i < high; i++)
+	for (uint32_t i = 0; i < KEEP_POLLS; i++)
 		if (keep->poll[i].kh)
 			session_poll_wake(session, keep->poll[i].kh);
 }
