@@ -336,7 +336,7 @@ static const struct option options[] = {
 		.help = "modules that log what they do, by comma; \"all\"" },
 	{ "stats_interval", set_long, CONF(stats_interval), "10", 1, 86400,
 		.help = "seconds between two statistics of a backend" },
-	{ "trash_delay", set_trash_delay, CONF(trash_delay), "0", 0, LONG_MAX / 2,
+	{ "trash_delay", set_trash_delay, CONF(trash_delay), "0", 0, INT_MAX,
 		.help = "seconds that a deleted volume stays; only 0 so far" },
 	{ "volume_mode", set_mode, CONF(volume_mode), "\"0755\"",
 		.help = "permissions of a new volume's directory" },
