@@ -80,8 +80,7 @@ struct keep {
 	_Atomic uint64_t notified; /* row of the last event whose notification went out */
 	_Atomic uint64_t draft_serial;
 	_Atomic uint32_t init_len, init_reply_len;
-	_Atomic uint32_t draft_high,
-		poll_high;	     /* slots from here on were never taken: nobody looks there */
+	_Atomic uint32_t draft_high; /* slots from here on were never taken: nobody looks there */
 	uint8_t init[KEEP_INIT_MAX]; /* the kernel's FUSE_INIT message; valid if init_len */
 	uint8_t init_reply[KEEP_INIT_MAX]; /* its answer, without the header */
 	uint64_t capable;		   /* INIT flags that the kernel offered (64 bits) */

@@ -1,0 +1,57 @@
+#!/bin/bash
+# The server is killed under readers, waiters and writers of a real tree: no call fails, nothing is done twice, and
+# sleepers in poll(2) stay asleep until there is something to see.
+# timeout: 240 full: 1800
+# sanitize
+. "$(dirname "$0")/lib.sh"
+
+stress=$BUILD/tests/system/replace-stress
+rounds=5
+[ -z "${VOLFS_TEST_FULL:-}" ] || rounds=100
+gap=1500 # ms between two kills, at most
+[ -z "${VOLFS_TEST_SANITIZED:-}" ] || gap=4000
+
+start_volfs --restarts 0 --local "$STATE"
+echo max >"$MNT/.volfs/quotas/root/volumes.max"
+
+note "$rounds kills, 1 to $gap ms apart"
+ok timeout 1500 "$stress" volfs "$MNT" "$VOLFS_CHILD" "$rounds" "$gap"
+
+note "what was deleted is purged, and nothing else is left in the backend"
+purged()
+{
+	[ -z "$(ls "$MNT/.volfs/trash")" ]
+}
+wait_for 60 purged
+eq "$(ls "$MNT" | grep -cv '^new$')" "$(find "$STATE" -name 'volume-*' | wc -l)" "images"
+
+note "a kill before the first request of a mount, and ten in a row"
+for _ in $(seq 10); do
+	kill -9 "$(server_pid)" 2>/dev/null || true
+	sleep 0.05
+done
+eq available "$(timeout 30 cat "$MNT/home/status")"
+
+note "an unfinished spec goes on after a kill"
+exec 3<>"$MNT/new/spec"
+printf 'size=1M ' >&3
+kill -9 "$(server_pid)"
+printf 'description=survivor\n' >&3
+kill -9 "$(server_pid)" 2>/dev/null || true
+read -r id <&3
+exec 3>&-
+eq survivor "$(cat "$MNT/$id/description")"
+
+note "SIGHUP: another server, the same mount, open files go on"
+exec 4<"$MNT/home/status"
+before=$(server_pid)
+kill -HUP "$VOLFS_CHILD"
+replaced()
+{
+	local now
+	now=$(server_pid) && [ "$now" != "$before" ]
+}
+wait_for 20 replaced
+eq available "$(timeout 20 cat <&4)"
+exec 4<&-
+stop_volfs
