@@ -91,6 +91,20 @@ int view_backend(struct view *v, const char *backend, struct backend_sums *ret)
 	return view_result(v, r);
 }
 
+int view_backend_next(struct view *v, int64_t after, int64_t *ret_id, char *name, size_t room)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st,
+		"SELECT id, name FROM backend WHERE id > ? ORDER BY id LIMIT 1", "i", after);
+
+	if (r == 0) {
+		*ret_id = sqlite3_column_int64(st, 0);
+		col_copy(st, 1, name, room);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled)
 {
 	int r = conn_do(tx->conn, "UPDATE backend SET disabled = ? WHERE id = ?", "ii",

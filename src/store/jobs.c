@@ -80,7 +80,8 @@ int tx_job_abandon(struct tx *tx, int64_t id)
 		(int64_t)JOB_CLEAN, id));
 }
 
-int view_jobs(struct view *v, int64_t backend, int64_t after, struct job_brief *ret, size_t n)
+int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, struct job_brief *ret,
+	size_t n)
 {
 	sqlite3_stmt *st;
 	size_t i = 0;
@@ -88,8 +89,8 @@ int view_jobs(struct view *v, int64_t backend, int64_t after, struct job_brief *
 
 	r = conn_rows(&v->conn, &st,
 		"SELECT id, volume, project, kind FROM job INDEXED BY job_backend "
-		"WHERE backend = ? AND id > ? ORDER BY id",
-		"ii", backend, after);
+		"WHERE backend = ? AND (kind = 1) = ? AND id > ? ORDER BY id",
+		"iii", backend, (int64_t)creations, after);
 	if (r < 0)
 		return view_result(v, r);
 	for (; i < n; i++) {

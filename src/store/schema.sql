@@ -83,7 +83,7 @@ CREATE TABLE job (
   attempt INTEGER NOT NULL DEFAULT 1,
   tried TEXT
 );
-CREATE INDEX job_backend ON job (backend, id);
+CREATE INDEX job_backend ON job (backend, kind = 1, id); -- creations are listed apart
 CREATE INDEX job_volume ON job (volume);
 
 CREATE TABLE event (

@@ -126,12 +126,13 @@ int tx_job_abandon(struct tx *tx, int64_t id);
 
 int view_job(struct view *v, int64_t id, struct job_row *ret);
 
-/* Jobs of a backend with id > after, in order of id: kind, volume and project alone are filled. How many, or -EIO. */
+/* Creations of a backend, or its other jobs, with id > after, in order of id. How many, or -EIO. */
 struct job_brief {
 	int64_t id, volume, project;
 	enum job_kind kind;
 };
-int view_jobs(struct view *v, int64_t backend, int64_t after, struct job_brief *ret, size_t n);
+int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, struct job_brief *ret,
+	size_t n);
 
 /* --- quotas.c ------------------------------------------------------------------------------------------------------- */
 
@@ -161,6 +162,9 @@ int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
 int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
 int view_backend_row(struct view *v, int64_t id, struct backend_row *ret);
+
+/* The first backend row with id > after that there is, configured or not: 0 or -ENOENT. */
+int view_backend_next(struct view *v, int64_t after, int64_t *ret_id, char *name, size_t room);
 
 /* Addresses of connections that change things, to be fenced by the next server. Texts are the driver's. */
 int tx_client_add(struct tx *tx, int64_t backend, const char *address, int64_t *ret_id);

@@ -1,0 +1,366 @@
+/*
+ * A backend's state and its monitor: statistics every stats_interval, and before the first change the fence.
+ *
+ *     (last server's word) ──▶ look ──▶ UP, not ready ── own address in the catalogue, earlier ones fenced ──▶ UP, ready
+ *                               │  ▲                                                                            │
+ *                               ▼  └──────────── asked again every RETRY_S, by itself ◀── no answer in time ────┘
+ *                              DOWN: no new volumes; creations that wait or hang there are given up
+ */
+#include "engine/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	RETRY_S = 1,       /* between two looks at a backend that is down */
+	OVERDUE_S = 2,     /* what a driver may take on top of the time-out that it promised */
+	REPORT_EVERY_S = 60,
+};
+
+struct backend *backend_by_id(struct engine *e, int64_t id)
+{
+	for (size_t i = 0; i < e->backend_count; i++)
+		if (e->backend[i].id == id)
+			return &e->backend[i];
+	return NULL;
+}
+
+struct backend *backend_by_name(struct engine *e, const char *name)
+{
+	for (size_t i = 0; i < e->backend_count; i++)
+		if (strcmp(e->backend[i].conf->name, name) == 0)
+			return &e->backend[i];
+	return NULL;
+}
+
+int backend_job(struct backend *b, int64_t id, struct job_row *ret)
+{
+	LOCK_SCOPE(&b->view_lock);
+	return view_job(b->view, id, ret);
+}
+
+int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
+	const struct driver *driver, struct err *err)
+{
+	b->e = e;
+	b->conf = conf;
+	b->driver = driver;
+	b->window[0].more = b->window[1].more = true;
+	(void)snprintf(b->reason, sizeof b->reason, "not asked yet");
+	lock_init(&b->lock);
+	lock_init(&b->view_lock);
+	cond_init(&b->work);
+	cond_init(&b->tick);
+	if (driver->open(conf, &b->be, err) < 0)
+		return err_in(err, "backend '%s'", conf->name);
+	return 0;
+}
+
+void backend_release(struct backend *b)
+{
+	if (b->be)
+		b->driver->close(b->be);
+	view_close(b->view);
+	queue_release(&b->create);
+	queue_release(&b->other);
+	for (size_t i = 0; i < JOB_BUCKETS; i++)
+		while (b->jobs[i]) {
+			struct job *next = b->jobs[i]->hash_next;
+
+			free(b->jobs[i]);
+			b->jobs[i] = next;
+		}
+	pthread_cond_destroy(&b->tick);
+	pthread_cond_destroy(&b->work);
+	lock_release(&b->view_lock);
+	lock_release(&b->lock);
+}
+
+/* --- what is known of it --- */
+
+struct report {
+	struct request q;
+	struct backend *b;
+	bool up;
+	struct backend_stats stats;
+};
+
+static int report_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct report *r = (struct report *)q;
+
+	note(q->e, (struct change_note){ .kind = CHANGE_BACKEND, .row = r->b->id });
+	return tx_backend_report(tx, r->b->id, r->up, &r->stats);
+}
+
+/* To the catalogue, for the next server's first moments, and through it to whoever looks. */
+static void report(struct backend *b, bool up, const struct backend_stats *stats)
+{
+	struct report *r = request_new(b->e, sizeof *r, (struct change_id){ 0 }, NULL, NULL, NULL);
+
+	if (!r)
+		return;
+	r->b = b;
+	r->up = up;
+	r->stats = *stats;
+	r->q.apply = report_apply;
+	request_submit(&r->q);
+}
+
+static void went_down(struct backend *b, const char *why)
+{
+	struct backend_stats stats;
+	char at[16];
+	time_t now = time(NULL);
+	struct tm tm;
+	bool news;
+
+	localtime_r(&now, &tm);
+	strftime(at, sizeof at, "%H:%M:%S", &tm);
+	lock_take(&b->lock);
+	news = b->state != BACKEND_DOWN || !b->looked;
+	if (news) {
+		b->changed_us = clock_wall_us();
+		(void)snprintf(b->reason, sizeof b->reason, "down since %s: %s", at, why);
+	}
+	b->state = BACKEND_DOWN;
+	b->looked = true;
+	stats = b->stats;
+	lock_drop(&b->lock);
+	if (news) {
+		log_warning("backend %s: down: %s", b->conf->name, why);
+		report(b, false, &stats);
+		room_opened(b->e);
+	}
+	worker_give_up(b);
+}
+
+static void came_up(struct backend *b, const struct backend_stats *stats, uint64_t settled)
+{
+	bool news, moved;
+
+	lock_take(&b->lock);
+	news = b->state != BACKEND_UP || !b->looked;
+	moved = memcmp(&b->stats, stats, sizeof *stats) != 0;
+	if (news)
+		b->changed_us = clock_wall_us();
+	b->state = BACKEND_UP;
+	b->looked = true;
+	b->reason[0] = '\0';
+	b->stats = *stats;
+	b->settled = settled;
+	lock_drop(&b->lock);
+	if (news)
+		log_info("backend %s: up", b->conf->name);
+	if (news || moved)
+		report(b, true, stats);
+	if (news)
+		room_opened(b->e);
+}
+
+/* What of the catalogue's promises the coming statistics include for certain. */
+static int settled_now(struct backend *b, uint64_t *ret)
+{
+	struct backend_row row;
+
+	LOCK_SCOPE(&b->view_lock);
+	if (view_backend_row(b->view, b->id, &row) < 0)
+		return -EIO;
+	*ret = row.allocated - row.pending;
+	return 0;
+}
+
+static int ask(struct backend *b, struct err *err)
+{
+	struct backend_stats stats = { 0 };
+	uint64_t settled;
+	int r = settled_now(b, &settled);
+
+	if (r < 0)
+		return err_set(err, r, "the catalogue cannot be read");
+	lock_take(&b->lock);
+	b->asked_ns = clock_mono_ns();
+	lock_drop(&b->lock);
+	r = driver_said(b, b->driver->stat(b->be, &stats, err), err);
+	lock_take(&b->lock);
+	b->asked_ns = 0;
+	lock_drop(&b->lock);
+	if (r == 0)
+		came_up(b, &stats, settled);
+	return r;
+}
+
+void backend_overdue(struct backend *b)
+{
+	int64_t limit = (b->conf->timeout + OVERDUE_S) * INT64_C(1000000000);
+	bool overdue, down;
+	char why[64];
+
+	lock_take(&b->lock);
+	overdue = b->asked_ns && clock_mono_ns() - b->asked_ns > limit;
+	down = b->state == BACKEND_DOWN && b->looked;
+	lock_drop(&b->lock);
+	if (overdue && !down) {
+		(void)snprintf(why, sizeof why, "no answer within %ld s", b->conf->timeout);
+		went_down(b, why);
+	} else if (down) {
+		worker_give_up(b); /* what was placed there in the last moment */
+	}
+}
+
+/* --- the fence --- */
+
+struct client_change {
+	struct request q;
+	struct backend *b;
+	const char *address; /* to add; NULL: remove row */
+};
+
+static int client_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct client_change *c = (struct client_change *)q;
+
+	if (c->address)
+		return tx_client_add(tx, c->b->id, c->address, &q->row);
+	return tx_client_remove(tx, q->row);
+}
+
+static int client_change(struct backend *b, const char *address, int64_t *row)
+{
+	struct client_change *c =
+		request_new(b->e, sizeof *c, (struct change_id){ 0 }, NULL, NULL, NULL);
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->b = b;
+	c->address = address;
+	c->q.row = *row;
+	c->q.apply = client_apply;
+	r = request_wait(&c->q, row);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* This server's address is in the catalogue before its first change; a new one (a new connection) is added. */
+static int write_address(struct backend *b, struct err *err)
+{
+	char now[sizeof b->address];
+	int r;
+
+	r = driver_said(b, b->driver->address(b->be, now, sizeof now, err), err);
+	if (r < 0 || strcmp(now, b->address) == 0)
+		return r;
+	b->client = 0;
+	r = client_change(b, now, &b->client);
+	if (r < 0)
+		return err_set(err, r, "cannot write its address into the catalogue: %s",
+			strerror(-r));
+	memcpy(b->address, now, sizeof now);
+	return 0;
+}
+
+static int fence_one(struct backend *b, int64_t row, const char *address, struct err *err)
+{
+	int r = driver_said(b, b->driver->fence(b->be, address, err), err);
+
+	if (r < 0)
+		return err_in(err, "cannot fence the server before");
+	log_info("backend %s: fenced the server before (%s)", b->conf->name, address);
+	r = client_change(b, NULL, &row);
+	return r < 0 ? err_set(err, r, "cannot forget a fenced address: %s", strerror(-r)) : 0;
+}
+
+static int fence_earlier(struct backend *b, struct err *err)
+{
+	char address[sizeof b->address];
+	int64_t row = 0;
+	int r;
+
+	for (;;) {
+		lock_take(&b->view_lock);
+		r = view_client(b->view, b->id, row, &row, address, sizeof address);
+		lock_drop(&b->view_lock);
+		if (r == -ENOENT || row >= b->client)
+			return 0;
+		r = r < 0 ? r : strcmp(address, b->address) ? fence_one(b, row, address, err) : 0;
+		if (r < 0)
+			return r;
+	}
+}
+
+static int make_ready(struct backend *b, struct err *err)
+{
+	int r = 0;
+
+	if (b->driver->fence) {
+		r = write_address(b, err);
+		if (r == 0 && !b->ready)
+			r = fence_earlier(b, err);
+	}
+	if (r < 0 || b->ready)
+		return r;
+	LOCK_SCOPE(&b->lock);
+	b->ready = true;
+	return 0;
+}
+
+/* --- the monitor --- */
+
+/* false: the engine stops. */
+static bool pause_for(struct backend *b, long seconds)
+{
+	struct timespec until = clock_mono_in_ms(seconds * 1000);
+
+	LOCK_SCOPE(&b->lock);
+	while (!b->stopping && lock_wait_until(&b->lock, &b->tick, &until))
+		;
+	return !b->stopping;
+}
+
+static void *monitor_thread(void *arg)
+{
+	struct backend *b = arg;
+	struct err err;
+	long pause;
+
+	do {
+		err = (struct err){ 0 };
+		pause = b->e->conf->stats_interval;
+		if (ask(b, &err) < 0 || make_ready(b, &err) < 0) {
+			went_down(b, err.text);
+			pause = RETRY_S < pause ? RETRY_S : pause;
+		} else {
+			worker_kick(b);
+		}
+	} while (pause_for(b, pause));
+	lock_take(&b->lock);
+	b->monitoring = false;
+	pthread_cond_broadcast(&b->tick);
+	lock_drop(&b->lock);
+	return NULL;
+}
+
+int backend_begin(struct backend *b, struct err *err)
+{
+	pthread_t t;
+	int r;
+
+	r = view_open(b->e->store, &b->view, err);
+	if (r < 0)
+		return r;
+	b->monitoring = true;
+	r = -pthread_create(&t, NULL, monitor_thread, b);
+	if (r < 0) {
+		b->monitoring = false;
+		return err_set(err, r, "cannot start the monitor of backend '%s': %s",
+			b->conf->name, strerror(-r));
+	}
+	pthread_detach(t);
+	return 0;
+}

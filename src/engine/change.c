@@ -1,0 +1,392 @@
+/* Changes that need no job: name, owner, text, metadata, status by an administrator, limits. */
+#include "engine/internal.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One struct for all of them: what each needs of it is named in its own function. */
+struct edit {
+	struct request q;
+	unsigned fields;
+	struct volume values;
+	char project[NAME_LEN + 1];
+	char *key, *value;
+	bool create_only;
+	enum quota_limit limit;
+	int64_t max;
+	struct backend *b;
+	bool disabled;
+};
+
+static void edit_release(struct request *q)
+{
+	free(((struct edit *)q)->key);
+	free(((struct edit *)q)->value);
+}
+
+static struct edit *edit_new(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, int (*apply)(struct request *, struct tx *, struct err *), engine_done *done,
+	void *arg)
+{
+	struct edit *c = request_new(e, sizeof *c, id, who, done, arg);
+
+	if (!c)
+		return NULL;
+	c->q.volume = c->q.row = volume;
+	c->q.apply = apply;
+	c->q.release = edit_release;
+	return c;
+}
+
+/* Submits it, or refuses it with what r and err say. */
+static void send(struct edit *c, int r, const struct err *err)
+{
+	if (r < 0)
+		request_refuse(&c->q, r, err);
+	else
+		request_submit(&c->q);
+}
+
+static int live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
+{
+	int r = tx_volume(tx, id, ret);
+
+	if (r == -ENOENT || (r == 0 && ret->trashed))
+		return err_set(err, -ENOENT, "no such volume");
+	return r;
+}
+
+/* --- name --- */
+
+static int rename_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	struct volume v, other;
+	int64_t id;
+	int r;
+
+	r = live(tx, q->volume, &v, err);
+	r = r < 0 ? r : spec_name_check(c->key, v.uuid, err);
+	if (r < 0 || strcmp(v.name, c->key) == 0)
+		return r;
+	if (tx_volume_by_name(tx, c->key, &id) == 0 && tx_volume(tx, id, &other) == 0)
+		return taken(err, c->key, other.uid);
+	r = tx_volume_rename(tx, v.id, c->key);
+	r = r < 0 ? r :
+		    request_event(q, tx, v.id, "volume.update", "name %s, was %s", c->key, v.name);
+	note_volume(q->e, v.id, VOL_CHANGED_NAME, v.status, false);
+	note(q->e, (struct change_note){ .kind = CHANGE_LIST, .volume = v.id });
+	return r;
+}
+
+void engine_rename(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *name, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, volume, rename_apply, done, arg);
+
+	if (!c)
+		return;
+	c->key = strdup(name);
+	send(c, c->key ? 0 : -ENOMEM, NULL);
+}
+
+/* --- owner and text --- */
+
+/* To another project: its quota must have room for the whole volume. */
+static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
+{
+	struct quota quota;
+	int64_t from, to;
+	int r;
+
+	if (strcmp(c->project, v->project) == 0)
+		return 0;
+	r = tx_quota(tx, c->project, &quota);
+	r = r < 0 ? r : size_check(&quota, v->size, err);
+	r = r < 0 ? r : quota_check(&quota, 1, v->size, err);
+	r = r < 0 ? r : tx_project(tx, v->project, &from);
+	r = r < 0 ? r : tx_project(tx, c->project, &to);
+	if (r < 0)
+		return r;
+	note_quota(c->q.e, from);
+	note_quota(c->q.e, to);
+	return 0;
+}
+
+static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
+{
+	const struct volume *to = &c->values;
+	mode_t mode = c->fields & SET_MODE ? to->mode & 07777 : v->mode;
+	uid_t uid = c->fields & SET_UID ? to->uid : v->uid;
+	gid_t gid = c->fields & SET_GID ? to->gid : v->gid;
+	const char *project = c->fields & SET_GID ? c->project : v->project;
+	int r = c->fields & SET_GID ? move_quota(c, tx, v, err) : 0;
+
+	r = r < 0 ? r : tx_volume_owner(tx, v->id, mode, uid, gid, project);
+	r = r < 0 ? r :
+		    request_event(&c->q, tx, v->id, "volume.update",
+			    "uid %u, gid %u, mode %04o, project %s", (unsigned)uid, (unsigned)gid,
+			    (unsigned)mode, project);
+	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER, v->status, false);
+	return r;
+}
+
+static int set_text(struct edit *c, struct tx *tx, const struct volume *v)
+{
+	const struct volume *to = &c->values;
+	const char *text = c->fields & SET_DESCRIPTION ? to->description : v->description;
+	bool protected_ = c->fields & SET_PROTECTED ? to->protected_ : v->protected_;
+	int r = tx_volume_text(tx, v->id, text, protected_);
+
+	r = r < 0 ? r :
+		    request_event(&c->q, tx, v->id, "volume.update", "%s%s",
+			    c->fields & SET_DESCRIPTION ? "description " : "",
+			    c->fields & SET_PROTECTED ? protected_ ? "protected 1" : "protected 0" : "");
+	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
+	return r;
+}
+
+static int set_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	struct volume v;
+	int r = live(tx, q->volume, &v, err);
+
+	if (r == 0 && c->fields & (SET_MODE | SET_UID | SET_GID))
+		r = set_owner(c, tx, &v, err);
+	if (r == 0 && c->fields & (SET_DESCRIPTION | SET_PROTECTED))
+		r = set_text(c, tx, &v);
+	return r;
+}
+
+void engine_set(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	unsigned fields, const struct volume *values, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, volume, set_apply, done, arg);
+	struct err err = { 0 };
+	int r = 0;
+
+	if (!c)
+		return;
+	c->fields = fields;
+	c->values = *values;
+	if (fields & SET_GID)
+		r = project_of_gid(e, values->gid, c->project, &err);
+	if (r == 0 && fields & SET_DESCRIPTION)
+		r = spec_value_check(values->description, strlen(values->description), &err);
+	send(c, r, &err);
+}
+
+/* --- the administrator's reset --- */
+
+/* What makes no sense to claim of a volume: that is for an operation to say. */
+static bool may_claim(enum vol_status s)
+{
+	return s != VOL_DELETING && s != VOL_REVERTING && s != VOL_UNMANAGING &&
+	       s != VOL_ERROR_UNMANAGING && s != VOL_MIGRATING;
+}
+
+static int reset_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	enum vol_status to = c->values.status;
+	struct volume v;
+	int64_t job;
+	int r = live(tx, q->volume, &v, err);
+
+	if (r < 0)
+		return r;
+	if (tx_job_of(tx, v.id, &job) == 0)
+		return err_set(err, -EBUSY, "volume '%s' is %s, and that is still under way", v.name,
+			vol_status_name(v.status));
+	r = tx_volume_status(tx, v.id, to, vol_status_is_error(to) ? v.reason : "");
+	r = r < 0 ? r :
+		    request_event(q, tx, v.id, "volume.reset_status", "%s, was %s",
+			    vol_status_name(to), vol_status_name(v.status));
+	note_volume(q->e, v.id, VOL_CHANGED_STATUS, to, false);
+	return r;
+}
+
+void engine_reset(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	enum vol_status status, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, volume, reset_apply, done, arg);
+	struct err err = { 0 };
+	int r = 0;
+
+	if (!c)
+		return;
+	c->values.status = status;
+	if (!who->admin)
+		r = err_set(&err, -EACCES, "only an administrator resets a status");
+	else if (!may_claim(status))
+		r = err_set(&err, -EINVAL, "a status cannot be reset to %s", vol_status_name(status));
+	send(c, r, &err);
+}
+
+/* --- metadata --- */
+
+static int meta_remove(struct edit *c, struct tx *tx, struct err *err)
+{
+	int r = tx_meta_find(tx, c->q.volume, c->key, &c->q.row);
+
+	if (r == -ENOENT)
+		return err_set(err, r, "no such metadata: '%s'", c->key);
+	return r < 0 ? r : tx_meta_remove(tx, c->q.row);
+}
+
+static int meta_put(struct edit *c, struct tx *tx, struct err *err)
+{
+	int64_t row;
+
+	if (c->create_only && tx_meta_find(tx, c->q.volume, c->key, &row) == 0)
+		return err_set(err, -EEXIST, "metadata '%s' exists", c->key);
+	return tx_meta_set(tx, c->q.volume, c->key, c->value, &c->q.row);
+}
+
+static int meta_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	struct volume v;
+	int r = live(tx, q->volume, &v, err);
+
+	if (r == 0 && (v.status == VOL_MAINTENANCE || v.status == VOL_UPLOADING))
+		r = err_set(err, -EBUSY, "volume '%s' is %s", v.name, vol_status_name(v.status));
+	if (r == 0)
+		r = c->value ? meta_put(c, tx, err) : meta_remove(c, tx, err);
+	if (r < 0)
+		return r;
+	note(q->e, (struct change_note){ .kind = CHANGE_META,
+			   .volume = v.id,
+			   .row = q->row,
+			   .status = v.status });
+	return request_event(q, tx, v.id, "volume.update", "metadata %s %s", c->key,
+		c->value ? "set" : "removed");
+}
+
+void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *key, const char *value, bool create_only, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, volume, meta_apply, done, arg);
+	struct err err = { 0 };
+	int r;
+
+	if (!c)
+		return;
+	r = value ? spec_metadata_key_check(key, &err) : 0;
+	if (r == 0 && value)
+		r = spec_value_check(value, strlen(value), &err);
+	c->key = strdup(key);
+	c->value = value ? strdup(value) : NULL;
+	c->create_only = create_only;
+	if (r == 0 && (!c->key || (value && !c->value)))
+		r = -ENOMEM;
+	send(c, r, &err);
+}
+
+/* --- quotas --- */
+
+static int quota_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	int r = tx_project(tx, c->project, &q->row);
+
+	if (r == 0 && c->key)
+		r = tx_quota_limit(tx, q->row, c->limit, c->max);
+	note_quota(q->e, q->row);
+	return r;
+}
+
+/* A project that exists: a group, or one that has a row already (a group may go while its volumes stay). */
+static int known_project(struct engine *e, const char *project, struct edit *c, struct err *err)
+{
+	gid_t gid;
+	struct caller admin = { .admin = true };
+
+	(void)snprintf(c->project, sizeof c->project, "%s", project);
+	if (strcmp(project, "default") == 0 || strcmp(project, "root") == 0)
+		return 0;
+	return project_of(e, &admin, project, c->project, &gid, err);
+}
+
+static int limit_find(const char *resource, enum quota_limit *ret, struct err *err)
+{
+	if (strcmp(resource, "volumes") == 0)
+		*ret = QUOTA_VOLUMES;
+	else if (strcmp(resource, "size") == 0)
+		*ret = QUOTA_SIZE;
+	else if (strcmp(resource, "per_volume_size") == 0)
+		*ret = QUOTA_PER_VOLUME;
+	else
+		return err_set(err, -ENOENT, "there is no quota of '%s'", resource);
+	return 0;
+}
+
+void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
+	const char *project, const char *resource, int64_t max, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, 0, quota_apply, done, arg);
+	struct err err = { 0 };
+	int r;
+
+	if (!c)
+		return;
+	c->max = max < 0 ? SIZE_LIMIT_NONE : max;
+	c->key = strdup(resource);
+	r = c->key ? limit_find(resource, &c->limit, &err) : -ENOMEM;
+	if (r == 0 && !who->admin)
+		r = err_set(&err, -EACCES, "only an administrator sets a quota");
+	if (r == 0)
+		(void)snprintf(c->project, sizeof c->project, "%s", project);
+	send(c, r, &err);
+}
+
+void engine_quota_row(struct engine *e, const char *project, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, (struct change_id){ 0 }, NULL, 0, quota_apply, done, arg);
+	struct err err = { 0 };
+
+	if (!c)
+		return;
+	send(c, known_project(e, project, c, &err), &err);
+}
+
+/* --- backends --- */
+
+static int disable_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+
+	note(q->e, (struct change_note){ .kind = CHANGE_BACKEND, .row = c->b->id });
+	return tx_backend_disable(tx, c->b->id, c->disabled);
+}
+
+static void disable_ended(struct request *q, int code)
+{
+	struct edit *c = (struct edit *)q;
+
+	if (code < 0)
+		return;
+	LOCK_SCOPE(&c->b->lock);
+	c->b->disabled = c->disabled;
+}
+
+void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who, size_t i,
+	bool disabled, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, 0, disable_apply, done, arg);
+	struct err err = { 0 };
+
+	if (!c)
+		return;
+	c->b = &e->backend[i];
+	c->q.row = c->b->id;
+	c->disabled = disabled;
+	c->q.ended = disable_ended;
+	send(c, who->admin ? 0 : err_set(&err, -EACCES, "only an administrator disables a backend"),
+		&err);
+}

@@ -1,0 +1,316 @@
+/* The engine as a whole: making, starting, ending it; what it tells of its backends. */
+#include "engine/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct driver *driver_find(const struct driver *const *drivers, const char *name)
+{
+	for (; *drivers; drivers++)
+		if (strcmp((*drivers)->name, name) == 0)
+			return *drivers;
+	return NULL;
+}
+
+static int make_backends(struct engine *e, const struct driver *const *drivers, struct err *err)
+{
+	for (size_t i = 0; i < e->conf->backend_count; i++) {
+		const struct backend_conf *conf = &e->conf->backends[i];
+		const struct driver *driver = driver_find(drivers, conf->driver);
+		int r;
+
+		if (!driver)
+			return err_set(err, -EINVAL, "backend '%s': there is no driver '%s'", conf->name,
+				conf->driver);
+		e->backend_count++; /* a half-made one is released too */
+		r = backend_init(&e->backend[i], e, conf, driver, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int make_sched(struct engine *e, struct err *err)
+{
+	const struct conf *c = e->conf;
+	struct sched_weigher_conf *w = calloc(c->weigher_count + 1, sizeof *w);
+	int r;
+
+	if (!w)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < c->weigher_count; i++)
+		w[i] = (struct sched_weigher_conf){ c->weighers[i].name, c->weighers[i].multiplier };
+	r = sched_new((const char *const *)c->filters, w, c->weigher_count, &e->sched, err);
+	free(w);
+	return r;
+}
+
+int engine_new(const struct conf *conf, struct store *store, const struct driver *const *drivers,
+	const struct engine_hooks *hooks, struct engine **ret, struct err *err)
+{
+	struct engine *e = calloc(1, sizeof *e);
+	int r;
+
+	if (!e)
+		return err_set(err, -ENOMEM, "out of memory");
+	e->conf = conf;
+	e->store = store;
+	e->hooks = *hooks;
+	e->held_last = &e->held;
+	e->room = conf->queue_max;
+	lock_init(&e->held_lock);
+	lock_init(&e->later_lock);
+	lock_init(&e->project_lock);
+	cond_init(&e->later);
+	e->backend = calloc(conf->backend_count + 1, sizeof *e->backend);
+	r = e->backend ? make_sched(e, err) : err_set(err, -ENOMEM, "out of memory");
+	r = r < 0 ? r : make_backends(e, drivers, err);
+	if (r < 0) {
+		engine_free(e);
+		return r;
+	}
+	*ret = e;
+	return 0;
+}
+
+/* --- start --- */
+
+static void committed(void *arg, bool ok)
+{
+	struct engine *e = arg;
+
+	if (ok && e->notes.len && e->hooks.changed)
+		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
+	e->notes.len = 0;
+}
+
+static int rows_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct engine *e = q->e;
+	struct backend_row row;
+	int r = 0;
+
+	for (size_t i = 0; i < e->backend_count && r == 0; i++)
+		r = tx_backend(tx, e->backend[i].conf->name, &row);
+	return r;
+}
+
+/* What the last server knew of a backend serves until this one has looked: so nobody waits after a restart. */
+static int learn(struct engine *e, struct view *v, struct backend *b, struct err *err)
+{
+	struct backend_sums sums;
+	struct backend_row row;
+
+	if (view_backend(v, b->conf->name, &sums) < 0 || view_backend_row(v, sums.id, &row) < 0)
+		return err_set(err, -EIO, "backend '%s' cannot be entered into the catalogue",
+			b->conf->name);
+	b->id = sums.id;
+	b->disabled = row.disabled;
+	b->stats = row.stats;
+	b->settled = row.allocated - row.pending;
+	b->state = row.known_up ? BACKEND_UP : BACKEND_DOWN;
+	if (row.known_up)
+		b->reason[0] = '\0';
+	return 0;
+}
+
+/* Rows of the backends. On a full disk those that are there already will do. */
+static int learn_all(struct engine *e, struct err *err)
+{
+	struct request *q = request_new(e, sizeof *q, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct view *v;
+	int r;
+
+	if (!q)
+		return err_set(err, -ENOMEM, "out of memory");
+	q->apply = rows_apply;
+	(void)request_wait(q, NULL);
+	r = view_open(e->store, &v, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < e->backend_count && r == 0; i++)
+		r = learn(e, v, &e->backend[i], err);
+	view_close(v);
+	return r;
+}
+
+int engine_start(struct engine *e, struct err *err)
+{
+	struct store_hooks hooks = { committed, e };
+	int r = store_start(e->store, &hooks, err);
+
+	if (r < 0)
+		return r;
+	e->started = true;
+	e->started_ns = clock_mono_ns();
+	r = learn_all(e, err);
+	r = r < 0 ? r : recover_orphans(e, err);
+	if (r == 0) {
+		r = ticker_start(e);
+		if (r < 0)
+			err_set(err, r, "cannot start a thread: %s", strerror(-r));
+	}
+	room_opened(e);
+	for (size_t i = 0; i < e->backend_count && r == 0; i++)
+		r = backend_begin(&e->backend[i], err);
+	return r;
+}
+
+/* --- stop --- */
+
+static void stop_backend(struct backend *b)
+{
+	LOCK_SCOPE(&b->lock);
+	b->stopping = true;
+	pthread_cond_broadcast(&b->work);
+	pthread_cond_broadcast(&b->tick);
+}
+
+/* Waits until its threads have ended, or the moment has come. */
+static bool wait_backend(struct backend *b, const struct timespec *until)
+{
+	LOCK_SCOPE(&b->lock);
+	while (b->threads || b->monitoring)
+		if (!lock_wait_until(&b->lock, &b->tick, until))
+			break;
+	return !b->threads && !b->monitoring;
+}
+
+static void refuse_held(struct engine *e)
+{
+	struct request *q, *next;
+	struct err err;
+
+	lock_take(&e->held_lock);
+	q = e->held;
+	e->held = NULL;
+	e->held_last = &e->held;
+	e->room = 0;
+	lock_drop(&e->held_lock);
+	err_set(&err, -EAGAIN, "volfs is ending");
+	for (; q; q = next) {
+		next = q->next;
+		q->ended = NULL; /* it held no room */
+		request_refuse(q, err.code, &err);
+	}
+}
+
+void engine_stop(struct engine *e, long grace_ms)
+{
+	struct timespec until = clock_mono_in_ms(grace_ms);
+
+	if (!e->started || e->stopping)
+		return;
+	e->stopping = true;
+	for (size_t i = 0; i < e->backend_count; i++)
+		stop_backend(&e->backend[i]);
+	e->hung = false;
+	for (size_t i = 0; i < e->backend_count; i++)
+		if (!wait_backend(&e->backend[i], &until)) {
+			log_notice("backend %s: calls are still under way: the next start goes on with them",
+				e->backend[i].conf->name);
+			e->hung = true;
+		}
+	ticker_stop(e);
+	refuse_held(e);
+}
+
+static void free_late(struct engine *e)
+{
+	while (e->late) {
+		struct request *next = e->late->next;
+
+		if (e->late->release)
+			e->late->release(e->late);
+		free(e->late->sentence);
+		free(e->late);
+		e->late = next;
+	}
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	engine_stop(e, 0);
+	if (e->started)
+		store_stop(e->store);
+	if (e->hung)
+		return; /* threads that hang in the storage still use it; the process is about to end */
+	free_late(e);
+	for (size_t i = 0; i < e->backend_count; i++)
+		backend_release(&e->backend[i]);
+	free(e->backend);
+	free(e->candidate);
+	free(e->choice);
+	free(e->notes.at);
+	project_release(e);
+	sched_free(e->sched);
+	pthread_cond_destroy(&e->later);
+	lock_release(&e->project_lock);
+	lock_release(&e->later_lock);
+	lock_release(&e->held_lock);
+	free(e);
+}
+
+/* --- what it tells --- */
+
+size_t engine_backend_count(const struct engine *e)
+{
+	return e->backend_count;
+}
+
+int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_backend *ret)
+{
+	struct backend *b = &e->backend[i];
+	struct backend_row row;
+	int r = view_backend_row(v, b->id, &row);
+
+	if (r < 0)
+		return r;
+	*ret = (struct engine_backend){ .name = b->conf->name,
+		.driver = b->conf->driver,
+		.zone = b->conf->zone,
+		.id = b->id,
+		.volumes = row.volumes,
+		.allocated = row.allocated };
+	LOCK_SCOPE(&b->lock);
+	ret->state = row.disabled ? BACKEND_DISABLED : b->state;
+	(void)snprintf(ret->reason, sizeof ret->reason, "%s",
+		row.disabled ? "disabled by an administrator" : b->reason);
+	ret->stats = b->stats;
+	ret->changed_us = b->changed_us;
+	return 0;
+}
+
+int engine_connection(struct engine *e, const struct volume *vol, struct buf *out)
+{
+	struct backend *b = backend_by_name(e, vol->backend);
+	struct driver_image image = { .size = vol->size };
+
+	if (!b)
+		return -ENOENT;
+	memcpy(image.uuid, vol->uuid, sizeof image.uuid);
+	memcpy(image.image_id, vol->image_id, sizeof image.image_id);
+	b->driver->connection(b->be, &image, out);
+	return buf_failed(out) ? -ENOMEM : 0;
+}
+
+const char *engine_status(struct engine *e)
+{
+	bool ready = true;
+
+	for (size_t i = 0; i < e->backend_count; i++) {
+		struct backend *b = &e->backend[i];
+
+		lock_take(&b->lock);
+		ready = ready && (b->ready || (b->looked && b->state == BACKEND_DOWN));
+		lock_drop(&b->lock);
+	}
+	return ready ? "ready" : "recovering";
+}

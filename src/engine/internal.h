@@ -1,0 +1,330 @@
+/*
+ * The folder's map: what each file of engine/ offers to its siblings.
+ *
+ *      a call of engine.h ─▶ request ─▶ writer: apply() ─▶ commit ─▶ hooks ─▶ done()
+ *                                                            └─▶ job ─▶ queue of its backend ─▶ worker: steps ─▶ request …
+ *
+ * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and up to `workers` workers
+ * (driver calls, which may hang for ever); one ticker (what is due later, who is overdue).
+ * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock.
+ *
+ * Invariants:
+ *  (1) a volume that is creating, deleting or extending has a job row; a job row of it goes in the transaction that settles it.
+ *  (2) while an image may exist that no settled volume names, a job row names it (JOB_CLEAN for given-up attempts).
+ *  (3) a job is in memory (backend.jobs) at most once, from when it is known until its row is gone: so it is run by one
+ *      worker. The job table is the only to-do list; memory holds a window of it.
+ *  (4) no driver function that changes something is called before `ready`: the addresses of this server are in the catalogue and
+ *      those of earlier servers fenced.
+ */
+#ifndef VOLFS_ENGINE_INTERNAL_H
+#define VOLFS_ENGINE_INTERNAL_H
+
+#include "base/lock.h"
+#include "engine/engine.h"
+#include "sched/sched.h"
+#include "store/store.h"
+
+#include <stdatomic.h>
+
+struct job;
+struct lane;
+struct request;
+struct backend;
+
+/* --- queue.c: waiting jobs of one backend, fair between projects --- */
+
+/* One class of jobs. Guarded by the backend's lock. `{ 0 }` is an empty one. */
+struct queue {
+	struct lane *lanes; /* hash by project */
+	struct lane *turn;  /* ring of lanes that have jobs; the next to be served */
+	size_t waiting;
+};
+
+void queue_push(struct queue *q, struct job *j); /* a lane that cannot be made: joins another one's */
+struct job *queue_take(struct queue *q);         /* NULL: none */
+void queue_release(struct queue *q);             /* lanes only; jobs are the caller's */
+
+/* --- worker.c --- */
+
+enum {
+	BATCH_LIMIT = 64,  /* creations of one driver call, whatever the driver could take */
+	BATCHES = 2,       /* creations of a batching driver under way: few, so that they grow under load */
+	WINDOW = 4096,     /* jobs of one class of one backend in memory; more stay in the catalogue */
+	JOB_BUCKETS = 1024,
+};
+
+enum job_state {
+	JOB_WAITS,
+	JOB_RUNS,    /* in a worker */
+	JOB_ENDS,    /* its result is on the way into the catalogue */
+};
+
+/* A job in memory; in backend.jobs by id. */
+struct job {
+	int64_t id, volume, project;
+	enum job_kind kind;
+	enum job_state state;
+	bool given_up; /* an attempt at creation that has been abandoned: its image must go */
+	bool counted;  /* holds one of engine.room */
+	unsigned failures; /* of JOB_CLEAN, for its pauses */
+	struct backend *b;
+	int64_t due_ns;   /* when it waits anew */
+	struct job *next; /* in its lane, or in engine.late_jobs */
+	struct job *hash_next;
+};
+
+/* A job while its steps run; the worker's alone. */
+struct run {
+	struct job *job;
+	struct job_row row;
+	int code;        /* of the step that failed; 0 */
+	bool left_over;  /* undoing failed: something of it may be there */
+	bool stale;      /* its row was gone: nothing to do */
+	struct err err;
+};
+
+/* Puts a job into memory and to a worker; one that is there already, or does not fit into the window, is left to the catalogue.
+ * Any thread. */
+void worker_offer(struct backend *b, const struct job_brief *brief, bool counted);
+
+/* The result is in the catalogue: forgets the job. again: it waits anew. */
+void worker_forget(struct job *j);
+void worker_again(struct job *j);
+
+/* Something may have become possible (ready, up): wakes workers. */
+void worker_kick(struct backend *b);
+
+/* Gives up the creations that wait or hang on a backend that is down. */
+void worker_give_up(struct backend *b);
+
+/* --- step.c --- */
+
+/*
+ * An operation is a table of steps, ended by { 0 }. run() works on several jobs at once and sets code and err of those that fail;
+ * undo() reverses what run() did or left half done: 0, or -errno when something may be left.
+ */
+struct step {
+	const char *name;
+	void (*run)(struct backend *b, struct run *const *run, size_t n);
+	int (*undo)(struct backend *b, struct run *r);
+};
+
+struct op {
+	enum job_kind kind;
+	const struct step *steps;
+	void (*finish)(struct backend *b, struct run *r); /* hands the result to the writer; r is its to free no more */
+};
+
+extern const struct op op_create, op_purge, op_extend, op_clean;
+
+/* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
+void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
+
+/* Frees a run whose row was gone before it began. */
+void run_free(struct run *r);
+
+/* A step of several operations: removes the image. */
+void step_remove_image(struct backend *b, struct run *const *run, size_t n);
+int image_remove(struct backend *b, struct run *r, struct err *err);
+
+/* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
+int driver_said(struct backend *b, int code, const struct err *err);
+
+/* --- backend.c: a backend's state, monitor, fencing --- */
+
+struct backend {
+	struct engine *e;
+	const struct backend_conf *conf;
+	const struct driver *driver;
+	void *be;
+	int64_t id; /* row */
+
+	struct lock lock;
+	pthread_cond_t work;           /* lock: for idle workers */
+	pthread_cond_t tick;           /* lock: for the monitor */
+	enum backend_state state;      /* lock; DOWN or UP */
+	bool disabled;                 /* lock */
+	bool ready;                    /* lock; see invariant 4 */
+	bool looked;                   /* lock; this server knows its state, not only what the last one saw */
+	char reason[REASON_LEN + 1];   /* lock; why it is down */
+	int64_t changed_us;            /* lock */
+	struct backend_stats stats;    /* lock */
+	uint64_t settled;              /* lock; allocated less pending when stats were taken */
+	int64_t asked_ns;              /* lock; when the statistics under way were asked for; 0 */
+	bool stopping;                 /* lock */
+
+	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
+	size_t job_count;              /* lock */
+	struct queue create, other;    /* lock */
+	struct window {
+		int64_t loaded;        /* rows up to it are in memory, or done */
+		bool more;             /* there may be rows above it */
+	} window[2];                   /* lock; [1]: creations */
+	unsigned threads, idle;        /* lock */
+	unsigned creating, others;     /* lock; driver calls under way: create batches, everything else */
+	bool loading;                  /* lock; a worker is reading the window */
+
+	struct lock view_lock;         /* view; after lock */
+	struct view *view;
+	int64_t client;                /* the monitor's: row of this server's address */
+	char address[1024];            /* the monitor's */
+	bool monitoring;               /* lock */
+};
+
+int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
+	const struct driver *driver, struct err *err);
+void backend_release(struct backend *b);
+int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
+void backend_overdue(struct backend *b);               /* the ticker, every second */
+
+/* A view's query under view_lock. */
+int backend_job(struct backend *b, int64_t id, struct job_row *ret);
+
+/* --- place.c: which backend; the writer thread --- */
+
+struct placement {
+	struct backend *b;
+	double weight;
+};
+
+/* tried: job_row.tried. -ENOSPC with the sentence that names every backend. */
+int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, const char *tried,
+	struct placement *ret, struct err *err);
+
+/* Is there room for `more` on the backend where the volume is? */
+int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err);
+
+bool place_zone_known(const struct engine *e, const char *zone);
+struct backend *backend_by_id(struct engine *e, int64_t id);
+struct backend *backend_by_name(struct engine *e, const char *name);
+
+/* --- request.c --- */
+
+enum { WHO_LEN = 64 };
+
+/*
+ * One change on its way through the writer; the first member of each operation's own struct, made by request_new().
+ * apply() runs in the writer's transaction and may run again (a batch that was lost and is tried anew): it keeps nothing in memory
+ * but what it overwrites the next time.
+ */
+struct request {
+	struct change change;
+	struct engine *e;
+	struct change_id id;
+	uid_t uid;
+	bool admin;
+	char who[WHO_LEN];
+	engine_done *done;
+	void *arg;
+	int64_t volume, row;
+	int (*apply)(struct request *q, struct tx *tx, struct err *err);
+	void (*ended)(struct request *q, int code); /* after the commit, before done; may be NULL */
+	void (*release)(struct request *q);         /* of what the struct owns; may be NULL */
+	int refused;     /* set: not applied, answered with this and the sentence */
+	char *sentence;
+	bool must;       /* a result: tried again until it is in the catalogue */
+	unsigned tries;
+	int64_t due_ns;  /* when it is tried again */
+	struct request *next;
+};
+
+/* size: of the struct around it, which is zeroed. who NULL: volfs itself. NULL: no memory; then done has been called. */
+void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who, engine_done *done,
+	void *arg);
+void request_submit(struct request *q);
+
+/* Answers code from a thread of the engine; err may be NULL. */
+void request_refuse(struct request *q, int code, const struct err *err);
+
+/* Runs apply in the writer and waits for it: for start and monitors. */
+int request_wait(struct request *q, int64_t *ret_row);
+
+/* What a change did, for hooks.changed; in apply(). Forgotten if the change fails. */
+void note(struct engine *e, struct change_note n);
+void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status status, bool trashed);
+void note_quota(struct engine *e, int64_t project);
+int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* --- ticker.c: what is due later --- */
+
+void later_request(struct request *q); /* tries++, pauses */
+void later_job(struct job *j);         /* failures++, pauses, then worker_again() */
+int ticker_start(struct engine *e);
+void ticker_stop(struct engine *e);
+
+/* --- project.c --- */
+
+/* Name of the project for a spec: the caller's primary group, or `wanted` if that is allowed. -EACCES, -ENOENT. */
+int project_of(struct engine *e, const struct caller *who, const char *wanted, char name[NAME_LEN + 1],
+	gid_t *ret_gid, struct err *err);
+int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err);
+void project_release(struct engine *e);
+
+/* --- check.c: what a spec must fulfil, against a view or a transaction --- */
+
+int quota_check(const struct quota *q, int64_t volumes, uint64_t more, struct err *err);
+int size_check(const struct quota *q, uint64_t size, struct err *err);
+int names_check(struct engine *e, const struct spec *s, struct err *err);
+int hints_check(struct view *v, struct tx *tx, const char *same, const char *different,
+	struct err *err); /* against the one that is not NULL */
+int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
+
+/* --- op_create.c --- */
+
+/* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
+ * else the job itself becomes the cleaning. */
+void create_give_up(struct job *j, bool running);
+
+/* --- room.c --- */
+
+#define ROOM_PATIENCE_NS INT64_C(2000000000)
+
+/* Submits a creation when there is room; wait false: -EAGAIN if there is none. */
+void room_ask(struct request *q, bool wait);
+void room_return(struct engine *e); /* one creation less is unfinished */
+void room_opened(struct engine *e); /* more is known of the backends */
+
+/* --- recover.c --- */
+
+/* Settles jobs of backends that the configuration no longer names. */
+int recover_orphans(struct engine *e, struct err *err);
+
+/* --- engine.c --- */
+
+struct notes {
+	struct change_note *at;
+	size_t len, room;
+};
+
+struct engine {
+	const struct conf *conf;
+	struct store *store;
+	struct engine_hooks hooks;
+	struct sched *sched;
+	struct backend *backend;
+	size_t backend_count;
+	struct notes notes;            /* the writer thread's */
+	struct candidate *candidate;   /* the writer thread's; place.c */
+	struct sched_backend *choice;  /* the writer thread's; place.c */
+	bool started, stopping; /* who starts and stops it */
+	bool hung;              /* calls were under way when it stopped */
+
+	struct lock held_lock;
+	struct request *held, **held_last; /* held_lock; creations that wait for room */
+	long room;                     /* held_lock; how many more creations may be unfinished */
+	bool placing;                  /* held_lock; enough is known of the backends to place volumes */
+
+	struct lock later_lock;
+	pthread_cond_t later;          /* later_lock */
+	struct request *late;          /* later_lock */
+	struct job *late_jobs;         /* later_lock */
+	bool ticking;                  /* later_lock */
+	pthread_t ticker;
+	int64_t started_ns;
+
+	struct lock project_lock;
+	struct project_name *projects; /* project_lock */
+};
+
+#endif

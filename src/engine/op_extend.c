@@ -1,0 +1,226 @@
+/*
+ * Extension.
+ *
+ *   engine_extend ─▶ [ checks, quota and room reserved, `extending`, job ] ─▶ worker: resize ─▶ [ new size, `available`, job gone ]
+ *                                                                                │ failed
+ *                                                                                └─▶ [ `error_extending`, reservation gone, job gone ]
+ */
+#include "engine/internal.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct extend {
+	struct request q;
+	uint64_t size;
+	struct backend *b; /* of the last apply(); NULL: nothing to do */
+	struct job_row job;
+};
+
+static int check(const struct volume *v, uint64_t size, struct err *err)
+{
+	char now[TEXT_SIZE_MAX], want[TEXT_SIZE_MAX];
+
+	if (v->trashed)
+		return err_set(err, -ENOENT, "volume '%s' is deleted", v->uuid);
+	if (v->status != VOL_AVAILABLE)
+		return err_set(err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
+	if (size < v->size)
+		return err_set(err, -EINVAL, "volume '%s' has %s: it cannot shrink to %s", v->name,
+			text_of_size(v->size, now), text_of_size(size, want));
+	return 0;
+}
+
+static int reserve(struct extend *x, struct tx *tx, const struct volume *v, struct err *err)
+{
+	uint64_t more = x->size - v->size;
+	struct quota quota;
+	int r = tx_quota(tx, v->project, &quota);
+
+	r = r < 0 ? r : size_check(&quota, x->size, err);
+	r = r < 0 ? r : quota_check(&quota, 0, more, err);
+	x->b = backend_by_name(x->q.e, v->backend);
+	if (r == 0 && !x->b)
+		r = err_set(err, -EIO, "backend '%s' is not configured", v->backend);
+	r = r < 0 ? r : place_more(x->q.e, tx, x->b, more, err);
+	x->job.project = quota.id;
+	return r < 0 ? r : tx_volume_reserve(tx, v->id, more);
+}
+
+static int begin(struct extend *x, struct tx *tx, const struct volume *v)
+{
+	char now[TEXT_SIZE_MAX], want[TEXT_SIZE_MAX];
+	int r;
+
+	x->job = (struct job_row){ .kind = JOB_EXTEND,
+		.volume = v->id,
+		.backend = x->b->id,
+		.project = x->job.project,
+		.size = x->size,
+		.attempt = 1 };
+	memcpy(x->job.uuid, v->uuid, sizeof x->job.uuid);
+	memcpy(x->job.image_id, v->image_id, sizeof x->job.image_id);
+	r = tx_job_add(tx, &x->job);
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_EXTENDING, "");
+	r = r < 0 ? r :
+		    request_event(&x->q, tx, v->id, "volume.resize.start", "from %s to %s",
+			    text_of_size(v->size, now), text_of_size(x->size, want));
+	note_volume(x->q.e, v->id, VOL_CHANGED_STATUS, VOL_EXTENDING, false);
+	note_quota(x->q.e, x->job.project);
+	return r;
+}
+
+static int extend_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct extend *x = (struct extend *)q;
+	struct volume v;
+	int r;
+
+	x->b = NULL;
+	q->row = q->volume;
+	r = tx_volume(tx, q->volume, &v);
+	if (r == -ENOENT)
+		return err_set(err, r, "no such volume");
+	r = r < 0 ? r : check(&v, x->size, err);
+	if (r < 0 || x->size == v.size)
+		return r;
+	r = reserve(x, tx, &v, err);
+	return r < 0 ? r : begin(x, tx, &v);
+}
+
+static void extend_ended(struct request *q, int code)
+{
+	struct extend *x = (struct extend *)q;
+	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind };
+
+	if (code == 0 && x->b)
+		worker_offer(x->b, &brief, false);
+}
+
+void engine_extend(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	uint64_t size, engine_done *done, void *arg)
+{
+	struct extend *x = request_new(e, sizeof *x, id, who, done, arg);
+
+	if (!x)
+		return;
+	x->q.volume = volume;
+	x->q.apply = extend_apply;
+	x->q.ended = extend_ended;
+	x->size = size;
+	if (size < SIZE_MIN || size % SIZE_UNIT || size > INT64_MAX) {
+		struct err err;
+
+		err_set(&err, -EINVAL, "a volume has at least 1 MiB, in units of 512 bytes");
+		request_refuse(&x->q, err.code, &err);
+		return;
+	}
+	request_submit(&x->q);
+}
+
+/* --- the step and its result --- */
+
+static void image_resize(struct backend *b, struct run *const *run, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct driver_image image = { .size = run[i]->row.size };
+
+		memcpy(image.uuid, run[i]->row.uuid, sizeof image.uuid);
+		memcpy(image.image_id, run[i]->row.image_id, sizeof image.image_id);
+		run[i]->code = b->driver->resize(b->be, &image, run[i]->row.size, &run[i]->err);
+	}
+}
+
+static const struct step extend_steps[] = {
+	{ "image", image_resize, NULL }, /* nothing to undo: an image never shrinks */
+	{ 0 },
+};
+
+struct outcome {
+	struct request q;
+	struct backend *b;
+	struct job *job;
+	int64_t id, volume;
+	uint64_t size;
+	int code;
+	char sentence[ERR_TEXT_MAX];
+};
+
+static int extended(struct outcome *o, struct tx *tx)
+{
+	char size[TEXT_SIZE_MAX];
+	int r = tx_volume_resize(tx, o->volume, o->size);
+
+	r = r < 0 ? r : tx_volume_status(tx, o->volume, VOL_AVAILABLE, "");
+	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS | VOL_CHANGED_SIZE, VOL_AVAILABLE, false);
+	return r < 0 ? r :
+		       request_event(&o->q, tx, o->volume, "volume.resize.end", "%s",
+			       text_of_size(o->size, size));
+}
+
+static int not_extended(struct outcome *o, struct tx *tx)
+{
+	char reason[REASON_LEN + 1];
+	int r = tx_volume_reserve(tx, o->volume, 0);
+
+	(void)snprintf(reason, sizeof reason, "%s: %.900s", o->b->conf->name, o->sentence);
+	r = r < 0 ? r : tx_volume_status(tx, o->volume, VOL_ERROR_EXTENDING, reason);
+	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS, VOL_ERROR_EXTENDING, false);
+	return r < 0 ? r :
+		       request_event(&o->q, tx, o->volume, "volume.resize.error", "%s", reason);
+}
+
+static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct outcome *o = (struct outcome *)q;
+	struct volume v;
+	int64_t project;
+	int r = tx_job_remove(tx, o->id);
+
+	if (r == -ENOENT)
+		return 0;
+	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
+	r = r < 0 ? r : tx_project(tx, v.project, &project);
+	if (r < 0)
+		return r;
+	note_quota(q->e, project);
+	return o->code < 0 ? not_extended(o, tx) : extended(o, tx);
+}
+
+static void outcome_ended(struct request *q, int code)
+{
+	worker_forget(((struct outcome *)q)->job);
+}
+
+static void extend_finish(struct backend *b, struct run *r)
+{
+	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+
+	if (!o) {
+		later_job(r->job);
+		run_free(r);
+		return;
+	}
+	o->b = b;
+	o->job = r->job;
+	o->id = r->job->id;
+	o->volume = r->row.volume;
+	o->size = r->row.size;
+	o->code = r->code;
+	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
+		r->err.text[0] ? r->err.text : strerror(-r->code));
+	o->q.apply = outcome_apply;
+	o->q.ended = outcome_ended;
+	o->q.must = true;
+	if (r->code < 0)
+		log_warning("backend %s: volume %s: cannot be extended: %s", b->conf->name,
+			r->row.uuid, o->sentence);
+	run_free(r);
+	request_submit(&o->q);
+}
+
+const struct op op_extend = { JOB_EXTEND, extend_steps, extend_finish };

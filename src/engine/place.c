@@ -1,0 +1,134 @@
+/*
+ * Choosing a backend, inside the writer's transaction: from the capacity that it last reported less all that the catalogue has promised
+ * since. As there is one writer, two volumes can never be promised the same room.
+ */
+#include "engine/internal.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sentences that a choice may quote; the writer thread's. */
+struct candidate {
+	char reason[REASON_LEN + 1];
+};
+
+bool place_zone_known(const struct engine *e, const char *zone)
+{
+	for (size_t i = 0; i < e->backend_count; i++)
+		if (strcmp(e->backend[i].conf->zone, zone) == 0)
+			return true;
+	return false;
+}
+
+static int scratch(struct engine *e)
+{
+	if (e->candidate)
+		return 0;
+	e->candidate = calloc(e->backend_count, sizeof *e->candidate);
+	e->choice = calloc(e->backend_count, sizeof *e->choice);
+	return e->candidate && e->choice ? 0 : -ENOMEM;
+}
+
+/* What has been promised since the statistics were taken is not free any more. */
+static void subtract_promises(struct backend_stats *stats, uint64_t allocated, uint64_t settled)
+{
+	uint64_t since = allocated > settled ? allocated - settled : 0;
+
+	stats->free = stats->free > since ? stats->free - since : 0;
+}
+
+static int candidate(struct engine *e, struct tx *tx, size_t i)
+{
+	struct backend *b = &e->backend[i];
+	struct sched_backend *c = &e->choice[i];
+	struct backend_row sums;
+	uint64_t settled;
+	int r = tx_backend_sums(tx, b->id, &sums);
+
+	if (r < 0)
+		return r;
+	lock_take(&b->lock);
+	*c = (struct sched_backend){ .name = b->conf->name,
+		.zone = b->conf->zone,
+		.state = b->disabled ? BACKEND_DISABLED : b->state,
+		.state_reason = e->candidate[i].reason,
+		.stats = b->stats,
+		.allocated = sums.allocated,
+		.provisioned = sums.allocated,
+		.reserved_percentage = b->conf->reserved_percentage,
+		.max_over_subscription_ratio = b->conf->max_over_subscription_ratio,
+		.thin = b->conf->thin,
+		.thick = !b->conf->thin,
+		.volumes = sums.volumes };
+	settled = b->settled;
+	(void)snprintf(e->candidate[i].reason, sizeof e->candidate[i].reason, "%s",
+		b->disabled ? "disabled by an administrator" : b->reason);
+	lock_drop(&b->lock);
+	subtract_promises(&c->stats, sums.allocated, settled);
+	return 0;
+}
+
+enum { TRIED_MAX = 16 };
+
+/* Names from job_row.tried ("name\tsentence\n"…), cut apart in place. */
+static size_t tried_names(char *tried, const char *name[TRIED_MAX + 1])
+{
+	size_t n = 0;
+
+	for (char *line = tried; n < TRIED_MAX && *line;) {
+		char *tab = strchr(line, '\t');
+		char *end = tab ? strchr(tab, '\n') : NULL;
+
+		if (!end)
+			break;
+		*tab = '\0';
+		name[n++] = line;
+		line = end + 1;
+	}
+	name[n] = NULL;
+	return n;
+}
+
+int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, const char *tried,
+	struct placement *ret, struct err *err)
+{
+	struct job_row copy;
+	const char *name[TRIED_MAX + 1];
+	struct sched_request want = { .size = size, .zone = zone, .attempted = name };
+	int r = scratch(e);
+
+	for (size_t i = 0; i < e->backend_count && r == 0; i++)
+		r = candidate(e, tx, i);
+	if (r < 0)
+		return r;
+	(void)snprintf(copy.tried, sizeof copy.tried, "%s", tried);
+	(void)tried_names(copy.tried, name);
+	r = sched_choose(e->sched, &want, e->choice, e->backend_count, &ret->weight, err);
+	if (r < 0)
+		return r;
+	ret->b = &e->backend[r];
+	return 0;
+}
+
+int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err)
+{
+	static const char *const none[] = { NULL };
+	struct sched_request want = { .size = more, .attempted = none };
+	size_t i = (size_t)(b - e->backend);
+	int r = scratch(e);
+
+	r = r < 0 ? r : candidate(e, tx, i);
+	if (r < 0)
+		return r;
+	if (e->choice[i].state == BACKEND_DISABLED && b->state == BACKEND_UP)
+		e->choice[i].state = BACKEND_UP; /* that is about new volumes */
+	if (e->choice[i].state != BACKEND_UP)
+		return err_set(err, -EIO, "backend '%s' is %s", b->conf->name,
+			e->candidate[i].reason);
+	r = sched_choose(e->sched, &want, &e->choice[i], 1, NULL, err);
+	return r < 0 ? r : 0;
+}

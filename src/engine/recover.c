@@ -1,0 +1,103 @@
+/*
+ * What an earlier server left. Jobs of configured backends need nothing here: they are the first window of their backend's workers
+ * (worker.c). Jobs of a backend that the configuration no longer names would wait for ever: their volumes are settled with the reason.
+ * What such a backend may still hold keeps its JOB_CLEAN row, for the day when it is configured again.
+ */
+#include "engine/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct orphan {
+	struct request q;
+	int64_t job;
+	char backend[NAME_LEN + 1];
+};
+
+static int settle(struct orphan *o, struct tx *tx, const struct job_row *j)
+{
+	enum vol_status to = j->kind == JOB_CREATE ? VOL_ERROR :
+			     j->kind == JOB_PURGE  ? VOL_ERROR_DELETING :
+						     VOL_ERROR_EXTENDING;
+	char reason[REASON_LEN + 1];
+	struct volume v;
+	int r;
+
+	(void)snprintf(reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
+	r = tx_volume(tx, j->volume, &v);
+	r = r < 0 ? r : tx_volume_status(tx, v.id, to, reason);
+	if (r == 0 && j->kind == JOB_CREATE)
+		r = tx_volume_place(tx, v.id, "", v.zone, v.image_id);
+	if (r == 0 && j->kind == JOB_EXTEND)
+		r = tx_volume_reserve(tx, v.id, 0);
+	r = r < 0 ? r : request_event(&o->q, tx, v.id, "volume.update", "%s", reason);
+	note_volume(o->q.e, v.id, VOL_CHANGED_STATUS, to, v.trashed);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int orphan_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct orphan *o = (struct orphan *)q;
+	struct job_row j;
+	int r = tx_job(tx, o->job, &j);
+
+	if (r == -ENOENT)
+		return 0;
+	r = r < 0 ? r : settle(o, tx, &j);
+	if (r < 0)
+		return r;
+	return j.kind == JOB_CREATE ? tx_job_abandon(tx, j.id) : tx_job_remove(tx, j.id);
+}
+
+static void settle_later(struct engine *e, int64_t job, const char *backend)
+{
+	struct orphan *o = request_new(e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+
+	if (!o)
+		return;
+	o->job = job;
+	(void)snprintf(o->backend, sizeof o->backend, "%s", backend);
+	o->q.apply = orphan_apply;
+	o->q.must = true;
+	request_submit(&o->q);
+}
+
+static int settle_all(struct engine *e, struct view *v, int64_t backend, const char *name)
+{
+	struct job_brief brief[64];
+	int n;
+
+	for (int creations = 0; creations < 2; creations++)
+		for (int64_t after = 0; (n = view_jobs(v, backend, creations, after, brief, 64)) != 0;) {
+			if (n < 0)
+				return n;
+			for (int i = 0; i < n; i++)
+				if (brief[i].kind != JOB_CLEAN)
+					settle_later(e, brief[i].id, name);
+			after = brief[n - 1].id;
+		}
+	return 0;
+}
+
+int recover_orphans(struct engine *e, struct err *err)
+{
+	char name[NAME_LEN + 1];
+	struct view *v;
+	int64_t id = 0;
+	int r = view_open(e->store, &v, err);
+
+	if (r < 0)
+		return r;
+	while ((r = view_backend_next(v, id, &id, name, sizeof name)) == 0) {
+		if (backend_by_id(e, id))
+			continue;
+		r = settle_all(e, v, id, name);
+		if (r < 0)
+			break;
+	}
+	view_close(v);
+	return r == -ENOENT ? 0 : err_set(err, r, "the catalogue cannot be read: see the log");
+}

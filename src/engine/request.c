@@ -1,0 +1,201 @@
+/*
+ * A change on its way through the writer:
+ *
+ *    request_new ─▶ request_submit ─▶ run(): resent? answered before? else apply() ─▶ commit ─▶ ended() ─▶ done() ─▶ freed
+ *                                         ▲                                            │
+ *                                         └── `must`, and it failed: after a pause ◀───┘
+ */
+#include "engine/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void request_free(struct request *q)
+{
+	if (q->release)
+		q->release(q);
+	free(q->sentence);
+	free(q);
+}
+
+/* Was it done already, for the server before this one? */
+static bool answered(struct request *q, struct tx *tx)
+{
+	struct answer a;
+
+	if (!q->id.resent || !q->id.unique || tx_answer_find(tx, q->id.mount, q->id.unique, &a) < 0)
+		return false;
+	q->row = a.row;
+	return true;
+}
+
+static int run(struct change *c, struct tx *tx, struct err *err)
+{
+	struct request *q = (struct request *)c;
+	size_t mark = q->e->notes.len;
+	int r;
+
+	if (q->refused)
+		return err_set(err, q->refused, "%s", q->sentence ? q->sentence : "out of memory");
+	if (answered(q, tx))
+		return 0;
+	r = q->apply(q, tx, err);
+	if (r >= 0 && q->id.unique) {
+		struct answer a = { q->id.mount, q->id.unique, 0, q->row };
+
+		r = tx_answer_add(tx, &a);
+	}
+	if (r < 0)
+		q->e->notes.len = mark;
+	return r;
+}
+
+static void done(struct change *c, int code, const struct err *err)
+{
+	struct request *q = (struct request *)c;
+	struct result res = { .code = code, .row = q->row, .text = err->text };
+
+	if (code < 0 && q->must) {
+		later_request(q);
+		return;
+	}
+	if (q->ended)
+		q->ended(q, code);
+	if (q->done)
+		q->done(q->arg, &res);
+	request_free(q);
+}
+
+static void set_who(struct request *q, const struct caller *who)
+{
+	if (!who) {
+		(void)snprintf(q->who, sizeof q->who, "volfs");
+		return;
+	}
+	q->uid = who->uid;
+	q->admin = who->admin;
+	(void)snprintf(q->who, sizeof q->who, "uid %u, pid %d", (unsigned)who->uid, (int)who->pid);
+}
+
+void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who,
+	engine_done *done_fn, void *arg)
+{
+	struct request *q = calloc(1, size);
+
+	if (!q) {
+		/* Without memory for this there is none for a thread to answer from. */
+		log_err("out of memory: a request is refused");
+		if (done_fn)
+			done_fn(arg, &(struct result){ -ENOMEM, 0, "out of memory" });
+		return NULL;
+	}
+	q->e = e;
+	q->id = id;
+	q->done = done_fn;
+	q->arg = arg;
+	q->change.run = run;
+	q->change.done = done;
+	set_who(q, who);
+	return q;
+}
+
+void request_submit(struct request *q)
+{
+	store_submit(q->e->store, &q->change);
+}
+
+/* The refusal goes through the writer's thread, and changes nothing. */
+void request_refuse(struct request *q, int code, const struct err *err)
+{
+	q->refused = code;
+	q->sentence = strdup(err && err->text[0] ? err->text : strerror(-code));
+	request_submit(q);
+}
+
+struct waiting {
+	struct lock lock;
+	pthread_cond_t cond;
+	bool over;     /* lock */
+	int code;      /* lock */
+	int64_t row;   /* lock */
+};
+
+static void wake(void *arg, const struct result *res)
+{
+	struct waiting *w = arg;
+
+	LOCK_SCOPE(&w->lock);
+	w->over = true;
+	w->code = res->code;
+	w->row = res->row;
+	pthread_cond_signal(&w->cond);
+}
+
+int request_wait(struct request *q, int64_t *ret_row)
+{
+	struct waiting w = { 0 };
+
+	lock_init(&w.lock);
+	cond_init(&w.cond);
+	q->done = wake;
+	q->arg = &w;
+	request_submit(q);
+	lock_take(&w.lock);
+	while (!w.over)
+		lock_wait(&w.lock, &w.cond);
+	lock_drop(&w.lock);
+	if (w.code == 0 && ret_row)
+		*ret_row = w.row;
+	pthread_cond_destroy(&w.cond);
+	lock_release(&w.lock);
+	return w.code;
+}
+
+void note(struct engine *e, struct change_note n)
+{
+	struct notes *all = &e->notes;
+
+	if (all->len == all->room) {
+		size_t room = all->room ? all->room * 2 : 64;
+		struct change_note *at = realloc(all->at, room * sizeof *at);
+
+		if (!at) {
+			log_err("out of memory: a change is not shown until its cache entry ends");
+			return;
+		}
+		all->at = at;
+		all->room = room;
+	}
+	all->at[all->len++] = n;
+}
+
+void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status status, bool trashed)
+{
+	note(e, (struct change_note){ .kind = CHANGE_VOLUME,
+			.volume = id,
+			.mask = mask,
+			.status = status,
+			.trashed = trashed });
+}
+
+void note_quota(struct engine *e, int64_t project)
+{
+	note(e, (struct change_note){ .kind = CHANGE_QUOTA, .row = project });
+}
+
+int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
+	const char *fmt, ...)
+{
+	char detail[2 * ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(detail, sizeof detail, fmt, ap);
+	va_end(ap);
+	return tx_event(tx, volume, event, q->who, detail);
+}

@@ -1,0 +1,74 @@
+/* The step runner. */
+#include "engine/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_FENCED = 75 }; /* EX_TEMPFAIL: the supervisor starts another server */
+
+int driver_said(struct backend *b, int code, const struct err *err)
+{
+	if (code != -ESHUTDOWN)
+		return code;
+	log_err("backend %s: this server has been fenced (%s): ending, so that another one starts",
+		b->conf->name, err ? err->text : "");
+	_exit(EXIT_FENCED);
+}
+
+int image_remove(struct backend *b, struct run *r, struct err *err)
+{
+	struct driver_image image = { .size = r->row.size };
+
+	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
+	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);
+	return driver_said(b, b->driver->remove(b->be, &image, err), err);
+}
+
+void step_remove_image(struct backend *b, struct run *const *run, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		run[i]->code = image_remove(b, run[i], &run[i]->err);
+}
+
+/* Steps `last` … 0, in reverse; the failing one too, for it may have left a half. */
+static void undo(const struct op *op, size_t last, struct backend *b, struct run *r)
+{
+	for (size_t i = last + 1; i-- > 0;) {
+		int code = op->steps[i].undo ? op->steps[i].undo(b, r) : 0;
+
+		if (code == 0)
+			continue;
+		r->left_over = true;
+		log_warning("backend %s: volume %s: cannot undo step '%s' yet: %s", b->conf->name,
+			r->row.uuid, op->steps[i].name, err_name(code));
+	}
+}
+
+void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n)
+{
+	struct run *live[BATCH_LIMIT];
+
+	assert(n <= BATCH_LIMIT);
+	for (size_t i = 0; op->steps[i].run; i++) {
+		size_t count = 0;
+
+		for (size_t k = 0; k < n; k++)
+			if (run[k]->code == 0 && !run[k]->stale)
+				live[count++] = run[k];
+		if (count)
+			op->steps[i].run(b, live, count);
+		for (size_t k = 0; k < count; k++)
+			if (driver_said(b, live[k]->code, &live[k]->err) < 0)
+				undo(op, i, b, live[k]);
+	}
+}
+
+void run_free(struct run *r)
+{
+	free(r);
+}

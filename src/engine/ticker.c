@@ -1,0 +1,136 @@
+/* What is due later: results that could not be written, cleanings that failed, statistics that are overdue. */
+#include "engine/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	TICK_MS = 100,
+	REQUEST_PAUSE_MAX_MS = 5000,
+	JOB_PAUSE_MAX_MS = 60000,
+};
+
+/* 100 ms, doubled with each failure. */
+static int64_t pause_ns(unsigned failures, int64_t max_ms)
+{
+	int64_t ms = INT64_C(100) << (failures < 16 ? failures : 16);
+
+	return (ms < max_ms ? ms : max_ms) * 1000000;
+}
+
+void later_request(struct request *q)
+{
+	struct engine *e = q->e;
+
+	if (q->tries == 0 && q->change.code != -EAGAIN)
+		log_warning("a result cannot be written into the catalogue (%s): trying again",
+			q->change.err.text);
+	LOCK_SCOPE(&e->later_lock);
+	q->due_ns = clock_mono_ns() + pause_ns(q->tries++, REQUEST_PAUSE_MAX_MS);
+	q->next = e->late;
+	e->late = q;
+}
+
+void later_job(struct job *j)
+{
+	struct engine *e = j->b->e;
+
+	LOCK_SCOPE(&e->later_lock);
+	j->due_ns = clock_mono_ns() + pause_ns(j->failures++, JOB_PAUSE_MAX_MS);
+	j->next = e->late_jobs;
+	e->late_jobs = j;
+}
+
+static struct request *due_request_locked(struct engine *e, int64_t now)
+{
+	for (struct request **at = &e->late; *at; at = &(*at)->next) {
+		struct request *q = *at;
+
+		if (q->due_ns > now)
+			continue;
+		*at = q->next;
+		return q;
+	}
+	return NULL;
+}
+
+static struct job *due_job_locked(struct engine *e, int64_t now)
+{
+	for (struct job **at = &e->late_jobs; *at; at = &(*at)->next) {
+		struct job *j = *at;
+
+		if (j->due_ns > now)
+			continue;
+		*at = j->next;
+		return j;
+	}
+	return NULL;
+}
+
+static void run_due(struct engine *e)
+{
+	int64_t now = clock_mono_ns();
+	struct request *q;
+	struct job *j;
+
+	do {
+		lock_take(&e->later_lock);
+		q = due_request_locked(e, now);
+		j = q ? NULL : due_job_locked(e, now);
+		lock_drop(&e->later_lock);
+		if (q)
+			request_submit(q);
+		else if (j)
+			worker_again(j);
+	} while (q || j);
+}
+
+static void *tick_thread(void *arg)
+{
+	struct engine *e = arg;
+	unsigned ticks = 0;
+
+	for (;;) {
+		struct timespec until = clock_mono_in_ms(TICK_MS);
+		bool ticking;
+
+		lock_take(&e->later_lock);
+		if (e->ticking)
+			(void)lock_wait_until(&e->later_lock, &e->later, &until);
+		ticking = e->ticking;
+		lock_drop(&e->later_lock);
+		if (!ticking)
+			return NULL;
+		run_due(e);
+		if (++ticks % (1000 / TICK_MS) == 0)
+			for (size_t i = 0; i < e->backend_count; i++)
+				backend_overdue(&e->backend[i]);
+	}
+}
+
+int ticker_start(struct engine *e)
+{
+	int r;
+
+	e->ticking = true;
+	r = -pthread_create(&e->ticker, NULL, tick_thread, e);
+	if (r < 0)
+		e->ticking = false;
+	return r;
+}
+
+void ticker_stop(struct engine *e)
+{
+	bool ticking;
+
+	lock_take(&e->later_lock);
+	ticking = e->ticking;
+	e->ticking = false;
+	pthread_cond_signal(&e->later);
+	lock_drop(&e->later_lock);
+	if (ticking)
+		pthread_join(e->ticker, NULL);
+}
