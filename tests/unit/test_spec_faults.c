@@ -1,63 +1,12 @@
-/* Memory that runs out while a spec is read: the Nth allocation fails, for N = 1, 2, … until none
- * is left to fail. */
+/* Memory that runs out while a spec is read or written. */
+#include "faults.h"
 #include "spec.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-static long until_fault; /* allocations until one fails; 0: none will */
-static bool and_all_after, happened;
-
-static bool fault(void)
-{
-	if (until_fault == 0 || --until_fault > 0)
-		return false;
-	until_fault = and_all_after ? 1 : 0;
-	happened = true;
-	return true;
-}
-
-/* Linked with --wrap: what the libraries under test call lands here. */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t n)
-{
-	return fault() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fault() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fault() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-	return fault() ? NULL : __real_realloc(p, n * size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	size_t n = strlen(text) + 1;
-	char *copy = fault() ? NULL : __real_malloc(n);
-
-	return copy ? memcpy(copy, text, n) : NULL;
-}
 
 /* Returns how many faults it took until the spec was read. */
 static long survives(const char *text, bool all_after)
@@ -70,12 +19,9 @@ static long survives(const char *text, bool all_after)
 		struct spec s;
 		int code;
 
-		until_fault = n;
-		and_all_after = all_after;
-		happened = false;
+		faults_begin(n, all_after);
 		code = spec_parse(text, strlen(text), true, &s, &err);
-		until_fault = 0;
-		if (!happened) {
+		if (!faults_end()) {
 			assert_int_equal(code, 0);
 			spec_release(&s);
 			return n;
@@ -106,7 +52,7 @@ static void json(void **state)
 		"{\"size\": 10, \"name\": \"db\", \"metadata\": {\"a\": 1, \"b\": \"x\"}, "
 		"\"source\": \"db2\"}";
 
-	json_set_alloc_funcs(__wrap_malloc, free);
+	json_set_alloc_funcs(faults_malloc, free);
 	assert_true(survives(text, false) > 30);
 	assert_true(survives(text, true) > 30);
 }
@@ -120,11 +66,11 @@ static void format(void **state)
 	assert_int_equal(spec_parse(text, strlen(text), true, &s, NULL), 0);
 	for (n = 1;; n++) {
 		struct buf out = { 0 };
+		bool happened;
 
-		until_fault = n;
-		and_all_after = happened = false;
+		faults_begin(n, false);
 		spec_format(&s, true, &out);
-		until_fault = 0;
+		happened = faults_end();
 		assert_int_equal(buf_failed(&out), happened);
 		buf_release(&out);
 		if (!happened)
