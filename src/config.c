@@ -161,11 +161,22 @@ static int set_bool(
 	return 0;
 }
 
+static int refuse_word(
+	const struct option *o, const config_setting_t *s, const char *text, struct reader *r)
+{
+	CLEANUP(buf_release) struct buf why = { 0 };
+	char shown[TEXT_SHOWN_MAX];
+
+	buf_addf(&why, "there is no '%s', only", text_shown(text, shown));
+	for (size_t i = 0; o->words[i]; i++)
+		buf_addf(&why, "%s %s", i ? "," : "", o->words[i]);
+	return buf_failed(&why) ? no_memory(r) : refuse(r, s, buf_text(&why));
+}
+
 static int text_of(
 	const struct option *o, const config_setting_t *s, const char **ret, struct reader *r)
 {
 	const char *text = config_setting_get_string(s);
-	char why[160];
 
 	if (!text)
 		return refuse(r, s, "must be text in double quotes");
@@ -173,7 +184,7 @@ static int text_of(
 		return refuse(r, s, "must be UTF-8 without control characters");
 	for (size_t i = 0; o->words && strcmp(o->words[i], text) != 0;) {
 		if (!o->words[++i])
-			return refuse(r, s, quoted("there is no", text, why));
+			return refuse_word(o, s, text, r);
 	}
 	*ret = text;
 	return 0;
@@ -456,18 +467,42 @@ static int set_default(const struct option *o, void *field, struct reader *r)
 	return code;
 }
 
+/* The option of this group that was probably meant. */
+static const char *option_near(const char *group, const char *name)
+{
+	size_t best = 3, len = strlen(name);
+	const char *near = NULL;
+
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const char *dot = strrchr(options[i].path, '.');
+		const char *own = dot ? dot + 1 : options[i].path;
+		size_t n = option_is_in(&options[i], group) ? text_edits(name, own) : SIZE_MAX;
+
+		if (n < best && n < len) {
+			best = n;
+			near = own;
+		}
+	}
+	return near;
+}
+
+static int unknown_option(const char *group, const config_setting_t *s, struct reader *r)
+{
+	const char *file = config_setting_source_file(s), *name = config_setting_name(s);
+	const char *near = option_near(group, name);
+
+	return err_set(r->err, -EINVAL, "%s:%u: unknown option '%s'%s%s%s", file ? file : r->file,
+		config_setting_source_line(s), name, near ? "; did you mean '" : "",
+		near ? near : "", near ? "'?" : "");
+}
+
 static int check_names(const config_setting_t *group, const char *path, struct reader *r)
 {
-	const char *file;
-
 	for (int i = 0; i < config_setting_length(group); i++) {
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
 
-		if (option_find(path, config_setting_name(s)))
-			continue;
-		file = config_setting_source_file(s);
-		return err_set(r->err, -EINVAL, "%s:%u: unknown option '%s'", file ? file : r->file,
-			config_setting_source_line(s), config_setting_name(s));
+		if (!option_find(path, config_setting_name(s)))
+			return unknown_option(path, s, r);
 	}
 	return 0;
 }

@@ -285,41 +285,13 @@ static const struct key *key_find(const char *name)
 	return NULL;
 }
 
-/* How many letters must be changed, added or left out to make b of a; both shorter than 32 bytes.
- */
-static size_t edits(const char *a, const char *b)
-{
-	size_t row[32], n = strlen(b);
-
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t corner = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 0; j < n; j++) {
-			size_t best = corner + (a[i] != b[j]);
-
-			corner = row[j + 1];
-			if (corner + 1 < best)
-				best = corner + 1;
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[n];
-}
-
 static const char *key_near(const char *name)
 {
 	size_t best = 3, len = strlen(name);
 	const char *near = NULL;
 
-	if (len >= 32)
-		return NULL;
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		size_t n = edits(name, keys[i].name);
+		size_t n = text_edits(name, keys[i].name);
 
 		if (n < best && n < len) {
 			best = n;

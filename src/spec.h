@@ -44,7 +44,7 @@ struct spec {
  * judged). Errors name line and column: "line 2, column 7: unknown key 'sise'". -EINVAL; -EFBIG over SPEC_MAX;
  * -ENAMETOOLONG for names and metadata keys. On failure *ret is left released ({ 0 }).
  * An input of white space and comments only gives a spec without size: with whole that is -EINVAL (missing size)
- * unless a source is given.
+ * unless a source is given that supplies one (an image does not).
  */
 int spec_parse(const char *text, size_t len, bool whole, struct spec *ret, struct err *err);
 void spec_release(struct spec *s); /* leaves { 0 } */

@@ -192,3 +192,29 @@ char *text_trim(char *text)
 	text[len] = '\0';
 	return text;
 }
+
+size_t text_edits(const char *a, const char *b)
+{
+	size_t row[32], n = strlen(b); /* row[j]: edits from what was read of a to j bytes of b */
+
+	if (strlen(a) >= 32 || n >= 32)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t corner = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			size_t best = corner + (a[i] != b[j]);
+
+			corner = row[j + 1];
+			if (corner + 1 < best)
+				best = corner + 1;
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[n];
+}

@@ -34,6 +34,10 @@ bool text_is_uuid(const char *text);
 /* Adds text as one POSIX sh word, quoted only where it must be. */
 void text_quote(struct buf *b, const char *text);
 
+/* How many letters must be changed, added or left out to make b of a; SIZE_MAX where either has 32 bytes or more. For
+ * "did you mean". */
+size_t text_edits(const char *a, const char *b);
+
 /* Trims white space at both ends in place; returns its first byte. */
 char *text_trim(char *text);
 

@@ -139,8 +139,9 @@ static const struct {
 } bad[] = {
 	{ "", "1: option 'backends' is missing" },
 	{ "backends = ( );", "1: backends: must have at least one backend" },
-	{ BACKEND "wrokers = 3;", "2: unknown option 'wrokers'" },
-	{ BACKEND "\nquota = {\n size = \"1G\";\n sise = 3; };", "5: unknown option 'sise'" },
+	{ BACKEND "wrokers = 3;", "2: unknown option 'wrokers'; did you mean 'workers'?" },
+	{ BACKEND "\nquota = {\n size = \"1G\";\n sise = 3; };",
+		"5: unknown option 'sise'; did you mean 'size'?" },
 	{ BACKEND "workers = 0;", "2: workers: must be 1 to 1024" },
 	{ BACKEND "workers = 99999999999;", "2: workers: must be 1 to 1024" },
 	{ BACKEND "workers = \"16\";", "2: workers: must be a whole number" },
@@ -177,7 +178,8 @@ static const struct {
 	{ "backends = (\n{ name = \"a\"; } );", "2: option 'backends.driver' is missing" },
 	{ "backends = ( { name = \"a/b\"; driver = \"rbd\"; } );",
 		"1: name: must have 1 to 255 bytes" },
-	{ "backends = ( { name = \"a\"; driver = \"lvm\"; } );", "1: driver: there is no 'lvm'" },
+	{ "backends = ( { name = \"a\"; driver = \"lvm\"; } );",
+		"1: driver: there is no 'lvm', only rbd, local" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; },\n { name = \"b\"; driver = \"rbd\"; },\n"
 	  " { name = \"a\"; driver = \"rbd\"; } );",
 		"3: name: a second backend has the name 'a'" },

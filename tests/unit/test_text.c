@@ -179,6 +179,22 @@ static void what_is_shown_is_short_and_plain(void **state)
 	}
 }
 
+static void edits_are_counted(void **state)
+{
+	char longer[33];
+
+	memset(longer, 'x', 32);
+	longer[32] = '\0';
+	assert_int_equal(text_edits("size", "size"), 0);
+	assert_int_equal(text_edits("sise", "size"), 1);
+	assert_int_equal(text_edits("nmae", "name"), 2);
+	assert_int_equal(text_edits("", "abc"), 3);
+	assert_int_equal(text_edits("sizes", "size"), 1);
+	assert_true(text_edits(longer, "size") == SIZE_MAX);
+	assert_true(text_edits("size", longer) == SIZE_MAX);
+	assert_int_equal(text_edits(longer + 1, longer + 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +207,7 @@ int main(void)
 		cmocka_unit_test(words_are_quoted_only_where_they_must_be),
 		cmocka_unit_test(white_space_is_trimmed),
 		cmocka_unit_test(what_is_shown_is_short_and_plain),
+		cmocka_unit_test(edits_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
