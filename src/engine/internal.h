@@ -274,7 +274,7 @@ int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
-void create_give_up(struct job *j, bool running);
+bool create_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
 
 /* --- room.c --- */
 

@@ -510,18 +510,19 @@ static void create_finish(struct backend *b, struct run *r)
 	request_submit(&o->q);
 }
 
-void create_give_up(struct job *j, bool running)
+bool create_give_up(struct job *j, bool running)
 {
 	struct outcome *o = outcome_new(j);
 
 	if (!o)
-		return; /* it stays where it is, until the next look at the backend */
+		return false;
 	o->job = running ? NULL : j;
 	j->counted = false;
 	o->code = -ECANCELED;
 	o->left_over = true;
 	(void)snprintf(o->sentence, sizeof o->sentence, "%s", j->b->reason);
 	request_submit(&o->q);
+	return true;
 }
 
 const struct op op_create = { JOB_CREATE, create_steps, create_finish };

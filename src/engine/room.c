@@ -96,6 +96,7 @@ void room_ask(struct request *q, bool wait)
 
 		err_set(&err, -EAGAIN, "%ld volumes are being created: try again later",
 			e->conf->queue_max);
+		q->ended = NULL; /* it holds no room */
 		request_refuse(q, err.code, &err);
 	}
 }

@@ -232,17 +232,17 @@ static void give_up_locked(struct backend *b)
 {
 	struct job *j;
 
-	while ((j = queue_take(&b->create))) {
-		j->state = JOB_ENDS;
-		create_give_up(j, false);
+	for (size_t n = b->create.waiting; n--;) {
+		j = queue_take(&b->create);
+		if (create_give_up(j, false))
+			j->state = JOB_ENDS;
+		else
+			queue_push(&b->create, j); /* until the next look at the backend */
 	}
 	for (size_t i = 0; b->creating && i < JOB_BUCKETS; i++)
 		for (j = b->jobs[i]; j; j = j->hash_next)
-			if (j->state == JOB_RUNS && j->kind == JOB_CREATE && !j->given_up) {
-				j->given_up = true;
-				create_give_up(j, true);
-				j->counted = false;
-			}
+			if (j->state == JOB_RUNS && j->kind == JOB_CREATE && !j->given_up)
+				j->given_up = create_give_up(j, true);
 }
 
 void worker_give_up(struct backend *b)

@@ -9,6 +9,8 @@
 
 int conn_errno(int rc)
 {
+	if (rc == SQLITE_IOERR_SHMSIZE)
+		return -ENOSPC; /* the -shm file cannot grow: that is what it means */
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_DONE:
@@ -22,6 +24,9 @@ int conn_errno(int rc)
 		return -EEXIST;
 	case SQLITE_READONLY:
 		return -EROFS;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EUCLEAN;
 	case SQLITE_CANTOPEN:
 		return -ENOENT;
 	case SQLITE_PERM:
@@ -40,6 +45,17 @@ int conn_exec(struct conn *c, const char *sql)
 	if (r < 0 && r != -EEXIST)
 		log_err("catalogue: %s: %s", sqlite3_errmsg(c->db), sql);
 	return r;
+}
+
+int conn_explain(struct conn *c, int code, const char *path, struct err *err)
+{
+	if (code == -ENOSPC)
+		return err_set(err, code, "cannot open the catalogue '%s': no room on its disk", path);
+	if (code == -EUCLEAN)
+		return err_set(err, code, "the catalogue '%s' is damaged: %s", path,
+			sqlite3_errmsg(c->db));
+	return err_set(err, code, "cannot open the catalogue '%s': %s", path,
+		sqlite3_errmsg(c->db));
 }
 
 int conn_open(struct conn *c, const char *path, int flags, int cache_kib, struct err *err)
@@ -64,7 +80,7 @@ int conn_open(struct conn *c, const char *path, int flags, int cache_kib, struct
 		cache_kib);
 	r = conn_exec(c, sql);
 	if (r < 0) {
-		err_set(err, r, "cannot open the catalogue '%s': %s", path, sqlite3_errmsg(c->db));
+		conn_explain(c, r, path, err);
 		conn_close(c);
 	}
 	return r;

@@ -33,6 +33,9 @@ struct conn {
 int conn_open(struct conn *c, const char *path, int flags, int cache_kib, struct err *err);
 void conn_close(struct conn *c);
 
+/* The sentence for a failure at opening; returns code. */
+int conn_explain(struct conn *c, int code, const char *path, struct err *err);
+
 /* -errno for a result code of SQLite; the one place. */
 int conn_errno(int rc);
 

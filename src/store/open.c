@@ -190,8 +190,7 @@ static int open_writer(struct store *s, struct err *err)
 		return r;
 	r = conn_row(&s->write, &st, "PRAGMA user_version", "");
 	if (r < 0)
-		return err_set(err, r, "cannot read the catalogue '%s': %s", s->path,
-			sqlite3_errmsg(s->write.db));
+		return conn_explain(&s->write, r, s->path, err);
 	version = sqlite3_column_int(st, 0);
 	conn_end(st);
 	if (version > SCHEMA_VERSION)
@@ -202,8 +201,7 @@ static int open_writer(struct store *s, struct err *err)
 		WAL_LIMIT);
 	r = conn_exec(&s->write, sql);
 	if (r < 0)
-		return err_set(err, r, "cannot open the catalogue '%s': %s", s->path,
-			sqlite3_errmsg(s->write.db));
+		return conn_explain(&s->write, r, s->path, err);
 	r = check_tables(&s->write, s->path, err);
 	return r < 0 ? r : migrate(&s->write, version, err);
 }

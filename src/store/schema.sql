@@ -176,7 +176,7 @@ CREATE TRIGGER job_removed AFTER DELETE ON job BEGIN
   UPDATE counts SET jobs = jobs - 1;
 END;
 
-CREATE TRIGGER job_abandoned AFTER UPDATE OF kind ON job BEGIN
+CREATE TRIGGER job_abandoned AFTER UPDATE OF kind ON job WHEN OLD.kind <> NEW.kind BEGIN
   UPDATE backend SET pending = pending - OLD.size WHERE id = OLD.backend AND OLD.kind = 1;
   UPDATE backend SET allocated = allocated + NEW.size WHERE id = NEW.backend AND NEW.kind = 4;
 END;

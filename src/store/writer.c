@@ -246,8 +246,7 @@ int store_start(struct store *s, const struct store_hooks *hooks, struct err *er
 	cond_init(&w->page);
 	r = begin_server(s);
 	if (r < 0)
-		err_set(err, r, "cannot read the catalogue '%s': %s", s->path,
-			sqlite3_errmsg(s->write.db));
+		conn_explain(&s->write, r, s->path, err);
 	else
 		r = conn_open(&w->move, s->path, SQLITE_OPEN_READWRITE, 64, err);
 	if (r == 0) {

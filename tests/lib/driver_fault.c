@@ -1,0 +1,167 @@
+#include "tests/lib/driver_fault.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fault fault;
+
+struct wrapped {
+	const struct backend_conf *conf;
+	void *be;
+};
+
+void fault_reset(void)
+{
+	fault = (struct fault){ 0 };
+}
+
+static bool is(const char *_Atomic *which, const struct wrapped *w)
+{
+	const char *name = atomic_load(which);
+
+	return name && strcmp(name, w->conf->name) == 0;
+}
+
+static int point(struct err *err)
+{
+	long n = atomic_fetch_add(&fault.passed, 1) + 1;
+
+	if (n == atomic_load(&fault.kill_at))
+		kill(getpid(), SIGKILL);
+	if (n == atomic_load(&fault.fail_at))
+		return err_set(err, -EIO, "point %ld fails", n);
+	return 0;
+}
+
+static void slow(const struct wrapped *w)
+{
+	long us = atomic_load(&fault.delay_us);
+
+	while (is(&fault.hang, w))
+		usleep(2000);
+	if (us)
+		usleep((useconds_t)us);
+}
+
+static int fault_open(const struct backend_conf *conf, void **ret, struct err *err)
+{
+	struct wrapped *w = calloc(1, sizeof *w);
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->conf = conf;
+	r = driver_local.open(conf, &w->be, err);
+	if (r < 0)
+		free(w);
+	else
+		*ret = w;
+	return r;
+}
+
+static void fault_close(void *be)
+{
+	struct wrapped *w = be;
+
+	driver_local.close(w->be);
+	free(w);
+}
+
+static int fault_stat(void *be, struct backend_stats *ret, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	if (is(&fault.down, w))
+		return err_set(err, -ETIMEDOUT, "no answer");
+	r = driver_local.stat(w->be, ret, err);
+	if (r == 0 && atomic_load(&fault.total)) {
+		ret->total = ret->free = atomic_load(&fault.total);
+	}
+	return r;
+}
+
+static void create_one(struct wrapped *w, struct driver_create *c)
+{
+	int r = point(&c->err);
+
+	if (r == 0 && is(&fault.refuse, w))
+		r = err_set(&c->err, -EIO, "refused");
+	if (r < 0) {
+		c->code = r;
+		return;
+	}
+	driver_local.create(w->be, c, 1);
+	if (c->code == 0)
+		atomic_fetch_add(&fault.created, 1);
+	r = point(&c->err);
+	if (r < 0)
+		c->code = r;
+}
+
+static void fault_create(void *be, struct driver_create *each, size_t n)
+{
+	unsigned largest = atomic_load(&fault.largest);
+
+	slow(be);
+	if (n > largest)
+		atomic_store(&fault.largest, (unsigned)n);
+	for (size_t i = 0; i < n; i++)
+		create_one(be, &each[i]);
+}
+
+static int fault_remove(void *be, const struct driver_image *image, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	slow(w);
+	r = point(err);
+	if (r == 0 && is(&fault.stick, w))
+		r = err_set(err, -EBUSY, "somebody has it open");
+	r = r < 0 ? r : driver_local.remove(w->be, image, err);
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&fault.removed, 1);
+	return point(err);
+}
+
+static int fault_resize(void *be, const struct driver_image *image, uint64_t size, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	slow(w);
+	r = point(err);
+	r = r < 0 ? r : driver_local.resize(w->be, image, size, err);
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&fault.resized, 1);
+	return point(err);
+}
+
+static int fault_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err)
+{
+	return driver_local.used(((struct wrapped *)be)->be, image, ret, err);
+}
+
+static void fault_connection(void *be, const struct driver_image *image, struct buf *out)
+{
+	driver_local.connection(((struct wrapped *)be)->be, image, out);
+}
+
+const struct driver driver_fault = {
+	.name = "local",
+	.open = fault_open,
+	.close = fault_close,
+	.stat = fault_stat,
+	.create = fault_create,
+	.batch = 16,
+	.remove = fault_remove,
+	.resize = fault_resize,
+	.used = fault_used,
+	.connection = fault_connection,
+};

@@ -1,0 +1,31 @@
+/*
+ * A driver for tests: another one, with faults. It bears the name of the one that it wraps ("local"), so a configuration needs to know
+ * nothing of it. Changing calls (create of each image, remove, resize) pass two points each, before and after the real one; at a
+ * point the call can be failed or the process killed. Calls of a backend can be made to hang, its statistics to fail.
+ */
+#ifndef VOLFS_TESTS_DRIVER_FAULT_H
+#define VOLFS_TESTS_DRIVER_FAULT_H
+
+#include "driver.h"
+
+#include <stdatomic.h>
+
+extern const struct driver driver_fault;
+
+struct fault {
+	_Atomic long passed;         /* points so far */
+	_Atomic long fail_at;        /* this point fails, from 1; 0: none */
+	_Atomic long kill_at;        /* at this point the process dies */
+	const char *_Atomic refuse;  /* backend whose creations fail */
+	const char *_Atomic hang;    /* backend whose changing calls do not return until this is another */
+	const char *_Atomic down;    /* backend whose statistics fail */
+	const char *_Atomic stick;   /* backend whose removals fail */
+	_Atomic unsigned created, removed, resized;
+	_Atomic unsigned largest;    /* batch */
+	_Atomic long delay_us;       /* of each changing call */
+	_Atomic uint64_t total;      /* capacity that is told; 0: the real one */
+};
+extern struct fault fault;
+void fault_reset(void);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * A catalogue and an engine in a folder of their own, for tests: calls that wait for their answer, and the question whether
+ * everything was put away.
+ */
+#ifndef VOLFS_TESTS_RIG_H
+#define VOLFS_TESTS_RIG_H
+
+#include "base/lock.h"
+#include "engine/engine.h"
+#include "store/store.h"
+#include "tests/lib/driver_fault.h"
+
+struct rig {
+	char dir[64];
+	struct conf conf;
+	struct store *store;
+	struct engine *engine;
+	struct view *view;
+	struct lock lock;
+	unsigned notes; /* lock */
+	struct caller who;
+};
+
+/* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. Dies on failure. */
+void rig_make(struct rig *r, size_t backends, const char *more);
+void rig_drop(struct rig *r); /* the folder too */
+
+/* Opens, starts; ends in order. */
+void rig_up(struct rig *r);
+void rig_down(struct rig *r);
+
+/* -errno; *ret_row may be NULL; the sentence goes to rig_text. spec is text. */
+int rig_create(struct rig *r, const char *spec, int64_t *ret_row);
+int rig_create_as(struct rig *r, const struct caller *who, const char *spec, const char *file, int64_t *ret_row);
+int rig_delete(struct rig *r, int64_t volume);
+int rig_purge(struct rig *r, int64_t volume);
+int rig_extend(struct rig *r, int64_t volume, uint64_t size);
+extern _Thread_local char rig_text[ERR_TEXT_MAX];
+
+/* For calls of the engine with no wrapper here: rig_wait gives what rig_done was told. */
+struct rig_answer {
+	struct lock lock;
+	pthread_cond_t cond;
+	bool over;
+	int code;
+	int64_t row;
+	char text[ERR_TEXT_MAX];
+};
+void rig_begin(struct rig_answer *a);
+void rig_done(void *arg, const struct result *res);
+int rig_wait(struct rig_answer *a, int64_t *ret_row);
+
+/* Waits until the volume is settled or gone (10 s, then dies): its status, or -ENOENT. */
+int rig_settle(struct rig *r, int64_t volume);
+void rig_idle(struct rig *r); /* until there is no job */
+
+/* Files that the backends hold. */
+size_t rig_images(struct rig *r);
+
+/* Compares every sum of the catalogue with a recount; dies when one differs. */
+void rig_recount(struct rig *r);
+int64_t rig_sql(struct rig *r, const char *sql); /* one number, on a connection of its own */
+
+#endif
