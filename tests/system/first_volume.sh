@@ -35,7 +35,7 @@ eq available "$(timeout 30 cat "$MNT/$nameless/wait")"
 eq "$nameless" "$(cat "$MNT/$nameless/id")"
 
 # Refused, and why.
-expect_errno EINVAL@write write "$MNT/new/web" 'sise=10'
+expect_errno EINVAL@write write "$MNT/new/web" $'sise=10\n'
 match "EINVAL.*unknown key 'sise'" "$(tail -n1 "$MNT/.volfs/errors")"
 [ ! -e "$MNT/web" ] || fail "a refused spec made a volume"
 expect_errno EEXIST write "$MNT/new/spec" 'size=1 name=db'

@@ -120,7 +120,7 @@ mv new/.sed new/sed
 expect sed 1G
 if command -v vim.tiny >/dev/null; then
 	# vim: a swap file, 4913, a backup name, fsync, then the file itself
-	vim.tiny -u NONE -n -es -c 'call setline(1, "size=1")' -c wq new/vim </dev/null || true
+	vim.tiny -u NONE -n -es -c 'normal isize=1' -c wq new/vim </dev/null || true
 	expect vim 1G
 fi
 

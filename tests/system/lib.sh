@@ -319,6 +319,7 @@ cleanup()
 	for ((i = ${#LIB_EXIT[@]} - 1; i >= 0; i--)); do
 		eval "${LIB_EXIT[i]}"
 	done
+	exec 2>/dev/null # the shell would report each that is killed
 	for pid in $(volfs_pids); do
 		kill -9 "$pid" 2>/dev/null
 	done

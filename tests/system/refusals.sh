@@ -13,7 +13,7 @@ cd "$MNT"
 # refused ERRNO@CALL REGEX FILE TEXT
 refused()
 {
-	expect_errno "$1" write "new/$3" "$4"
+	expect_errno "$1" write "new/$3" "$4" CREAT
 	match "${1%@*} new/.*$2" "$(tail -n1 .volfs/errors)" "$4"
 	eq new "$(ls)" "volumes after '$4'"
 }
@@ -51,11 +51,11 @@ refused EINVAL@close '' x '{"size": 1, "sise": 2}'
 refused EINVAL@close '' x '{"size": 1, "size": 2}'
 head -c 4096 /dev/urandom >"$T/noise"
 printf '\n' >>"$T/noise"
-expect_errno EINVAL@write write new/noise - <"$T/noise"
+expect_errno EINVAL@write write new/noise - CREAT <"$T/noise"
 head -c 65537 /dev/zero | tr '\0' '#' >"$T/long"
-expect_errno EFBIG@write write new/long - <"$T/long"
+expect_errno EFBIG@write write new/long - CREAT <"$T/long"
 { echo size=1; head -c 65500 /dev/zero | tr '\0' '#'; } >"$T/fits"
-expect_errno OK write new/fits - <"$T/fits"
+expect_errno OK write new/fits - CREAT <"$T/fits"
 eq available "$(cat fits/wait)"
 rmdir fits
 for name in a@b -dash 'a b' 'a,b'; do
@@ -67,36 +67,36 @@ expect_errno EINVAL create $'new/\xff'
 expect_errno EINVAL create $'new/a\nb'
 
 # Quota: as root there is none unless a limit is written; another project has the defaults.
-as 1234:100 sh -c 'echo size=1 >new/mine'
+as 1234:100 bash -c 'echo size=1 >new/mine'
 eq available "$(cat mine/wait)"
 expect_errno EEXIST create new/mine
 expect_errno EEXIST@write write new/spec $'size=1 name=mine\n'
 id=$(cat mine/id)
 expect_errno EINVAL@write write new/spec "size=1 name=$id"$'\n'
 echo 3 >.volfs/quotas/users/volumes.max
-ok as 1234:100 sh -c 'echo size=1 >new/two'
-ok as 1234:100 sh -c 'echo size=1 >new/three'
-not as 1234:100 sh -c 'echo size=1 >new/four' 2>"$T/err"
+ok as 1234:100 bash -c 'echo size=1 >new/two'
+ok as 1234:100 bash -c 'echo size=1 >new/three'
+not as 1234:100 bash -c 'echo size=1 >new/four' 2>"$T/err"
 match 'quota' "$(cat "$T/err")"
 echo 3 >.volfs/quotas/users/volumes.max
 eq 3 "$(cat .volfs/quotas/users/volumes.current)"
 echo max >.volfs/quotas/users/volumes.max
 echo 10G >.volfs/quotas/users/size.max
-not as 1234:100 sh -c 'echo size=8 >new/four' 2>"$T/err"
+not as 1234:100 bash -c 'echo size=8 >new/four' 2>"$T/err"
 match 'quota' "$(cat "$T/err")"
-ok as 1234:100 sh -c 'echo size=7 >new/four'
+ok as 1234:100 bash -c 'echo size=7 >new/four'
 eq 10737418240 "$(cat .volfs/quotas/users/size.current)"
-not as 1234:100 sh -c 'echo size=1 >new/five' 2>"$T/err"
+not as 1234:100 bash -c 'echo size=1 >new/five' 2>"$T/err"
 echo 5G >.volfs/quotas/users/per_volume_size.max
 echo max >.volfs/quotas/users/size.max
-not as 1234:100 sh -c 'echo size=6 >new/five' 2>"$T/err"
+not as 1234:100 bash -c 'echo size=6 >new/five' 2>"$T/err"
 match 'too large' "$(cat "$T/err")"
 # another project: only one that the caller is in
-not as 1234:100 sh -c 'echo size=1 project=daemon >new/five' 2>"$T/err"
+not as 1234:100 bash -c 'echo size=1 project=daemon >new/five' 2>"$T/err"
 match 'denied' "$(cat "$T/err")"
-not as 1234:100 sh -c 'echo size=1 project=nosuchgroup >new/five' 2>"$T/err"
+not as 1234:100 bash -c 'echo size=1 project=nosuchgroup >new/five' 2>"$T/err"
 match 'No such file' "$(cat "$T/err")"
-ok as 1234:100,1 sh -c 'echo size=1 project=daemon >new/five'
+ok as 1234:100,1 bash -c 'echo size=1 project=daemon >new/five'
 eq daemon "$(cat five/project)"
 # users see their own refusals, root sees all
 match 'uid=1234.*EDQUOT' "$(as 1234:100 cat .volfs/errors)"
@@ -132,10 +132,12 @@ ok mv new/.bad new/bad
 expect_errno EBADMSG rename new/.empty new/empty
 
 # A name that 50 writers race for: exactly one wins, and the others are told.
+writers=
 for i in $(seq 50); do
 	sys write new/spec "size=1 name=race"$'\n' >"$T/race.$i" &
+	writers+=" $!"
 done
-wait $(jobs -p | grep -vx "$VOLFS_CHILD")
+wait $writers
 eq 1 "$(cat "$T"/race.* | grep -c '^OK')" "winners"
 eq 49 "$(cat "$T"/race.* | grep -c '^EEXIST')" "losers"
 cd /

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 mkdir "$T/tmp"
-ok env TMPDIR="$T/tmp" "$SRC/script/run" >"$T/out" 2>"$T/err"
+TMPDIR="$T/tmp" "$SRC/script/run" >"$T/out" 2>"$T/err" || fail "exit status $?: $(tail -n 5 "$T/err")"
 for seen in '^available$' '^deleted$' "unknown key 'sise'" 'size:10G' "my first volume" '^That was volfs'; do
 	grep -qE "$seen" "$T/out" || fail "script/run does not show /$seen/"
 done

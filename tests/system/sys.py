@@ -2,8 +2,8 @@
 
 A shell hides which call failed (and forgets a failed close); this does not. Exit status 0 whenever there is an answer.
 
-    sys.py write FILE TEXT [FLAG…]    open(O_WRONLY|O_TRUNC), write, close; TEXT "-": standard input; flags as
-                                      CREAT, EXCL, APPEND, RDWR, NONBLOCK, NOTRUNC, DIRECT
+    sys.py write FILE TEXT [FLAG…]    as a shell's `>`: open(O_WRONLY|O_CREAT|O_TRUNC), write, close; TEXT "-": standard
+                                      input; flags as EXCL, APPEND, RDWR, NONBLOCK, NOTRUNC, NOCREAT, DIRECT
     sys.py chunks FILE TEXT…          one write(2) for each TEXT
     sys.py read FILE [FLAG…]          what was read goes to standard error
     sys.py submit FILE TEXT           O_RDWR: write, then read on the same descriptor; the answer to standard error
@@ -35,8 +35,8 @@ def call(what, fn, *args, **kw):
 
 def flags_of(names, base):
     for name in names:
-        if name == "NOTRUNC":
-            base &= ~os.O_TRUNC
+        if name in ("NOTRUNC", "NOCREAT"):
+            base &= ~getattr(os, "O_" + name[2:])
         elif name == "RDWR":
             base = base & ~os.O_ACCMODE | os.O_RDWR
         else:
@@ -49,7 +49,7 @@ def text_of(arg):
 
 
 def write(path, *texts, flags=()):
-    fd = call("open", os.open, path, flags_of(flags, os.O_WRONLY | os.O_TRUNC), 0o644)
+    fd = call("open", os.open, path, flags_of(flags, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 0o644)
     refused = None
     for text in texts:
         try:
@@ -80,7 +80,7 @@ def read(path, *flags):
 
 
 def submit(path, text):
-    fd = call("open", os.open, path, os.O_RDWR)
+    fd = call("open", os.open, path, os.O_RDWR | os.O_CREAT, 0o644)
     refused = None
     try:
         call("write", os.write, fd, text_of(text))

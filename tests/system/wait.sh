@@ -12,8 +12,10 @@ status=0
 timeout 1 cat v/wait || status=$?
 eq 124 "$status" "timeout 1 cat wait"
 expect_errno EAGAIN read v/wait NONBLOCK
+readers=
 for i in $(seq 100); do
 	cat v/wait >"$T/w.$i" &
+	readers+=" $!"
 done
 python3 - v/wait >"$T/polled" <<-'END' &
 	import os, select, sys
@@ -35,8 +37,7 @@ END
 poller2=$!
 sleep 0.3 # they block in the kernel: nothing shows it
 echo available >v/reset
-wait "$poller" "$poller2"
-wait $(jobs -p | grep -vx "$VOLFS_CHILD")
+wait "$poller" "$poller2" $readers
 eq 100 "$(cat "$T"/w.* | grep -cx available)"
 eq "True available" "$(cat "$T/polled")"
 eq "$(printf 'attaching\navailable')" "$(cat "$T/polled2")"
@@ -53,7 +54,7 @@ echo attaching >v/reset
 sh -c 'cat v/wait; true' &
 pid=$!
 wait_for 5 pgrep -P "$pid" cat
-kill -INT "$(pgrep -P "$pid" cat)"
+kill -TERM "$(pgrep -P "$pid" cat)"
 wait_for 2 gone "$pid"
 # a reader that waits is no obstacle to the volume's life
 cat v/wait >"$T/last" &
