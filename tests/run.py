@@ -17,6 +17,7 @@ environment; what is still there when it ends is ended, and counted as a failure
 import argparse
 import concurrent.futures
 import fnmatch
+import glob
 import json
 import os
 import re
@@ -86,8 +87,9 @@ def marked(path):
 
 def fuzzers(build, full):
     seconds = 600 if full else 20
-    for path in executables(os.path.join(build, "tests/fuzz"), ""):
-        name = os.path.basename(path)
+    for source in sorted(glob.glob(os.path.join(TOP, "tests/fuzz/fuzz_*.c"))):
+        name = os.path.basename(source).removesuffix(".c")
+        path = os.path.join(TOP, build, "tests/fuzz", name)
         corpus = os.path.join(TOP, "tests/fuzz/corpus", name.removeprefix("fuzz_"))
         # New inputs go to the first folder, which is the test's own; the corpus of the tree is only read.
         cmd = [path, f"-max_total_time={seconds}", "."] + ([corpus] if os.path.isdir(corpus) else [])
@@ -99,9 +101,9 @@ def find(build, sanitized, full):
     tests += unit_tests("unit", build, full)
     tests += script_tests("system", "tests/system", (".sh", ".py"), build, full)
     tests += script_tests("ceph", "tests/ceph", (".sh", ".py"), build, full)
-    if os.path.exists(os.path.join(TOP, sanitized, "build.ninja")):
-        tests += unit_tests("sanitize", sanitized, full)
-        tests += fuzzers(sanitized, full)
+    is_built = os.path.exists(os.path.join(TOP, sanitized, "build.ninja"))  # not yet: then this is --list
+    tests += unit_tests("sanitize", sanitized if is_built else build, full)
+    tests += fuzzers(sanitized, full)
     tests += script_tests("sanitize", "tests/system", (".sh", ".py"), sanitized, full,
                           lambda path: full or marked(path))
     return sorted(tests, key=lambda t: SUITES.index(t.suite))
@@ -246,7 +248,7 @@ def main():
 
     sanitized = "build-sanitize"
     needs = not args.list and (not args.tests or any(
-        w.split("/")[0] in ("sanitize", "fuzz") or w.startswith("fuzz") for w in args.tests))
+        w.startswith(("sanitize", "fuzz")) for w in args.tests))
     if needs:
         built = subprocess.run([os.path.join(TOP, "script/build"), "--tests", "--cc", "clang", "--sanitize", "address,undefined",
                                 sanitized], check=False)
