@@ -1,6 +1,7 @@
 /*
- * The configuration file: one table of options in config.c, filled through libconfig. Read once at start; constant and
- * shared by all threads afterwards. Errors name file and line: "volfs.conf:12: unknown option 'wrokers'".
+ * The configuration file: one table of options in config.c, filled through libconfig. Read once at
+ * start; constant and shared by all threads afterwards. Errors name file and line: "volfs.conf:12:
+ * unknown option 'wrokers'".
  */
 #ifndef VOLFS_CONFIG_H
 #define VOLFS_CONFIG_H
@@ -18,24 +19,24 @@ struct conf_weigher {
 };
 
 struct conf {
-	char *database;            /* path */
-	long workers;              /* per backend */
+	char *database; /* path */
+	long workers;	/* per backend */
 	char *default_zone;
 	char *admin_group;
-	char *debug;               /* modules, by comma; "" */
-	long stats_interval;       /* seconds between two statistics of a backend, default 10 */
-	long trash_delay;          /* seconds a deleted volume stays; 0, the only value so far */
-	mode_t volume_mode;        /* octal text "0755" in the file */
-	char *new_group;           /* "" : new/ is 01777; else 01770 and this group */
-	char **draft_patterns;     /* NULL-terminated */
-	char **projects;           /* allowed project names, NULL-terminated; empty: any */
-	struct quota quota;        /* the defaults: only the *_max fields */
-	char **filters;            /* NULL-terminated */
+	char *debug;	       /* modules, by comma; "" */
+	long stats_interval;   /* seconds between two statistics of a backend, default 10 */
+	long trash_delay;      /* seconds a deleted volume stays; 0, the only value so far */
+	mode_t volume_mode;    /* octal text "0755" in the file */
+	char *new_group;       /* "" : new/ is 01777; else 01770 and this group */
+	char **draft_patterns; /* NULL-terminated */
+	char **projects;       /* allowed project names, NULL-terminated; empty: any */
+	struct quota quota;    /* the defaults: only the *_max fields */
+	char **filters;	       /* NULL-terminated */
 	struct conf_weigher *weighers;
 	size_t weigher_count;
 	long attempts;
 	long max_drafts, max_blocked, max_requests; /* per uid: 64, 1024, 256 */
-	long queue_max;            /* accepted and unfinished jobs before writers wait, default 10000 */
+	long queue_max; /* accepted and unfinished jobs before writers wait, default 10000 */
 	struct backend_conf *backends;
 	size_t backend_count;
 };
@@ -43,12 +44,13 @@ struct conf {
 /* Reads file. On failure *ret is left released. */
 int conf_read(const char *file, struct conf *ret, struct err *err);
 
-/* Defaults with one backend "local" of driver local in dir, the database in dir/volfs.db, no quota limits: `volfs --local DIR`. */
+/* Defaults with one backend "local" of driver local in dir, the database in dir/volfs.db, no quota
+ * limits: `volfs --local DIR`. */
 int conf_local(const char *dir, struct conf *ret, struct err *err);
 void conf_release(struct conf *c);
 
-/* Walks the table of options, for lint and `volfs --help-config`: path ("scheduler.attempts", "backends.pool"), default as
- * text, help; false at the end. */
+/* Walks the table of options, for lint and `volfs --help-config`: path ("scheduler.attempts",
+ * "backends.pool"), default as text, help; false at the end. */
 bool conf_option(size_t i, const char **ret_path, const char **ret_default, const char **ret_help);
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * A spec: what a user writes into new/ to get a volume. Text (key=value words, quoted as in POSIX sh) or one JSON
- * object. Syntax and value rules only: whether a type or a name exists is the engine's to say.
+ * A spec: what a user writes into new/ to get a volume. Text (key=value words, quoted as in POSIX
+ * sh) or one JSON object. Syntax and value rules only: whether a type or a name exists is the
+ * engine's to say.
  *
- * Pure: no I/O, no locks, any thread. The table of keys is in spec.c; the template that new/spec prints comes from it.
+ * Pure: no I/O, no locks, any thread. The table of keys is in spec.c; the template that new/spec
+ * prints comes from it.
  */
 #ifndef VOLFS_SPEC_H
 #define VOLFS_SPEC_H
@@ -39,18 +41,19 @@ struct spec {
 };
 
 /*
- * Parses text (len bytes, need not end in NUL). whole: false while more may follow (a last line without its newline is
- * then not judged, nor is what only the end can show: a missing size; for JSON nothing but the syntax so far can be
- * judged). Errors name line and column: "line 2, column 7: unknown key 'sise'". -EINVAL; -EFBIG over SPEC_MAX;
- * -ENAMETOOLONG for names and metadata keys. On failure *ret is left released ({ 0 }).
- * An input of white space and comments only gives a spec without size: with whole that is -EINVAL (missing size)
- * unless a source is given that supplies one (an image does not).
+ * Parses text (len bytes, need not end in NUL). whole: false while more may follow (a last line
+ * without its newline is then not judged, nor is what only the end can show: a missing size; for
+ * JSON nothing but the syntax so far can be judged). Errors name line and column: "line 2, column
+ * 7: unknown key 'sise'". -EINVAL; -EFBIG over SPEC_MAX; -ENAMETOOLONG for names and metadata keys.
+ * On failure *ret is left released ({ 0 }). An input of white space and comments only gives a spec
+ * without size: with whole that is -EINVAL (missing size) unless a source is given that supplies
+ * one (an image does not).
  */
 int spec_parse(const char *text, size_t len, bool whole, struct spec *ret, struct err *err);
 void spec_release(struct spec *s); /* leaves { 0 } */
 
-/* The rules of a volume's name (product.md, "The spec"): -EINVAL, -ENAMETOOLONG. UUID-shaped names are refused unless
- * own_uuid (may be NULL) is that very one. */
+/* The rules of a volume's name (product.md, "The spec"): -EINVAL, -ENAMETOOLONG. UUID-shaped names
+ * are refused unless own_uuid (may be NULL) is that very one. */
 int spec_name_check(const char *name, const char *own_uuid, struct err *err);
 
 /* The rules of a metadata key, given as a file's name; of a value. -EINVAL, -ENAMETOOLONG. */

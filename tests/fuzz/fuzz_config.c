@@ -14,7 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 const char *__lsan_default_suppressions(void);
 
-/* The scanner of libconfig 1.5 loses a string that it had read when the parser gave up: once, at start. */
+/* The scanner of libconfig 1.5 loses a string that it had read when the parser gave up: once, at
+ * start. */
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:libconfig_yylex\nleak:strbuf_append\n";
