@@ -30,8 +30,10 @@ void rb_link_init(struct rb_link *l, bool timed)
 
 void rb_link_release(struct rb_link *l)
 {
-	if (l->pool)
+	if (l->pool) {
+		rb_flights_settle(l->pool->io);
 		rb_pool_put(l->pool);
+	}
 	if (l->state == RB_LINK_UP)
 		rados_shutdown(l->cluster);
 	pthread_cond_destroy(&l->settled);

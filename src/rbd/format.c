@@ -202,8 +202,6 @@ static int judge(struct rb_backend *be, struct rb_pool *p, struct driver_create 
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
 		if (codes[i] >= 0)
 			continue;
-		if (codes[i] == -EBADF)
-			return err_set(&c->err, -EEXIST, "image id %s belongs to another image", id);
 		if (codes[i] == -EEXIST)
 			(void)rb_format_remove(be, p, name, id, NULL);
 		return rb_fail(be, &c->err, codes[i], "create image '%s'", name);
@@ -254,7 +252,7 @@ void rb_format_create(struct rb_backend *be, struct rb_pool *p, struct driver_cr
 		(void)rb_land(&part[i].header);
 	}
 	(void)rb_land(&entry[0]);
-	if (n > 1 && (entry[0].code == -EEXIST || entry[0].code == -EBADF))
+	if (n > 1 && entry[0].code == -EEXIST)
 		enter_each(be, p, each, n, entry);
 	else
 		for (size_t i = 1; i < n; i++)

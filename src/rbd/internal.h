@@ -173,6 +173,9 @@ rados_completion_t rb_flight_begin(struct rb_backend *be, struct flight *f);
 void rb_flight_sent(struct flight *f, int r);
 int rb_land(struct flight *f); /* waits; the code; a second call answers the same */
 
+/* Before rados_shutdown(), nothing being under way: waits for librados' own afterwork. */
+void rb_flights_settle(rados_ioctx_t io);
+
 /* --- remove.c */
 
 enum rb_removed {

@@ -345,8 +345,8 @@ static int remove_parts(struct removal *m, bool had_entry, bool had_header)
 	return had_header && had_entry && id.code >= 0 ? RB_REMOVED : RB_REMOVED_PARTS;
 }
 
-/* Somebody else's image under this id? Possible only where the directory does not lead from our name to it. */
-static bool is_foreign(struct removal *m)
+/* Has a person renamed it? Then the directory leads from its id to another name, and it is theirs. */
+static bool is_renamed(struct removal *m)
 {
 	char name[RB_NAME_ROOM];
 
@@ -363,7 +363,7 @@ static int remove_held(struct removal *m)
 	map = read_map(m, &bits);
 	(void)rb_land(&entry);
 	r = worst(map, entry.code == -ESTALE ? 0 : entry.code);
-	if (r >= 0 && entry.code < 0 && is_foreign(m)) {
+	if (r >= 0 && entry.code < 0 && is_renamed(m)) {
 		back_off(m);
 		return RB_REMOVED_PARTS;
 	}

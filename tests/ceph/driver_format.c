@@ -39,13 +39,11 @@ static void nothing_left(void)
 	rig_same(data_before, rig_dump(rig.data, NULL));
 }
 
-static struct rig_backend open_backend(const char *direct)
+static void open_backend(struct rig_backend *b, const char *direct)
 {
-	struct rig_backend b = { .driver = &driver_rbd };
-
-	rig_backend_conf(&b.conf, direct);
-	rig_open(&b);
-	return b;
+	b->driver = &driver_rbd;
+	rig_backend_conf(&b->conf, direct);
+	rig_open(b);
 }
 
 /* --- comparison */
@@ -136,11 +134,12 @@ static void test_equal_to_librbd(void **state)
 
 static void test_tools_work_on_it(void **state)
 {
-	struct rig_backend b = open_backend("on");
+	struct rig_backend b;
 	struct driver_image image = rig_image(64 * MIB);
 	const char *name = rig_image_name(&image);
 	uint64_t used = 0;
 
+	open_backend(&b, "on");
 	rig_must_create(&b, &image);
 	rig_sh("rbd -c $CONF info vols/%s | grep -q 'size 64 MiB in 16 objects'", name);
 	rig_sh("rbd -c $CONF bench --io-type write --io-size 4M --io-threads 1 --io-total 16M vols/%s >/dev/null", name);
@@ -188,8 +187,9 @@ static void lose(const struct driver_image *image, unsigned parts)
 
 static void test_create_completes(void **state)
 {
-	struct rig_backend b = open_backend("on");
+	struct rig_backend b;
 
+	open_backend(&b, "on");
 	for (unsigned lost = 0; lost <= ALL_PARTS; lost++) {
 		struct driver_image image = rig_image(GIB);
 		char *whole;
@@ -208,8 +208,10 @@ static void test_create_completes(void **state)
 
 static void remove_after_loss(const char *direct)
 {
-	struct rig_backend b = open_backend("on"), remover = open_backend(direct);
+	struct rig_backend b, remover;
 
+	open_backend(&b, "on");
+	open_backend(&remover, direct);
 	for (unsigned lost = 0; lost <= ALL_PARTS; lost++) {
 		struct driver_image image = rig_image(GIB);
 
@@ -235,8 +237,9 @@ static void test_librbd_remove_clears(void **state)
 /* With data, while the header is there: whatever the map may say or be. */
 static void test_remove_clears_data(void **state)
 {
-	struct rig_backend b = open_backend("on");
+	struct rig_backend b;
 
+	open_backend(&b, "on");
 	for (unsigned lost = 0; lost <= ALL_PARTS; lost++) {
 		struct driver_image image = rig_image(200 * MIB + 512);
 
@@ -258,10 +261,11 @@ static void object_map_name(const struct driver_image *image, char object[128])
 
 static void test_short_map(void **state)
 {
-	struct rig_backend b = open_backend("on");
+	struct rig_backend b;
 	struct driver_image image = rig_image(200 * MIB);
 	char object[128];
 
+	open_backend(&b, "on");
 	rig_must_create(&b, &image);
 	rig_write(&image, 7);
 	object_map_name(&image, object);
@@ -274,11 +278,12 @@ static void test_short_map(void **state)
 /* A map that says "nothing" and is marked as invalid must not be believed. */
 static void test_invalid_map(void **state)
 {
-	struct rig_backend b = open_backend("on");
+	struct rig_backend b;
 	struct driver_image image = rig_image(200 * MIB);
 	struct enc map = { .len = 0 }, flags = { .len = 0 };
 	char object[128];
 
+	open_backend(&b, "on");
 	rig_must_create(&b, &image);
 	rig_write(&image, 7);
 	object_map_name(&image, object);
@@ -303,9 +308,11 @@ static void test_in_the_trash(void **state)
 
 	for (size_t m = 0; m < 2; m++) {
 		for (size_t r = 0; r < 2; r++) {
-			struct rig_backend maker = open_backend(made[m]), remover = open_backend(removed[r]);
+			struct rig_backend maker, remover;
 			struct driver_image image = rig_image(100 * MIB);
 
+			open_backend(&maker, made[m]);
+			open_backend(&remover, removed[r]);
 			rig_must_create(&maker, &image);
 			rig_write(&image, 5);
 			rig_sh("rbd -c $CONF trash mv vols/%s", rig_image_name(&image));
@@ -320,9 +327,11 @@ static void test_in_the_trash(void **state)
 /* The backend's `direct` was changed between the tries. */
 static void test_direct_is_switched(void **state)
 {
-	struct rig_backend on = open_backend("on"), off = open_backend("off");
+	struct rig_backend on, off;
 	struct driver_image image = rig_image(GIB);
 
+	open_backend(&on, "on");
+	open_backend(&off, "off");
 	rig_must_create(&off, &image);
 	rig_must_create(&on, &image);
 	rig_write(&image, 3);
@@ -346,20 +355,19 @@ static void test_direct_is_switched(void **state)
 	rig_close(&off);
 }
 
-/* The id belongs to somebody else's image already: refused, and that image stays untouched. */
-static void test_foreign_id(void **state)
+/* A person has given the image another name: it is theirs now, the data stays. */
+static void test_renamed(void **state)
 {
-	struct rig_backend b = open_backend("on");
-	struct driver_image theirs = rig_image(GIB), ours = rig_image(GIB);
-	struct err err = { 0 };
+	struct rig_backend b;
+	struct driver_image image = rig_image(GIB);
 
-	rig_must_create(&b, &theirs);
-	rig_write(&theirs, 3);
-	memcpy(ours.image_id, theirs.image_id, sizeof ours.image_id);
-	assert_int_equal(rig_create(&b, &ours, &err), -EEXIST);
-	rig_must_remove(&b, &ours);
-	rig_sh("rbd -c $CONF info vols/%s >/dev/null", rig_image_name(&theirs));
-	rig_must_remove(&b, &theirs);
+	open_backend(&b, "on");
+	rig_must_create(&b, &image);
+	rig_write(&image, 3);
+	rig_sh("rbd -c $CONF rename vols/%s vols/theirs", rig_image_name(&image));
+	rig_must_remove(&b, &image);
+	rig_sh("test $(rbd -c $CONF export --no-progress vols/theirs - | tr -d '\\0' | wc -c) = %d", 3 * 4096);
+	rig_sh("rbd -c $CONF rm --no-progress vols/theirs");
 	nothing_left();
 	rig_close(&b);
 }
@@ -377,7 +385,7 @@ int format_tests(void)
 		cmocka_unit_test(test_invalid_map),
 		cmocka_unit_test(test_in_the_trash),
 		cmocka_unit_test(test_direct_is_switched),
-		cmocka_unit_test(test_foreign_id),
+		cmocka_unit_test(test_renamed),
 	};
 
 	return cmocka_run_group_tests_name("format", tests, remember_pools, forget_pools);

@@ -181,6 +181,17 @@ static void dump_omap(rados_ioctx_t io, const char *object, const char *head, co
 	rados_release_read_op(op);
 }
 
+/* What a lock leaves when it has been given back: no owner. */
+static bool is_free_lock(const char *name, const char *value, size_t len)
+{
+	uint32_t owners;
+
+	if (strncmp(name, "lock.", 5) || len < 10)
+		return false;
+	memcpy(&owners, value + 6, sizeof owners); /* behind version and length */
+	return owners == 0;
+}
+
 static void dump_attributes(rados_ioctx_t io, const char *object, const char *head, struct lines *l)
 {
 	rados_xattrs_iter_t iter;
@@ -191,6 +202,8 @@ static void dump_attributes(rados_ioctx_t io, const char *object, const char *he
 	while (rados_getxattrs_next(iter, &name, &value, &len) == 0 && name) {
 		struct buf b = { 0 };
 
+		if (is_free_lock(name, value, len))
+			continue;
 		buf_addf(&b, "%s attribute %s=", head, name);
 		add_value(&b, value, len, NULL);
 		add_line(l, &b);
@@ -211,7 +224,7 @@ static void dump_object(rados_ioctx_t io, const char *space, const char *object,
 	head = strdup(buf_text(&b));
 	n = rados_read(io, object, content, sizeof content, 0);
 	assert_true(n >= 0);
-	buf_addf(&b, " %d bytes ", n);
+	buf_addc(&b, ' ');
 	add_value(&b, content, (size_t)n, id);
 	add_line(l, &b);
 	dump_omap(io, object, head, id, l);
