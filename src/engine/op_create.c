@@ -229,6 +229,16 @@ static int tell(struct create *c, struct tx *tx, double weight)
 	return r;
 }
 
+static int add_row(struct create *c, struct tx *tx, struct err *err)
+{
+	int r = tx_volume_add(tx, &c->vol, c->file, c->text, c->len);
+
+	if (r == -EEXIST) /* the name is free, so it is the file's */
+		return err_set(err, r, "new/%s was accepted before, and its volume lives",
+			c->file ? c->file : "spec");
+	return r < 0 ? r : add_metadata(c, tx);
+}
+
 static int create_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct create *c = (struct create *)q;
@@ -244,10 +254,7 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : reserve(c, tx, err);
 	r = r < 0 ? r : choose(c, tx, &weight);
 	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->job.project);
-	r = r < 0 ? r : tx_volume_add(tx, &c->vol, c->file, c->text, c->len);
-	if (r == -EEXIST)
-		return err_set(err, r, "new/%s was accepted before, and its volume lives", c->file);
-	r = r < 0 ? r : add_metadata(c, tx);
+	r = r < 0 ? r : add_row(c, tx, err);
 	r = r < 0 || !c->b ? r : add_job(c, tx);
 	q->row = c->vol.id;
 	return r < 0 ? r : tell(c, tx, weight);

@@ -188,8 +188,11 @@ int rig_settle(struct rig *r, int64_t volume)
 	bool trashed;
 
 	for (int i = 0; i < 10000; i++) {
-		int code = view_status(r->view, volume, &status, &trashed);
+		int code;
 
+		lock_take(&r->lock); /* one view for all threads of a test */
+		code = view_status(r->view, volume, &status, &trashed);
+		lock_drop(&r->lock);
 		if (code < 0)
 			return code;
 		if (vol_status_settled(status))

@@ -1,0 +1,308 @@
+/*
+ * Fault loops. For N = 1, 2, …: the N-th point of a driver's calls fails, or the process dies there; then a new start; then
+ * nothing may be left over and nothing may be under way. Until an operation has passed untouched.
+ */
+#include "tests/lib/rig.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct rig rig;
+
+static int set_up(void **state)
+{
+	fault_reset();
+	rig_make(&rig, 2, "scheduler = { attempts = 2; };");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	rig_drop(&rig);
+	return 0;
+}
+
+/* The only volume there is; 0: none. */
+static int64_t only_volume(void)
+{
+	return rig_sql(&rig, "SELECT coalesce(max(id), 0) FROM volume");
+}
+
+/* Whatever happened before: after this start everything is settled, an image belongs to each volume that says so, and after its
+ * deletion nothing is left. */
+static void settles_and_leaves_nothing(int64_t id)
+{
+	size_t images;
+	int status;
+
+	rig_idle(&rig);
+	rig_recount(&rig);
+	if (!id)
+		id = only_volume();
+	status = id ? rig_settle(&rig, id) : -ENOENT;
+	images = status == VOL_AVAILABLE || status == VOL_ERROR_EXTENDING;
+	if (status == VOL_ERROR_DELETING)
+		images = rig_images(&rig) ? 1 : 0; /* it may have failed after its work */
+	assert_int_equal(rig_images(&rig), images);
+	if (status == VOL_ERROR_DELETING)
+		assert_int_equal(rig_purge(&rig, id), 0);
+	else if (status >= 0)
+		assert_int_equal(rig_delete(&rig, id), 0);
+	rig_idle(&rig);
+	rig_recount(&rig);
+	assert_int_equal(rig_images(&rig), 0);
+	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM volume"), 0);
+	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM job"), 0);
+	assert_int_equal(rig_sql(&rig, "SELECT total(volumes + size) FROM project"), 0);
+	assert_int_equal(rig_sql(&rig, "SELECT total(volumes + allocated + pending) FROM backend"), 0);
+}
+
+typedef int64_t operation(void); /* the volume's row, waited for; 0: gone */
+
+static int64_t create(void)
+{
+	int64_t id;
+
+	assert_int_equal(rig_create(&rig, "size=1M name=db", &id), 0);
+	(void)rig_settle(&rig, id);
+	return id;
+}
+
+static int64_t extend(void)
+{
+	int64_t id = create();
+	int r = rig_extend(&rig, id, 2 << 20);
+
+	assert_true(r == 0 || r == -EBUSY); /* where the creation ended in error */
+	(void)rig_settle(&rig, id);
+	return id;
+}
+
+static int64_t delete(void)
+{
+	int64_t id = create();
+
+	assert_int_equal(rig_delete(&rig, id), 0);
+	(void)rig_settle(&rig, id);
+	return id;
+}
+
+/* Points that one untouched run passes. */
+static long points_of(operation *op)
+{
+	long n;
+	int64_t id;
+
+	fault_reset();
+	rig_up(&rig);
+	id = op();
+	rig_idle(&rig);
+	n = atomic_load(&fault.passed);
+	settles_and_leaves_nothing(id);
+	rig_down(&rig);
+	return n;
+}
+
+static void fails_everywhere(operation *op)
+{
+	long points = points_of(op);
+
+	assert_true(points >= 2);
+	for (long n = 1; n <= points; n++) {
+		int64_t id;
+
+		fault_reset();
+		atomic_store(&fault.fail_at, n);
+		rig_up(&rig);
+		id = op();
+		rig_idle(&rig);
+		assert_true(atomic_load(&fault.passed) >= n);
+		fault_reset();
+		settles_and_leaves_nothing(id);
+		rig_down(&rig);
+	}
+}
+
+static void die_in_child(operation *op, long n)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		fault_reset();
+		atomic_store(&fault.kill_at, n);
+		rig_up(&rig);
+		(void)op();
+		rig_idle(&rig);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void dies_everywhere(operation *op)
+{
+	long points = points_of(op);
+
+	for (long n = 1; n <= points; n++) {
+		die_in_child(op, n);
+		fault_reset();
+		rig_up(&rig);
+		settles_and_leaves_nothing(0);
+		rig_down(&rig);
+	}
+}
+
+/* Dies during the recovery from a death, too. */
+static int64_t recover(void)
+{
+	rig_idle(&rig);
+	return 0;
+}
+
+static void dies_twice(operation *op)
+{
+	long points = points_of(op);
+
+	for (long n = 1; n <= points; n++) {
+		die_in_child(op, n);
+		die_in_child(recover, 1);
+		fault_reset();
+		rig_up(&rig);
+		settles_and_leaves_nothing(0);
+		rig_down(&rig);
+	}
+}
+
+static void create_fails(void **state)
+{
+	fails_everywhere(create);
+}
+
+static void extend_fails(void **state)
+{
+	fails_everywhere(extend);
+}
+
+static void delete_fails(void **state)
+{
+	fails_everywhere(delete);
+}
+
+static void create_dies(void **state)
+{
+	dies_everywhere(create);
+}
+
+static void extend_dies(void **state)
+{
+	dies_everywhere(extend);
+}
+
+static void delete_dies(void **state)
+{
+	dies_everywhere(delete);
+}
+
+static void create_dies_twice(void **state)
+{
+	dies_twice(create);
+}
+
+/* Undoing fails as well: the attempt's row stays until what it left is gone. */
+static void an_attempt_is_cleaned_up_later(void **state)
+{
+	int64_t id;
+	struct volume v;
+
+	rig_up(&rig);
+	atomic_store(&fault.refuse, "b0");
+	atomic_store(&fault.stick, "b0");
+	for (int i = 0; i < 4; i++) {
+		char spec[32];
+
+		(void)snprintf(spec, sizeof spec, "size=1M name=v%d", i);
+		assert_int_equal(rig_create(&rig, spec, &id), 0);
+		assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
+		assert_int_equal(view_volume(rig.view, id, &v), 0);
+		assert_string_equal(v.backend, "b1");
+	}
+	assert_true(rig_sql(&rig, "SELECT count(*) FROM job WHERE kind = 4") > 0);
+	rig_recount(&rig);
+	rig_down(&rig);
+	fault_reset();
+	rig_up(&rig);
+	rig_idle(&rig);
+	rig_recount(&rig);
+	assert_int_equal(rig_images(&rig), 4);
+	rig_down(&rig);
+}
+
+/* Kill at random instants, under eight writers that create, extend and delete. */
+static void *writer(void *arg)
+{
+	int64_t id;
+
+	for (unsigned i = 0;; i++) {
+		if (rig_create(&rig, "size=1M", &id) < 0)
+			continue;
+		(void)rig_settle(&rig, id);
+		(void)rig_extend(&rig, id, 2 << 20);
+		if (i % 2)
+			(void)rig_delete(&rig, id);
+	}
+	return NULL;
+}
+
+static void killed_at_random(void **state)
+{
+	for (int round = 0; round < 12; round++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			rig_up(&rig);
+			for (int i = 0; i < 8; i++) {
+				pthread_t t;
+
+				pthread_create(&t, NULL, writer, NULL);
+			}
+			pause();
+		}
+		usleep(30000 + (unsigned)(rand() % 200000));
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+	rig_up(&rig);
+	rig_idle(&rig);
+	rig_recount(&rig);
+	assert_true(rig_sql(&rig, "SELECT count(*) FROM volume") > 0);
+	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM volume WHERE status <> 2"), 0);
+	assert_int_equal(rig_images(&rig), rig_sql(&rig, "SELECT count(*) FROM volume"));
+	rig_down(&rig);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(create_fails),
+		TEST(extend_fails),
+		TEST(delete_fails),
+		TEST(create_dies),
+		TEST(extend_dies),
+		TEST(delete_dies),
+		TEST(create_dies_twice),
+		TEST(an_attempt_is_cleaned_up_later),
+		TEST(killed_at_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
