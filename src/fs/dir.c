@@ -55,7 +55,8 @@ const struct attr *dir_attr(struct node n)
 
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us)
 {
-	*st = (struct stat){ .st_mode = S_IFDIR | mode, .st_nlink = 2, .st_uid = uid, .st_gid = gid };
+	/* One link: as elsewhere where subdirectories are not counted, so no walker concludes that there are none. */
+	*st = (struct stat){ .st_mode = S_IFDIR | mode, .st_nlink = 1, .st_uid = uid, .st_gid = gid };
 	st->st_mtim.tv_sec = changed_us / 1000000;
 	st->st_mtim.tv_nsec = changed_us % 1000000 * 1000;
 	st->st_atim = st->st_ctim = st->st_mtim;

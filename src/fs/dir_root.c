@@ -16,7 +16,7 @@ void entry_of_volume(const struct vol_entry *v, struct entry *ret)
 
 static int root_stat(struct ctx *c, int64_t row, struct stat *st)
 {
-	stat_dir(st, 01777, 0, 0, c->fs->started_us);
+	stat_dir(st, 01777, 0, 0, atomic_load(&c->fs->listed_us));
 	return 0;
 }
 

@@ -63,6 +63,7 @@ int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int 
 	fs->store = store;
 	fs->keep = keep;
 	fs->started_us = clock_wall_us();
+	fs->listed_us = fs->started_us;
 	fs->admin_gid = gid_of(conf->admin_group);
 	fs->new_gid = gid_of(conf->new_group);
 	lock_init(&fs->views_lock);

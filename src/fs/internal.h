@@ -82,6 +82,7 @@ struct fs {
 	gid_t admin_gid;
 	gid_t new_gid;        /* of new/ if new_group is configured */
 	int64_t started_us;
+	_Atomic int64_t listed_us; /* when the list of volumes last changed: the root's mtime */
 	struct lock views_lock;
 	struct view_ref *views; /* views_lock: every thread's read connection, to be closed at the end */
 };

@@ -8,6 +8,7 @@
  * CHANGES of them are remembered by row, and who answers with attributes repeats the notification if the row
  * changed since it began to read.
  */
+#include "base/clock.h"
 #include "fs/internal.h"
 
 #include <errno.h>
@@ -103,6 +104,7 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 		meta_changed(fs, n);
 		break;
 	case CHANGE_LIST:
+		atomic_store(&fs->listed_us, clock_wall_us());
 		session_inval(fs->session, FUSE_ROOT_ID);
 		break;
 	case CHANGE_QUOTA:   /* never cached: their numbers change with every volume */

@@ -101,10 +101,26 @@ static void reply_success(struct change *ch, int64_t row)
 	}
 }
 
+/* The file as a user would name it: what is known of it is often only its inode. */
+static const char *file_of(struct change *ch, char text[2 * NAME_LEN])
+{
+	struct view *v = fs_view(ch->fs);
+	const struct attr *a = dir_attr(ch->node);
+	struct vol_entry vol;
+
+	if (!v || ch->node.kind != KIND_VOLUME || view_entry(v, ch->node.row, &vol) < 0)
+		return ch->what;
+	(void)snprintf(text, 2 * NAME_LEN, "%s%s%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name, a ? "/" : "",
+		a ? a->name : "");
+	return text;
+}
+
 static void answer(struct change *ch, int code, int64_t row, const char *text)
 {
+	char file[2 * NAME_LEN];
+
 	if (code < 0) {
-		errlog_add(ch->fs->errlog, &ch->who.caller, code, ch->what, text);
+		errlog_add(ch->fs->errlog, &ch->who.caller, code, file_of(ch, file), text);
 		fuse_reply_err(ch->req, reply_errno(code));
 	} else {
 		reply_success(ch, row);
