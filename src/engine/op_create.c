@@ -31,6 +31,7 @@ struct create {
 	size_t len;
 	struct spec_pair *meta;
 	size_t meta_count;
+	int64_t project;        /* row */
 	struct backend *b;      /* of the last apply(); NULL: none fits, or nothing new */
 	struct job_row job;
 };
@@ -179,6 +180,7 @@ static int add_job(struct create *c, struct tx *tx)
 	c->job = (struct job_row){ .kind = JOB_CREATE,
 		.volume = c->vol.id,
 		.backend = c->b->id,
+		.project = c->project,
 		.size = c->vol.size,
 		.attempt = 1 };
 	memcpy(c->job.uuid, c->vol.uuid, sizeof c->job.uuid);
@@ -225,7 +227,7 @@ static int tell(struct create *c, struct tx *tx, double weight)
 			size, v->project, v->reason);
 	note_volume(c->q.e, v->id, VOL_CHANGED_NEW | VOL_CHANGED_STATUS, v->status, false);
 	note(c->q.e, (struct change_note){ .kind = CHANGE_LIST, .volume = v->id });
-	note_quota(c->q.e, c->job.project);
+	note_quota(c->q.e, c->project);
 	return r;
 }
 
@@ -253,7 +255,7 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : name_free(c, tx, err);
 	r = r < 0 ? r : reserve(c, tx, err);
 	r = r < 0 ? r : choose(c, tx, &weight);
-	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->job.project);
+	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->project);
 	r = r < 0 ? r : add_row(c, tx, err);
 	r = r < 0 || !c->b ? r : add_job(c, tx);
 	q->row = c->vol.id;

@@ -145,9 +145,7 @@ static void projects_take_turns(void **state)
 	begin(1, "quota = { volumes = -1; size = -1; };");
 	atomic_store(&fault.delay_us, 100000);
 	assert_int_equal(race(50, 20, "size=1M", &user, 0), 1000);
-	print_message("waiting %d, largest %u, %s\n", (int)rig_sql(&rig, "SELECT count(*) FROM job"), fault.largest,"");
 	assert_int_equal(rig_create_as(&rig, &other, "size=1M", NULL, &id), 0);
-	print_message("waiting %d, largest %u, %s\n", (int)rig_sql(&rig, "SELECT count(*) FROM job"), fault.largest,"");
 	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
 	assert_true(rig_sql(&rig, "SELECT count(*) FROM volume WHERE status = 0") > 300);
 }
