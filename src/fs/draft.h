@@ -1,4 +1,4 @@
-/* What draft.c (a draft's life and bytes) and submit.c (when and how it becomes a request) share. */
+/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures) and submit.c (when and how one becomes a request) share. */
 #ifndef VOLFS_FS_DRAFT_H
 #define VOLFS_FS_DRAFT_H
 
@@ -37,8 +37,18 @@ struct drafts {
 	uint64_t base; /* displaces the serials in inode numbers */
 };
 
+/* draft.c */
+
+/* Found by handle; by the name of a kept draft or of the first open of a spec; by the file serial (any open of it). */
+struct draft *draft_by_name_locked(struct drafts *ds, const char *name);
+struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);
 struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
+
+/* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no slot is free. */
+struct draft *draft_take_locked(struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own);
+void draft_prune_locked(struct drafts *ds); /* kept drafts that nobody has open die after an hour */
+void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st);
 uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */
 
 /* Has bytes that were neither submitted nor refused. */

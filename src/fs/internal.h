@@ -263,7 +263,7 @@ void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fus
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name);
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
 
-/* --- draft.c: new/ */
+/* --- draft.c, draft_open.c, draft_io.c: new/ */
 
 int drafts_new(struct fs *fs, struct drafts **ret, struct err *err);
 void drafts_free(struct drafts *d);

@@ -1,0 +1,278 @@
+/* new/: the gestures on names: creating and opening a spec, removing and renaming a draft (which submits it). */
+#include "fs/draft.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool draft_is_name(struct fs *fs, const char *name)
+{
+	for (char **p = fs->conf->draft_patterns; p && *p; p++)
+		if (fnmatch(*p, name, 0) == 0)
+			return true;
+	return false;
+}
+
+/* Refuses a create or an open in new/ with a line in `errors`. */
+static void draft_refuse(struct ctx *c, const struct who *who, const char *name, const struct err *err)
+{
+	char file[NAME_LEN + 8];
+
+	(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN, name);
+	errlog_add(c->fs->errlog, &who->caller, err->code, file, err->text);
+	fuse_reply_err(c->req, reply_errno(err->code));
+}
+
+/* May a spec be written under this name? What is refused here fails in open(2) already. */
+static int name_judge(struct ctx *c, const char *file, struct err *err)
+{
+	char name[NAME_LEN + 1];
+	struct vol_entry v;
+	int r;
+
+	if (strlen(file) > NAME_LEN)
+		return err_set(err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
+	draft_volume_name(file, name);
+	r = spec_name_check(name, NULL, err);
+	if (r == 0 && view_entry_by_name(c->view, name, &v) == 0)
+		r = err_set(err, -EEXIST, "a volume '%s' exists; it belongs to uid %u", name, (unsigned)v.uid);
+	return r;
+}
+
+static void open_reply_params(struct fuse_file_info *fi, const struct draft *d)
+{
+	fi->direct_io = 1;
+	fi->fh = d->serial;
+}
+
+static long kept_by_locked(struct drafts *ds, uid_t uid)
+{
+	struct draft *d, *tmp;
+	long n = 0;
+
+	HASH_ITER(hh, ds->all, d, tmp)
+		n += d->k->kept && d->k->uid == uid;
+	return n;
+}
+
+/* A CREATE or OPEN that a killed server carried out but did not answer made this. */
+static struct draft *made_by_locked(struct drafts *ds, uint64_t unique)
+{
+	struct draft *d, *tmp;
+
+	lock_assert_held(&ds->lock);
+	HASH_ITER(hh, ds->all, d, tmp)
+		if (d->k->made_by == unique)
+			return d;
+	return NULL;
+}
+
+/* A draft for one more open of a name, or why not. */
+static struct draft *open_new(struct ctx *c, const struct who *who, const char *name, uint64_t file, bool own, bool kept,
+	mode_t mode, struct err *err)
+{
+	struct change_id id = session_change_id(c->fs->session);
+	struct drafts *ds = c->fs->drafts;
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = id.resent ? made_by_locked(ds, id.unique) : NULL;
+	if (d)
+		return d;
+	draft_prune_locked(ds);
+	if (kept && who->caller.uid != 0 && kept_by_locked(ds, who->caller.uid) >= c->fs->conf->max_drafts) {
+		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
+		return NULL;
+	}
+	d = draft_take_locked(ds, who, name, file, own);
+	if (!d) {
+		err_set(err, -EAGAIN, "too many specs are being written");
+		return NULL;
+	}
+	d->k->kept = kept;
+	d->k->mode = mode & 0777;
+	d->k->made_by = id.unique;
+	return d;
+}
+
+void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	bool kept = draft_is_name(c->fs, name);
+	struct fuse_entry_param e = { .generation = 1 };
+	struct err err = { 0 };
+	struct draft *d = NULL;
+	struct who who;
+
+	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
+	if (kept && strlen(name) > NAME_LEN)
+		err_set(&err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
+	else if (kept || name_judge(c, name, &err) == 0)
+		d = open_new(c, &who, name, 0, true, kept, mode, &err);
+	if (!d) {
+		draft_refuse(c, &who, name, &err);
+		return;
+	}
+	draft_stat_of(c, d->k, &e.attr);
+	e.ino = e.attr.st_ino;
+	open_reply_params(fi, d);
+	fuse_reply_create(c->req, &e, fi);
+}
+
+/* Opens a kept draft once more: the same bytes for everyone. False: it is none. */
+static bool open_kept(struct ctx *c, uint64_t file, struct fuse_file_info *fi)
+{
+	struct drafts *ds = c->fs->drafts;
+	struct keep_draft_state *next;
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = draft_by_serial_locked(ds, file);
+	if (!d || !d->k->kept)
+		return false;
+	d->k->opens++;
+	d->k->opened_us = clock_wall_us();
+	if (fi->flags & O_TRUNC) {
+		next = keep_draft_next(d->k);
+		next->len = 0;
+		keep_draft_flip(d->k);
+	}
+	open_reply_params(fi, d);
+	return true;
+}
+
+/* The name under which a file is being written; false: it is gone. */
+static bool name_of_file(struct drafts *ds, uint64_t file, char name[NAME_LEN + 1], mode_t *mode)
+{
+	struct draft *d;
+
+	name[0] = '\0';
+	*mode = 0666;
+	if (file == 0)
+		return true;
+	LOCK_SCOPE(&ds->lock);
+	d = draft_by_file_locked(ds, file);
+	if (!d)
+		return false;
+	memcpy(name, d->k->name, NAME_LEN + 1);
+	*mode = d->k->mode;
+	return true;
+}
+
+void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
+{
+	uint64_t file = draft_file_of(c->fs, n);
+	char name[NAME_LEN + 1];
+	struct err err = { 0 };
+	struct draft *d;
+	struct who who;
+	mode_t mode;
+
+	if (file && open_kept(c, file, fi)) {
+		fuse_reply_open(c->req, fi);
+		return;
+	}
+	if (!name_of_file(c->fs->drafts, file, name, &mode)) {
+		fuse_reply_err(c->req, ENOENT);
+		return;
+	}
+	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
+	d = open_new(c, &who, name, file, false, false, mode, &err);
+	if (!d) {
+		draft_refuse(c, &who, name[0] ? name : "spec", &err);
+		return;
+	}
+	open_reply_params(fi, d);
+	fuse_reply_open(c->req, fi);
+}
+
+void draft_unlink(struct ctx *c, const char *name)
+{
+	struct drafts *ds = c->fs->drafts;
+	int64_t volume;
+	struct draft *d;
+	int code = 0;
+
+	lock_take(&ds->lock);
+	d = draft_by_name_locked(ds, name);
+	if (d && !d->submitting) {
+		d->k->dropped = 1;
+		if (d->k->opens == 0)
+			draft_free_locked(ds, d);
+	} else {
+		code = d ? EBUSY : 0;
+	}
+	lock_drop(&ds->lock);
+	if (!d)
+		code = !strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0 ? EPERM : ENOENT;
+	fuse_reply_err(c->req, code);
+}
+
+/* One draft name to another: the old content of the new name goes. False: `from` is no kept draft. */
+static bool rename_kept(struct drafts *ds, const char *from, const char *to)
+{
+	struct draft *d, *old;
+
+	LOCK_SCOPE(&ds->lock);
+	d = draft_by_name_locked(ds, from);
+	if (!d || !d->k->kept || d->submitting)
+		return false;
+	old = draft_by_name_locked(ds, to);
+	if (old && old != d) {
+		old->k->dropped = 1;
+		if (old->k->opens == 0)
+			draft_free_locked(ds, old);
+	}
+	(void)snprintf(d->k->name, sizeof d->k->name, "%s", to);
+	return true;
+}
+
+/* Takes a kept draft for submission under another name. NULL: there is none, or it is on its way already. */
+static struct draft *take_for_rename(struct drafts *ds, const char *from, const char *to)
+{
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = draft_by_name_locked(ds, from);
+	if (!d || !d->k->kept || d->submitting)
+		return NULL;
+	(void)snprintf(d->to, sizeof d->to, "%s", to);
+	return d;
+}
+
+/* mv says "cannot move to a subdirectory of itself" for EINVAL: a bad spec is EBADMSG here. */
+static int rename_code(int code)
+{
+	return code == -EINVAL ? -EBADMSG : code;
+}
+
+void draft_rename(struct ctx *c, const char *from, const char *to)
+{
+	struct err err = { 0 };
+	struct pending *p;
+	struct draft *d;
+	struct who who;
+
+	if (strlen(to) <= NAME_LEN && draft_is_name(c->fs, to)) {
+		fuse_reply_err(c->req, rename_kept(c->fs->drafts, from, to) ? 0 : EPERM);
+		return;
+	}
+	if (strcmp(to, "spec") && name_judge(c, to, &err) < 0) {
+		who_fill(c->fs, c->uid, c->gid, c->pid, &who);
+		err.code = rename_code(err.code);
+		draft_refuse(c, &who, to, &err);
+		return;
+	}
+	d = take_for_rename(c->fs->drafts, from, to);
+	p = d ? calloc(1, sizeof *p) : NULL;
+	if (!p) {
+		fuse_reply_err(c->req, d ? ENOMEM : EPERM);
+		return;
+	}
+	*p = (struct pending){ .kind = PENDING_RENAME, .req = c->req };
+	draft_submit(c->fs, d, p, true);
+}
