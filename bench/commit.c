@@ -1,4 +1,5 @@
-/* One durable commit of one small row, as the catalogue makes them (WAL, synchronous=FULL): the median in microseconds. */
+/* One durable commit of one small row, as the catalogue makes them (WAL, synchronous=FULL): the
+ * median in microseconds. */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +28,15 @@ int main(int argc, char **argv)
 
 	if (count < 1 || !took || sqlite3_open(argv[1], &db))
 		return fprintf(stderr, "commit DATABASE COUNT\n"), 2;
-	sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t (a, b)", 0, 0, 0);
+	sqlite3_exec(db,
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t (a, b)",
+		0, 0, 0);
 	for (int i = 0; i < count; i++) {
 		double from = now_us();
 
-		if (sqlite3_exec(db, "INSERT INTO t VALUES (1, 'a row of about the size of a small job, one hundred bytes')", 0, 0, 0))
+		if (sqlite3_exec(db,
+			    "INSERT INTO t VALUES (1, 'a row of about the size of a small job, one hundred bytes')",
+			    0, 0, 0))
 			return fprintf(stderr, "commit: %s\n", sqlite3_errmsg(db)), 1;
 		took[i] = now_us() - from;
 	}

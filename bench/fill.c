@@ -1,6 +1,6 @@
 /*
- * Fills a catalogue with available volumes, for measurements with many rows: through the store itself, so that triggers and
- * indexes are what they would be.
+ * Fills a catalogue with available volumes, for measurements with many rows: through the store
+ * itself, so that triggers and indexes are what they would be.
  *
  *      fill DATABASE COUNT BACKEND [PREFIX]
  */
@@ -67,7 +67,8 @@ int main(int argc, char **argv)
 	backend = argv[3];
 	prefix = argc > 4 ? argv[4] : prefix;
 	sem_init(&done, 0, 0);
-	if (store_open(argv[1], &none, &s, &err) < 0 || store_start(s, &(struct store_hooks){ 0 }, &err) < 0)
+	if (store_open(argv[1], &none, &s, &err) < 0 ||
+		store_start(s, &(struct store_hooks){ 0 }, &err) < 0)
 		return fprintf(stderr, "fill: %s\n", err.text), 1;
 	while (next < count && result >= 0) {
 		store_submit(s, &c);

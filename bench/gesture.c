@@ -1,11 +1,12 @@
 /*
- * Gestures on a mounted volfs (or on the constant filesystem), counted and timed from outside as a program would make them.
+ * Gestures on a mounted volfs (or on the constant filesystem), counted and timed from outside as a
+ * program would make them.
  *
- *      gesture create DIR COUNT THREADS PREFIX   a spec into new/, then its `wait`: volumes/s, latency, latency of close(2)
- *      gesture delete DIR COUNT THREADS PREFIX   rmdir, then `wait` in the trash
- *      gesture cat FILE SECONDS THREADS          open, read to the end, close
- *      gesture stat FILE SECONDS THREADS         stat
- *      gesture list DIR ROUNDS 1                 readdir and fstatat of every entry
+ *      gesture create DIR COUNT THREADS PREFIX   a spec into new/, then its `wait`: volumes/s,
+ * latency, latency of close(2) gesture delete DIR COUNT THREADS PREFIX   rmdir, then `wait` in the
+ * trash gesture cat FILE SECONDS THREADS          open, read to the end, close gesture stat FILE
+ * SECONDS THREADS         stat gesture list DIR ROUNDS 1                 readdir and fstatat of
+ * every entry
  *
  * Prints one line of key=value words; times in microseconds.
  */
@@ -185,12 +186,16 @@ int main(int argc, char **argv)
 	int threads;
 
 	if (argc < 5)
-		return fprintf(stderr, "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX]\n"), 2;
+		return fprintf(stderr,
+			       "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX]\n"),
+		       2;
 	where = argv[2];
 	count = atol(argv[3]);
 	threads = atoi(argv[4]);
 	prefix = argc > 5 ? argv[5] : prefix;
-	one = !strcmp(argv[1], "create") ? create_one : !strcmp(argv[1], "delete") ? delete_one : NULL;
+	one = !strcmp(argv[1], "create")   ? create_one
+	      : !strcmp(argv[1], "delete") ? delete_one
+					   : NULL;
 	if (!one)
 		run = !strcmp(argv[1], "cat") ? cats : !strcmp(argv[1], "stat") ? stats : lists;
 	took = calloc((size_t)count + 1, sizeof *took);

@@ -1,6 +1,7 @@
 /*
- * The generic half of an attribute file: opening, offsets, permission against a missing show or store, the text's
- * limits. A row of a table does the value: show renders all of it, store gets all of it at once, trimmed.
+ * The generic half of an attribute file: opening, offsets, permission against a missing show or
+ * store, the text's limits. A row of a table does the value: show renders all of it, store gets all
+ * of it at once, trimmed.
  */
 #include "base/text.h"
 #include "fs/internal.h"
@@ -11,7 +12,8 @@
 
 enum { STORE_MAX = 4096 }; /* no value is longer than a description; a page is what sysfs takes */
 
-int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct stat *object, struct stat *ret)
+int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct stat *object,
+	struct stat *ret)
 {
 	struct buf text = { 0 };
 	int r = 0;
@@ -58,7 +60,8 @@ void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	int want = fi->flags & O_ACCMODE;
 	struct change *ch;
 
-	/* Root passes every permission bit: what cannot be read or written at all is refused here. */
+	/* Root passes every permission bit: what cannot be read or written at all is refused here.
+	 */
 	if ((want != O_WRONLY && !a->show) || (want != O_RDONLY && !a->store)) {
 		fuse_reply_err(c->req, EACCES);
 		return;
@@ -77,7 +80,8 @@ void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	a->store(ch, n.row, "");
 }
 
-void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, off_t off, struct fuse_file_info *fi)
+void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, off_t off,
+	struct fuse_file_info *fi)
 {
 	struct buf text = { 0 };
 	int r;
@@ -105,8 +109,8 @@ void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, 
 	buf_release(&text);
 }
 
-void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *text, size_t size, off_t off,
-	struct fuse_file_info *fi)
+void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *text, size_t size,
+	off_t off, struct fuse_file_info *fi)
 {
 	char value[STORE_MAX + 1];
 	struct change *ch;

@@ -1,4 +1,5 @@
-/* FUSE's pid is a thread's id; what it belongs to, and what else that process holds open, only /proc can say. */
+/* FUSE's pid is a thread's id; what it belongs to, and what else that process holds open, only
+ * /proc can say. */
 #include "base/cleanup.h"
 #include "fs/internal.h"
 
@@ -94,9 +95,9 @@ bool who_is_admin(struct fs *fs, const struct ctx *c)
 }
 
 /*
- * /proc/<pid>/stat: after the name in parentheses the 9th field of all is the kernel's task flags, the last one (52) the
- * exit code, whose low seven bits are the signal. A thread that another thread's exit() takes along has the flag too, but
- * no signal.
+ * /proc/<pid>/stat: after the name in parentheses the 9th field of all is the kernel's task flags,
+ * the last one (52) the exit code, whose low seven bits are the signal. A thread that another
+ * thread's exit() takes along has the flag too, but no signal.
  */
 bool who_is_being_killed(pid_t tid)
 {

@@ -2,10 +2,10 @@
  * The generic half of a directory. Its entries, and their places in a listing:
  *
  *      1 2            . and ..
- *      ATTRS +        its attribute files, by their index in the table (before everything that walkers could remove)
- *      SUBDIRS +      its fixed subdirectories
- *      ROWS +         its dynamic entries, by row: so a listing stays right while rows come and go, and costs the same
- *                     at the end of a million as at the start
+ *      ATTRS +        its attribute files, by their index in the table (before everything that
+ * walkers could remove) SUBDIRS +      its fixed subdirectories ROWS +         its dynamic entries,
+ * by row: so a listing stays right while rows come and go, and costs the same at the end of a
+ * million as at the start
  */
 #include "base/cleanup.h"
 #include "fs/internal.h"
@@ -55,8 +55,11 @@ const struct attr *dir_attr(struct node n)
 
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us)
 {
-	/* One link: as elsewhere where subdirectories are not counted, so no walker concludes that there are none. */
-	*st = (struct stat){ .st_mode = S_IFDIR | mode, .st_nlink = 1, .st_uid = uid, .st_gid = gid };
+	/* One link: as elsewhere where subdirectories are not counted, so no walker concludes that
+	 * there are none. */
+	*st = (struct stat){
+		.st_mode = S_IFDIR | mode, .st_nlink = 1, .st_uid = uid, .st_gid = gid
+	};
 	st->st_mtim.tv_sec = changed_us / 1000000;
 	st->st_mtim.tv_nsec = changed_us % 1000000 * 1000;
 	st->st_atim = st->st_ctim = st->st_mtim;
@@ -116,12 +119,15 @@ static int find_fixed(const struct dir *d, struct node parent, const char *name,
 {
 	for (unsigned i = 0; d->attrs && d->attrs[i].name; i++)
 		if (!strcmp(d->attrs[i].name, name)) {
-			*ret = (struct node){ .kind = parent.kind, .row = parent.row, .index = i + 1 };
+			*ret = (struct node){
+				.kind = parent.kind, .row = parent.row, .index = i + 1
+			};
 			return 0;
 		}
 	for (const struct subdir *s = d->subdirs; s && s->name; s++)
 		if (!strcmp(s->name, name)) {
-			*ret = (struct node){ .kind = s->kind, .row = s->same_row ? parent.row : 0 };
+			*ret = (struct node){ .kind = s->kind,
+				.row = s->same_row ? parent.row : 0 };
 			return 0;
 		}
 	return -ENOENT;
@@ -131,9 +137,14 @@ static int find_fixed(const struct dir *d, struct node parent, const char *name,
 static enum kind kind_above(enum kind kind)
 {
 	static const enum kind above[KIND_COUNT] = {
-		[KIND_METADATA] = KIND_VOLUME, [KIND_BY] = KIND_VOLFS, [KIND_BY_ID] = KIND_BY,
-		[KIND_BACKENDS] = KIND_VOLFS, [KIND_BACKEND] = KIND_BACKENDS, [KIND_QUOTAS] = KIND_VOLFS,
-		[KIND_QUOTA] = KIND_QUOTAS, [KIND_TRASH] = KIND_VOLFS,
+		[KIND_METADATA] = KIND_VOLUME,
+		[KIND_BY] = KIND_VOLFS,
+		[KIND_BY_ID] = KIND_BY,
+		[KIND_BACKENDS] = KIND_VOLFS,
+		[KIND_BACKEND] = KIND_BACKENDS,
+		[KIND_QUOTAS] = KIND_VOLFS,
+		[KIND_QUOTA] = KIND_QUOTAS,
+		[KIND_TRASH] = KIND_VOLFS,
 	};
 
 	return above[kind];
@@ -146,7 +157,8 @@ static struct node node_above(struct node n)
 	return (struct node){ .kind = kind, .row = kind == KIND_VOLUME ? n.row : 0 };
 }
 
-int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret, double *entry_timeout)
+int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret,
+	double *entry_timeout)
 {
 	const struct dir *d = dir_of(parent.kind);
 	int r;
@@ -180,20 +192,26 @@ struct page {
 };
 
 /* False: it did not fit, the page is full. */
-static bool page_add(struct page *p, const char *name, const struct entry *e, double timeout, off_t at)
+static bool page_add(
+	struct page *p, const char *name, const struct entry *e, double timeout, off_t at)
 {
 	size_t n;
 
 	if (p->plus) {
-		struct fuse_entry_param param = { .ino = e->st.st_ino, .generation = e->generation, .attr = e->st,
-			.entry_timeout = timeout, .attr_timeout = node_attr_timeout(e->node) };
+		struct fuse_entry_param param = { .ino = e->st.st_ino,
+			.generation = e->generation,
+			.attr = e->st,
+			.entry_timeout = timeout,
+			.attr_timeout = node_attr_timeout(e->node) };
 
 		/* The kernel takes "." and ".." by name alone. */
 		if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
 			param.ino = 0;
-		n = fuse_add_direntry_plus(p->c->req, p->at + p->len, p->room - p->len, name, &param, at);
+		n = fuse_add_direntry_plus(
+			p->c->req, p->at + p->len, p->room - p->len, name, &param, at);
 	} else {
-		n = fuse_add_direntry(p->c->req, p->at + p->len, p->room - p->len, name, &e->st, at);
+		n = fuse_add_direntry(
+			p->c->req, p->at + p->len, p->room - p->len, name, &e->st, at);
 	}
 	if (n > p->room - p->len)
 		return false;
@@ -230,7 +248,8 @@ static bool page_fixed(struct page *p, const struct dir *d, struct node n, off_t
 			return false;
 	}
 	for (unsigned i = 0; d->subdirs && d->subdirs[i].name; i++) {
-		struct node sub = { .kind = d->subdirs[i].kind, .row = d->subdirs[i].same_row ? n.row : 0 };
+		struct node sub = { .kind = d->subdirs[i].kind,
+			.row = d->subdirs[i].same_row ? n.row : 0 };
 
 		if (off < AT_SUBDIRS + i && !d->subdirs[i].unlisted &&
 			!page_add_node(p, d->subdirs[i].name, sub, AT_SUBDIRS + i))

@@ -1,4 +1,5 @@
-/* backends/<backend>/: what the storage last told, and what the catalogue has promised there. Numbers are plain bytes. */
+/* backends/<backend>/: what the storage last told, and what the catalogue has promised there.
+ * Numbers are plain bytes. */
 #include "base/clock.h"
 #include "fs/internal.h"
 
@@ -154,7 +155,8 @@ static void store_state(struct change *ch, int64_t row, const char *text)
 	else if (!c.view || backend_of(&c, row, &b, &i) < 0)
 		change_answer(ch, -ENOENT, "no such backend");
 	else
-		engine_backend_disable(ch->fs->engine, ch->id, &ch->who.caller, i, disable, change_done, ch);
+		engine_backend_disable(
+			ch->fs->engine, ch->id, &ch->who.caller, i, disable, change_done, ch);
 }
 
 static const struct attr attrs[] = {

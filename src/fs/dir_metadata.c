@@ -1,4 +1,5 @@
-/* metadata/: one file a key. A key is a row of its own, so its inode number is its alone; the file behaves as an attribute. */
+/* metadata/: one file a key. A key is a row of its own, so its inode number is its alone; the file
+ * behaves as an attribute. */
 #include "base/text.h"
 #include "fs/internal.h"
 
@@ -102,7 +103,8 @@ static void meta_store(struct change *ch, int64_t row, const char *text)
 	if (r < 0)
 		change_refuse(ch, &err);
 	else
-		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, m.volume, m.key, text, false, change_done, ch);
+		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, m.volume, m.key, text, false,
+			change_done, ch);
 }
 
 const struct attr *meta_attr(void)
@@ -114,7 +116,8 @@ const struct attr *meta_attr(void)
 
 void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fuse_file_info *fi)
 {
-	struct change *ch = change_new(c, REPLY_CREATE, (struct node){ .kind = KIND_META }, "metadata/%s", name);
+	struct change *ch = change_new(
+		c, REPLY_CREATE, (struct node){ .kind = KIND_META }, "metadata/%s", name);
 	struct err err = { 0 };
 
 	if (!ch)
@@ -127,20 +130,23 @@ void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fus
 	ch->fi.direct_io = 1;
 	ch->fi.noflush = 1;
 	ch->fi.fh = opens_next(c->fs->opens);
-	engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, "", true, change_done, ch);
+	engine_meta(
+		c->fs->engine, ch->id, &ch->who.caller, volume, name, "", true, change_done, ch);
 }
 
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
 {
-	struct change *ch = change_new(c, REPLY_CODE, (struct node){ .kind = KIND_METADATA, .row = volume },
-		"metadata/%s", name);
+	struct change *ch = change_new(c, REPLY_CODE,
+		(struct node){ .kind = KIND_METADATA, .row = volume }, "metadata/%s", name);
 
 	if (!ch)
 		return;
 	if (guard_blocks(c->fs->guard, ch->who.tgid, volume))
-		change_answer(ch, -EPERM, "this process was just refused to remove the volume's files");
+		change_answer(
+			ch, -EPERM, "this process was just refused to remove the volume's files");
 	else
-		engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, NULL, false, change_done, ch);
+		engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, NULL, false,
+			change_done, ch);
 }
 
 const struct dir dir_metadata = {

@@ -1,4 +1,5 @@
-/* new/: the template and the kept drafts are listed; specs that were accepted are found by name only. */
+/* new/: the template and the kept drafts are listed; specs that were accepted are found by name
+ * only. */
 #include "fs/draft.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@ static int new_stat(struct ctx *c, int64_t row, struct stat *st)
 {
 	bool restricted = c->fs->conf->new_group && c->fs->conf->new_group[0];
 
-	stat_dir(st, restricted ? 01770 : 01777, 0, restricted ? c->fs->new_gid : 0, c->fs->started_us);
+	stat_dir(st, restricted ? 01770 : 01777, 0, restricted ? c->fs->new_gid : 0,
+		c->fs->started_us);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * quotas/<project>/: limits and what is used, as cgroup v2 names them; `max` is no limit. A project gets its row at the first
- * lookup of its name, so that its inode number is stable.
+ * quotas/<project>/: limits and what is used, as cgroup v2 names them; `max` is no limit. A project
+ * gets its row at the first lookup of its name, so that its inode number is stable.
  */
 #include "base/text.h"
 #include "fs/internal.h"
@@ -138,7 +138,8 @@ static int limit_of(const char *text, bool is_size, int64_t *ret, struct err *er
 	return 0;
 }
 
-static void store_limit(struct change *ch, int64_t row, const char *text, const char *resource, bool is_size)
+static void store_limit(
+	struct change *ch, int64_t row, const char *text, const char *resource, bool is_size)
 {
 	struct view *v = fs_view(ch->fs);
 	struct err err = { 0 };
@@ -153,7 +154,8 @@ static void store_limit(struct change *ch, int64_t row, const char *text, const 
 	if (r < 0)
 		change_refuse(ch, &err);
 	else
-		engine_quota_set(ch->fs->engine, ch->id, &ch->who.caller, q.project, resource, limit, change_done, ch);
+		engine_quota_set(ch->fs->engine, ch->id, &ch->who.caller, q.project, resource,
+			limit, change_done, ch);
 }
 
 static void store_volumes_max(struct change *ch, int64_t row, const char *text)

@@ -31,7 +31,8 @@ static int root_find(struct ctx *c, int64_t row, const char *name, struct entry 
 }
 
 /* Both listings of volumes: alive and in the trash. */
-static int list_volumes(struct ctx *c, enum vol_list which, int64_t after, struct entry *ret, size_t n)
+static int list_volumes(
+	struct ctx *c, enum vol_list which, int64_t after, struct entry *ret, size_t n)
 {
 	struct vol_entry v[16];
 	size_t done = 0;

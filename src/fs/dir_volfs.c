@@ -97,7 +97,9 @@ static void link_of(const struct vol_entry *v, const char *uuid, struct entry *r
 	entry_of_volume(v, ret);
 	ret->node.kind = KIND_BY_LINK;
 	ret->generation = 1;
-	ret->st = (struct stat){ .st_mode = S_IFLNK | 0777, .st_nlink = 1, .st_mtim = ret->st.st_mtim,
+	ret->st = (struct stat){ .st_mode = S_IFLNK | 0777,
+		.st_nlink = 1,
+		.st_mtim = ret->st.st_mtim,
 		.st_size = (off_t)(sizeof "../../../" - 1 + strlen(v->name)) };
 	(void)snprintf(ret->name, sizeof ret->name, "%s", uuid);
 }

@@ -1,6 +1,7 @@
 /*
- * A volume's directory. Each attribute is a row: name, mode, show, store. The index is part of the inode number: new rows go to
- * the end. mask says which changes of the engine touch it, so that the kernel's copy of its attributes is dropped.
+ * A volume's directory. Each attribute is a row: name, mode, show, store. The index is part of the
+ * inode number: new rows go to the end. mask says which changes of the engine touch it, so that the
+ * kernel's copy of its attributes is dropped.
  */
 #include "base/clock.h"
 #include "base/text.h"
@@ -229,12 +230,13 @@ static json_t *json_of(const struct volume *v, json_t *metadata)
 {
 	char created[CLOCK_TEXT_MAX], updated[CLOCK_TEXT_MAX];
 
-	return json_pack("{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:i s:i s:o}", "id", v->uuid,
-		"name", v->name, "status", vol_status_name(v->status), "error", v->reason, "size",
-		(json_int_t)v->size, "used", (json_int_t)v->used, "type", v->type, "zone", v->zone, "backend",
-		v->backend, "project", v->project, "description", v->description, "created",
-		clock_text(v->created_us, created), "updated", clock_text(v->updated_us, updated), "protected",
-		v->protected_, "uid", (int)v->uid, "gid", (int)v->gid, "metadata", metadata);
+	return json_pack("{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:i s:i s:o}",
+		"id", v->uuid, "name", v->name, "status", vol_status_name(v->status), "error",
+		v->reason, "size", (json_int_t)v->size, "used", (json_int_t)v->used, "type",
+		v->type, "zone", v->zone, "backend", v->backend, "project", v->project,
+		"description", v->description, "created", clock_text(v->created_us, created),
+		"updated", clock_text(v->updated_us, updated), "protected", v->protected_, "uid",
+		(int)v->uid, "gid", (int)v->gid, "metadata", metadata);
 }
 
 static int add_json(void *arg, const struct volume *v, json_t *metadata)
@@ -302,7 +304,8 @@ static void store_description(struct change *ch, int64_t row, const char *text)
 		return;
 	}
 	(void)snprintf(v.description, sizeof v.description, "%s", text);
-	engine_set(ch->fs->engine, ch->id, &ch->who.caller, row, SET_DESCRIPTION, &v, change_done, ch);
+	engine_set(
+		ch->fs->engine, ch->id, &ch->who.caller, row, SET_DESCRIPTION, &v, change_done, ch);
 }
 
 static void store_protected(struct change *ch, int64_t row, const char *text)
@@ -312,7 +315,8 @@ static void store_protected(struct change *ch, int64_t row, const char *text)
 	if (strcmp(text, "0") && strcmp(text, "1"))
 		change_answer(ch, -EINVAL, "protected takes 0 or 1");
 	else
-		engine_set(ch->fs->engine, ch->id, &ch->who.caller, row, SET_PROTECTED, &v, change_done, ch);
+		engine_set(ch->fs->engine, ch->id, &ch->who.caller, row, SET_PROTECTED, &v,
+			change_done, ch);
 }
 
 static void store_reset(struct change *ch, int64_t row, const char *text)
@@ -353,7 +357,8 @@ static const struct attr attrs[] = {
 	{ 0 },
 };
 
-/* Which changes touch which attribute's text, owner or time; json and history tell of everything. */
+/* Which changes touch which attribute's text, owner or time; json and history tell of everything.
+ */
 static const struct {
 	const char *name;
 	unsigned mask;

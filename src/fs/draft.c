@@ -1,12 +1,13 @@
 /*
  * new/: bytes of specs until they are submitted.
  *
- *    an open of new/spec or creat of new/NAME      a draft of its own for each open, so writers never mix
- *    creat of a name that matches draft_patterns   a kept draft: one file that may be opened, read and rewritten until it
- *                                                  is renamed to a plain name (which submits it), removed or an hour old
+ *    an open of new/spec or creat of new/NAME      a draft of its own for each open, so writers
+ * never mix creat of a name that matches draft_patterns   a kept draft: one file that may be
+ * opened, read and rewritten until it is renamed to a plain name (which submits it), removed or an
+ * hour old
  *
- * Everything that must outlive the server is in the keep and changes there by one flip; this file holds what finds it
- * again: a hash by serial number, which is also the handle given to the kernel.
+ * Everything that must outlive the server is in the keep and changes there by one flip; this file
+ * holds what finds it again: a hash by serial number, which is also the handle given to the kernel.
  */
 #include "fs/draft.h"
 
@@ -23,7 +24,8 @@ static const int64_t KEPT_US = INT64_C(3600) * 1000000;
 
 fuse_ino_t draft_ino(struct fs *fs, uint64_t file)
 {
-	return ino_of((struct node){ .kind = KIND_DRAFT, .row = (int64_t)((fs->drafts->base + file) & SERIAL_MASK) });
+	return ino_of((struct node){
+		.kind = KIND_DRAFT, .row = (int64_t)((fs->drafts->base + file) & SERIAL_MASK) });
 }
 
 uint64_t draft_file_of(struct fs *fs, struct node n)
@@ -89,8 +91,7 @@ void drafts_free(struct drafts *ds)
 
 	if (!ds)
 		return;
-	HASH_ITER(hh, ds->all, d, tmp)
-	{
+	HASH_ITER (hh, ds->all, d, tmp) {
 		HASH_DEL(ds->all, d);
 		free(d);
 	}
@@ -104,7 +105,7 @@ struct draft *draft_by_name_locked(struct drafts *ds, const char *name)
 	struct draft *d, *tmp;
 
 	lock_assert_held(&ds->lock);
-	HASH_ITER(hh, ds->all, d, tmp)
+	HASH_ITER (hh, ds->all, d, tmp)
 		if (d->k->file == d->serial && !d->k->dropped && !strcmp(d->k->name, name))
 			return d;
 	return NULL;
@@ -116,7 +117,7 @@ struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file)
 
 	if (d)
 		return d;
-	HASH_ITER(hh, ds->all, d, tmp)
+	HASH_ITER (hh, ds->all, d, tmp)
 		if (d->k->file == file)
 			return d;
 	return NULL;
@@ -129,13 +130,14 @@ void draft_prune_locked(struct drafts *ds)
 	struct draft *d, *tmp;
 
 	lock_assert_held(&ds->lock);
-	HASH_ITER(hh, ds->all, d, tmp)
+	HASH_ITER (hh, ds->all, d, tmp)
 		if (d->k->kept && !d->k->opens && !d->submitting && now - d->k->opened_us > KEPT_US)
 			draft_free_locked(ds, d);
 }
 
 /* A new draft of the caller; file 0 and own: its own serial is its file. NULL: no slot is free. */
-struct draft *draft_take_locked(struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own)
+struct draft *draft_take_locked(
+	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own)
 {
 	struct keep_draft *k = keep_draft_take(ds->fs->keep);
 	uuid_t id;
@@ -235,7 +237,7 @@ static int list_kept_locked(struct ctx *c, int64_t after, struct entry *ret, siz
 	lock_assert_held(&ds->lock);
 	if (!all)
 		return -ENOMEM;
-	HASH_ITER(hh, ds->all, d, tmp)
+	HASH_ITER (hh, ds->all, d, tmp)
 		if (d->k->kept && !d->k->dropped && (int64_t)d->serial + 1 > after)
 			all[count++] = d;
 	qsort(all, count, sizeof(struct draft *), by_serial);

@@ -1,4 +1,5 @@
-/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures) and submit.c (when and how one becomes a request) share. */
+/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures) and submit.c (when and how
+ * one becomes a request) share. */
 #ifndef VOLFS_FS_DRAFT_H
 #define VOLFS_FS_DRAFT_H
 
@@ -22,12 +23,12 @@ struct pending {
 /* One open spec, or one kept draft: the part that dies with the server. The rest is in the keep. */
 struct draft {
 	struct keep_draft *k;
-	uint64_t serial;         /* = k->serial */
-	bool submitting;         /* lock: the engine has it; nobody frees it meanwhile */
-	bool released;           /* lock: its last open is gone: freed when the submission has ended */
-	char to[NAME_LEN + 1];   /* lock: the name of a renamed draft while it is submitted */
+	uint64_t serial; /* = k->serial */
+	bool submitting; /* lock: the engine has it; nobody frees it meanwhile */
+	bool released;	 /* lock: its last open is gone: freed when the submission has ended */
+	char to[NAME_LEN + 1];	 /* lock: the name of a renamed draft while it is submitted */
 	struct pending *pending; /* lock */
-	UT_hash_handle hh;       /* by serial */
+	UT_hash_handle hh;	 /* by serial */
 };
 
 struct drafts {
@@ -39,14 +40,17 @@ struct drafts {
 
 /* draft.c */
 
-/* Found by handle; by the name of a kept draft or of the first open of a spec; by the file serial (any open of it). */
+/* Found by handle; by the name of a kept draft or of the first open of a spec; by the file serial
+ * (any open of it). */
 struct draft *draft_by_name_locked(struct drafts *ds, const char *name);
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);
 struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
 
-/* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no slot is free. */
-struct draft *draft_take_locked(struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own);
+/* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no
+ * slot is free. */
+struct draft *draft_take_locked(
+	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own);
 void draft_prune_locked(struct drafts *ds); /* kept drafts that nobody has open die after an hour */
 void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st);
 uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */
@@ -67,7 +71,8 @@ bool draft_held(struct fs *fs, struct draft *d, pid_t tgid);
 /* Judges what can be known of text (the lines written so far). Not under the lock. */
 int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct err *err);
 
-/* Submits d; p (may be NULL) is answered with the outcome. nonblock: a full queue is -EAGAIN. Not under the lock. */
+/* Submits d; p (may be NULL) is answered with the outcome. nonblock: a full queue is -EAGAIN. Not
+ * under the lock. */
 void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblock);
 
 /* Answers a read of an open spec from its text and the answer behind it. Not under the lock. */

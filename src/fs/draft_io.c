@@ -52,8 +52,10 @@ static int write_kept(struct draft *d, const char *text, size_t size, off_t off,
 	return (int)size;
 }
 
-/* The first error of a spec poisons its descriptor: nothing of it is submitted, everything after fails alike. */
-static int write_spec(struct ctx *c, struct draft *d, const char *text, size_t size, struct change_id id, struct err *err)
+/* The first error of a spec poisons its descriptor: nothing of it is submitted, everything after
+ * fails alike. */
+static int write_spec(struct ctx *c, struct draft *d, const char *text, size_t size,
+	struct change_id id, struct err *err)
 {
 	struct keep_draft *k = d->k;
 	const struct keep_draft_state *now = keep_draft_now(k);
@@ -78,7 +80,8 @@ static int write_spec(struct ctx *c, struct draft *d, const char *text, size_t s
 	next->last_result = r < 0 ? r : (int32_t)size;
 	if (r < 0) {
 		next->refused = r;
-		(void)snprintf(next->reason, sizeof next->reason, "%.*s", (int)sizeof next->reason - 1, err->text);
+		(void)snprintf(next->reason, sizeof next->reason, "%.*s",
+			(int)sizeof next->reason - 1, err->text);
 	} else {
 		next->len = (uint32_t)len;
 	}
@@ -108,13 +111,15 @@ void draft_write(struct ctx *c, struct fuse_file_info *fi, const char *text, siz
 	}
 	if (err.code) {
 		draft_caller(c->fs, d->k, &who);
-		(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN, d->k->name[0] ? d->k->name : "spec");
+		(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN,
+			d->k->name[0] ? d->k->name : "spec");
 		errlog_add(c->fs->errlog, &who, r, file, err.text);
 	}
 	fuse_reply_err(c->req, reply_errno(r));
 }
 
-/* fuse-facts.md's rule, right for 45 shell idioms: submitted when neither who flushes nor the opener still holds it. */
+/* fuse-facts.md's rule, right for 45 shell idioms: submitted when neither who flushes nor the
+ * opener still holds it. */
 void draft_flush(struct ctx *c, struct fuse_file_info *fi)
 {
 	struct draft *d = find(c->fs->drafts, fi->fh);
@@ -137,7 +142,8 @@ void draft_flush(struct ctx *c, struct fuse_file_info *fi)
 		return;
 	}
 	tgid = who_tgid(c->pid);
-	if (draft_held(c->fs, d, tgid) || (d->k->tgid != tgid && draft_held(c->fs, d, d->k->tgid))) {
+	if (draft_held(c->fs, d, tgid) ||
+		(d->k->tgid != tgid && draft_held(c->fs, d, d->k->tgid))) {
 		fuse_reply_err(c->req, 0);
 		return;
 	}
@@ -182,7 +188,8 @@ void draft_truncate(struct ctx *c, struct node n, off_t size)
 
 	lock_take(&ds->lock);
 	d = file ? draft_by_file_locked(ds, file) : NULL;
-	if (d && !d->submitting && keep_draft_now(d->k)->submitted == 0 && (d->k->kept || size == 0)) {
+	if (d && !d->submitting && keep_draft_now(d->k)->submitted == 0 &&
+		(d->k->kept || size == 0)) {
 		next = keep_draft_next(d->k);
 		if (size < next->len)
 			next->len = (uint32_t)size;

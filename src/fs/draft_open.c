@@ -1,4 +1,5 @@
-/* new/: the gestures on names: creating and opening a spec, removing and renaming a draft (which submits it). */
+/* new/: the gestures on names: creating and opening a spec, removing and renaming a draft (which
+ * submits it). */
 #include "fs/draft.h"
 
 #include "base/clock.h"
@@ -19,7 +20,8 @@ static bool draft_is_name(struct fs *fs, const char *name)
 }
 
 /* Refuses a create or an open in new/ with a line in `errors`. */
-static void draft_refuse(struct ctx *c, const struct who *who, const char *name, const struct err *err)
+static void draft_refuse(
+	struct ctx *c, const struct who *who, const char *name, const struct err *err)
 {
 	char file[NAME_LEN + 8];
 
@@ -40,7 +42,8 @@ static int name_judge(struct ctx *c, const char *file, struct err *err)
 	draft_volume_name(file, name);
 	r = spec_name_check(name, NULL, err);
 	if (r == 0 && view_entry_by_name(c->view, name, &v) == 0)
-		r = err_set(err, -EEXIST, "a volume '%s' exists; it belongs to uid %u", name, (unsigned)v.uid);
+		r = err_set(err, -EEXIST, "a volume '%s' exists; it belongs to uid %u", name,
+			(unsigned)v.uid);
 	return r;
 }
 
@@ -55,7 +58,7 @@ static long kept_by_locked(struct drafts *ds, uid_t uid)
 	struct draft *d, *tmp;
 	long n = 0;
 
-	HASH_ITER(hh, ds->all, d, tmp)
+	HASH_ITER (hh, ds->all, d, tmp)
 		n += d->k->kept && d->k->uid == uid;
 	return n;
 }
@@ -66,15 +69,15 @@ static struct draft *made_by_locked(struct drafts *ds, uint64_t unique)
 	struct draft *d, *tmp;
 
 	lock_assert_held(&ds->lock);
-	HASH_ITER(hh, ds->all, d, tmp)
+	HASH_ITER (hh, ds->all, d, tmp)
 		if (d->k->made_by == unique)
 			return d;
 	return NULL;
 }
 
 /* A draft for one more open of a name, or why not. */
-static struct draft *open_new(struct ctx *c, const struct who *who, const char *name, uint64_t file, bool own, bool kept,
-	mode_t mode, struct err *err)
+static struct draft *open_new(struct ctx *c, const struct who *who, const char *name, uint64_t file,
+	bool own, bool kept, mode_t mode, struct err *err)
 {
 	struct change_id id = session_change_id(c->fs->session);
 	struct drafts *ds = c->fs->drafts;
@@ -85,7 +88,8 @@ static struct draft *open_new(struct ctx *c, const struct who *who, const char *
 	if (d)
 		return d;
 	draft_prune_locked(ds);
-	if (kept && who->caller.uid != 0 && kept_by_locked(ds, who->caller.uid) >= c->fs->conf->max_drafts) {
+	if (kept && who->caller.uid != 0 &&
+		kept_by_locked(ds, who->caller.uid) >= c->fs->conf->max_drafts) {
 		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
 		return NULL;
 	}
@@ -208,11 +212,13 @@ void draft_unlink(struct ctx *c, const char *name)
 	}
 	lock_drop(&ds->lock);
 	if (!d)
-		code = !strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0 ? EPERM : ENOENT;
+		code = !strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0 ? EPERM
+											   : ENOENT;
 	fuse_reply_err(c->req, code);
 }
 
-/* One draft name to another: the old content of the new name goes. False: `from` is no kept draft. */
+/* One draft name to another: the old content of the new name goes. False: `from` is no kept draft.
+ */
 static bool rename_kept(struct drafts *ds, const char *from, const char *to)
 {
 	struct draft *d, *old;
@@ -231,7 +237,8 @@ static bool rename_kept(struct drafts *ds, const char *from, const char *to)
 	return true;
 }
 
-/* Takes a kept draft for submission under another name. NULL: there is none, or it is on its way already. */
+/* Takes a kept draft for submission under another name. NULL: there is none, or it is on its way
+ * already. */
 static struct draft *take_for_rename(struct drafts *ds, const char *from, const char *to)
 {
 	struct draft *d;

@@ -1,6 +1,6 @@
 /*
- * The latest refused requests: a ring per user, so that nobody can push another's lines out, and at most
- * ERRLOG_USERS users, the longest silent one being forgotten first.
+ * The latest refused requests: a ring per user, so that nobody can push another's lines out, and at
+ * most ERRLOG_USERS users, the longest silent one being forgotten first.
  */
 #include "base/clock.h"
 #include "fs/internal.h"
@@ -85,8 +85,9 @@ static char *line_text(const struct caller *who, int code, const char *file, con
 {
 	char when[CLOCK_TEXT_MAX], *line = NULL;
 
-	if (asprintf(&line, "%s uid=%u session=%d pid=%d %s %s: %s", clock_text(clock_wall_us(), when),
-		    (unsigned)who->uid, (int)who->session, (int)who->pid, err_name(code), file, text) < 0)
+	if (asprintf(&line, "%s uid=%u session=%d pid=%d %s %s: %s",
+		    clock_text(clock_wall_us(), when), (unsigned)who->uid, (int)who->session,
+		    (int)who->pid, err_name(code), file, text) < 0)
 		return NULL;
 	for (char *c = line; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
@@ -94,7 +95,8 @@ static char *line_text(const struct caller *who, int code, const char *file, con
 	return line;
 }
 
-void errlog_add(struct errlog *l, const struct caller *who, int code, const char *file, const char *text)
+void errlog_add(
+	struct errlog *l, const struct caller *who, int code, const char *file, const char *text)
 {
 	char *line = line_text(who, code, file, text);
 	struct ring *r;
@@ -127,7 +129,7 @@ void errlog_show(struct errlog *l, uid_t uid, bool all, struct buf *out)
 	lines = calloc(HASH_COUNT(l->rings) + 1, RING * sizeof *lines);
 	if (!lines)
 		return;
-	HASH_ITER(hh, l->rings, r, tmp)
+	HASH_ITER (hh, l->rings, r, tmp)
 		for (unsigned i = 0; i < RING && (all || r->uid == uid); i++)
 			if (r->line[i].text)
 				lines[n++] = r->line[i];

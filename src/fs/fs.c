@@ -42,17 +42,19 @@ static gid_t gid_of(const char *name)
 
 static int build(struct fs *fs, int fuse_fd, struct err *err)
 {
-	if (errlog_new(&fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 || guard_new(&fs->guard) < 0 ||
-		changes_new(&fs->changes) < 0)
+	if (errlog_new(&fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
+		guard_new(&fs->guard) < 0 || changes_new(&fs->changes) < 0)
 		return err_set(err, -ENOMEM, "no memory");
 	if (fs->admin_gid == (gid_t)-1)
-		log_warning("no group '%s' (admin_group): only root is an administrator", fs->conf->admin_group);
+		log_warning("no group '%s' (admin_group): only root is an administrator",
+			fs->conf->admin_group);
 	if (fs->conf->new_group && fs->conf->new_group[0] && fs->new_gid == (gid_t)-1)
 		return err_set(err, -ENOENT, "no group '%s' (new_group)", fs->conf->new_group);
 	return session_new(&fs_ops, fs, fs->keep, fuse_fd, 0, &fs->session, err);
 }
 
-int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd, struct fs **ret, struct err *err)
+int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd,
+	struct fs **ret, struct err *err)
 {
 	struct fs *fs = calloc(1, sizeof *fs);
 	int r;

@@ -1,5 +1,6 @@
 /*
- * The filesystem: the FUSE session over a descriptor that is mounted already, and everything that a user sees.
+ * The filesystem: the FUSE session over a descriptor that is mounted already, and everything that a
+ * user sees.
  *
  *      fs_new ──▶ fs_start (requests are answered from here on) ──▶ fs_wait ──▶ fs_stop ──▶ fs_free
  */
@@ -14,16 +15,18 @@
 struct fs;
 
 /* Everything given outlives it. fuse_fd is the mounted /dev/fuse. */
-int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd, struct fs **ret,
-	struct err *err);
+int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd,
+	struct fs **ret, struct err *err);
 
 /* For engine_hooks. arg: the struct fs. */
 void fs_changed(void *arg, const struct change_note *note, size_t n);
 
-/* Starts the threads. If the keep holds an INIT exchange: the kernel sends every unanswered request again. */
+/* Starts the threads. If the keep holds an INIT exchange: the kernel sends every unanswered request
+ * again. */
 int fs_start(struct fs *fs, struct engine *engine, struct err *err);
 
-/* Until the filesystem was unmounted (0) or fs_quit() was called (0), or the session failed (-errno). */
+/* Until the filesystem was unmounted (0) or fs_quit() was called (0), or the session failed
+ * (-errno). */
 int fs_wait(struct fs *fs);
 void fs_quit(struct fs *fs); /* async-signal-safe */
 

@@ -1,7 +1,8 @@
 /*
- * `rm -rf`, `find -delete`, rmtree: each tries to unlink a volume's attribute files first, is refused, and some then go on to
- * rmdir the volume all the same. So a process that was refused such an unlink may not remove the volume, nor its
- * metadata, for a minute; a plain rmdir by anyone else works.
+ * `rm -rf`, `find -delete`, rmtree: each tries to unlink a volume's attribute files first, is
+ * refused, and some then go on to rmdir the volume all the same. So a process that was refused such
+ * an unlink may not remove the volume, nor its metadata, for a minute; a plain rmdir by anyone else
+ * works.
  */
 #include "base/clock.h"
 #include "fs/internal.h"

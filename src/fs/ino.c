@@ -1,9 +1,10 @@
 /*
  *      52      51 … 13         12 … 8   7 … 0
- *      draft   row             kind     index          1 is the root (KIND_ROOT, row 0, index 1 never exists as a file)
+ *      draft   row             kind     index          1 is the root (KIND_ROOT, row 0, index 1
+ * never exists as a file)
  *
- * A draft's number has bit 52 set and its file's serial below, displaced by a random number of the mount, so that
- * another volfs on the same machine has others.
+ * A draft's number has bit 52 set and its file's serial below, displaced by a random number of the
+ * mount, so that another volfs on the same machine has others.
  */
 #include "fs/internal.h"
 
@@ -24,5 +25,7 @@ struct node ino_node(fuse_ino_t ino)
 		return (struct node){ .kind = KIND_ROOT };
 	if (ino & DRAFT_BIT)
 		return (struct node){ .kind = KIND_DRAFT, .row = (int64_t)(ino & (DRAFT_BIT - 1)) };
-	return (struct node){ .kind = (ino >> 8) & 31, .row = (int64_t)(ino >> 13), .index = ino & 255 };
+	return (struct node){
+		.kind = (ino >> 8) & 31, .row = (int64_t)(ino >> 13), .index = ino & 255
+	};
 }

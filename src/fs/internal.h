@@ -1,9 +1,9 @@
 /*
  * The map of src/fs, for its own files only: what each offers to its siblings.
  *
- * A request goes: ops.c unpacks it → a directory's table (dir_*.c) says what the name or inode means → reply. What changes
- * something goes to the engine with a struct change (reply.c), which is answered from the engine's callback; no
- * thread of the session waits.
+ * A request goes: ops.c unpacks it → a directory's table (dir_*.c) says what the name or inode
+ * means → reply. What changes something goes to the engine with a struct change (reply.c), which is
+ * answered from the engine's callback; no thread of the session waits.
  */
 #ifndef VOLFS_FS_INTERNAL_H
 #define VOLFS_FS_INTERNAL_H
@@ -25,8 +25,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* --- ino.c: inode numbers, stateless: made from kind, row and index, and back. Below 2^53, so that every language's
- * numbers hold them. The order of kinds is part of the numbers. */
+/* --- ino.c: inode numbers, stateless: made from kind, row and index, and back. Below 2^53, so that
+ * every language's numbers hold them. The order of kinds is part of the numbers. */
 
 enum kind {
 	KIND_ROOT,
@@ -37,18 +37,20 @@ enum kind {
 	KIND_META,     /* row: metadata; a file */
 	KIND_BY,
 	KIND_BY_ID,
-	KIND_BY_LINK,  /* row: volume; a symlink */
+	KIND_BY_LINK, /* row: volume; a symlink */
 	KIND_BACKENDS,
-	KIND_BACKEND,  /* row: index of the backend's row */
+	KIND_BACKEND, /* row: index of the backend's row */
 	KIND_QUOTAS,
-	KIND_QUOTA,    /* row: quota */
+	KIND_QUOTA, /* row: quota */
 	KIND_TRASH,
 	KIND_ACCEPTED, /* row: volume; new/NAME after acceptance; a file */
 	KIND_COUNT,
-	KIND_DRAFT = 31, /* row: the draft's file serial; a file. Bit 52 is set: found again in /proc/<pid>/fdinfo */
+	KIND_DRAFT = 31, /* row: the draft's file serial; a file. Bit 52 is set: found again in
+			    /proc/<pid>/fdinfo */
 };
 
-/* index 0 is the object itself (a directory or a lone file), i > 0 the i-th attribute of its table. */
+/* index 0 is the object itself (a directory or a lone file), i > 0 the i-th attribute of its table.
+ */
 struct node {
 	enum kind kind;
 	int64_t row;
@@ -80,17 +82,20 @@ struct fs {
 	struct guard *guard;
 	struct changes *changes;
 	gid_t admin_gid;
-	gid_t new_gid;        /* of new/ if new_group is configured */
+	gid_t new_gid; /* of new/ if new_group is configured */
 	int64_t started_us;
 	_Atomic int64_t listed_us; /* when the list of volumes last changed: the root's mtime */
 	struct lock views_lock;
-	struct view_ref *views; /* views_lock: every thread's read connection, to be closed at the end */
+	struct view_ref
+		*views; /* views_lock: every thread's read connection, to be closed at the end */
 };
 
-/* The calling thread's own read connection, opened at its first use; NULL (logged) if it cannot be opened. */
+/* The calling thread's own read connection, opened at its first use; NULL (logged) if it cannot be
+ * opened. */
 struct view *fs_view(struct fs *fs);
 
-/* What a handler works with: the request's sender and a view. seen: how many changes had gone out before it read. */
+/* What a handler works with: the request's sender and a view. seen: how many changes had gone out
+ * before it read. */
 struct ctx {
 	struct fs *fs;
 	struct view *view;
@@ -113,7 +118,7 @@ struct who {
 };
 void who_fill(struct fs *fs, uid_t uid, gid_t gid, pid_t tid, struct who *ret);
 bool who_is_admin(struct fs *fs, const struct ctx *c);
-pid_t who_tgid(pid_t tid);         /* 0 if it is gone or unknown */
+pid_t who_tgid(pid_t tid);	     /* 0 if it is gone or unknown */
 bool who_is_being_killed(pid_t tid); /* a signal is ending it */
 /* How many descriptors of process tgid lead to an inode number. */
 unsigned who_descriptors(pid_t tgid, fuse_ino_t ino);
@@ -134,18 +139,18 @@ struct change {
 	struct fs *fs;
 	fuse_req_t req;
 	enum reply_kind reply;
-	size_t size;                /* REPLY_WRITE */
-	struct node node;           /* REPLY_ATTR, REPLY_CREATE */
-	struct fuse_file_info fi;   /* REPLY_OPEN, REPLY_CREATE */
+	size_t size;		  /* REPLY_WRITE */
+	struct node node;	  /* REPLY_ATTR, REPLY_CREATE */
+	struct fuse_file_info fi; /* REPLY_OPEN, REPLY_CREATE */
 	struct change_id id;
 	struct who who;
-	char what[NAME_LEN + 64];   /* the file, as `errors` names it: "db/size" */
+	char what[NAME_LEN + 64]; /* the file, as `errors` names it: "db/size" */
 };
 
 /* NULL: no memory, already answered. fmt: the file's name. */
 __attribute__((format(printf, 4, 5))) struct change *change_new(
 	struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...);
-engine_done change_done;                               /* the engine's callback; arg: the struct change */
+engine_done change_done; /* the engine's callback; arg: the struct change */
 void change_answer(struct change *ch, int code, const char *text); /* from the handler itself */
 #define change_refuse(ch, err) change_answer((ch), (err)->code, (err)->text)
 
@@ -156,7 +161,8 @@ int reply_errno(int code);
 
 int errlog_new(struct errlog **ret);
 void errlog_free(struct errlog *l);
-void errlog_add(struct errlog *l, const struct caller *who, int code, const char *file, const char *text);
+void errlog_add(
+	struct errlog *l, const struct caller *who, int code, const char *file, const char *text);
 /* Lines of uid, oldest first; all: of everybody. */
 void errlog_show(struct errlog *l, uid_t uid, bool all, struct buf *out);
 
@@ -165,14 +171,15 @@ void errlog_show(struct errlog *l, uid_t uid, bool all, struct buf *out);
 enum {
 	ATTR_UNLISTED = 1, /* found by name only */
 	ATTR_STREAM = 2,   /* st_size 0: large, or it blocks */
-	ATTR_ADMIN = 4,    /* root:admin_group instead of the object's owner */
-	ATTR_FREE = 8,     /* free text: O_TRUNC and truncation empty it */
-	ATTR_WAIT = 16,    /* a read blocks until the volume has settled */
-	ATTR_POLL = 32,    /* poll(2) says POLLPRI when the text is no longer what was read */
+	ATTR_ADMIN = 4,	   /* root:admin_group instead of the object's owner */
+	ATTR_FREE = 8,	   /* free text: O_TRUNC and truncation empty it */
+	ATTR_WAIT = 16,	   /* a read blocks until the volume has settled */
+	ATTR_POLL = 32,	   /* poll(2) says POLLPRI when the text is no longer what was read */
 };
 
 struct attr {
-	const char *name; /* NULL ends a table. New rows at the end: the index is part of the inode number */
+	const char *name; /* NULL ends a table. New rows at the end: the index is part of the inode
+			     number */
 	mode_t mode;
 	/* Adds the text, with its newline. 0, -ENOENT, -EIO. */
 	int (*show)(struct ctx *c, int64_t row, struct buf *out);
@@ -181,18 +188,21 @@ struct attr {
 	unsigned flags;
 };
 
-int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct stat *object, struct stat *ret);
+int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct stat *object,
+	struct stat *ret);
 void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi);
-void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, off_t off, struct fuse_file_info *fi);
-void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *text, size_t size, off_t off,
+void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, off_t off,
 	struct fuse_file_info *fi);
+void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *text, size_t size,
+	off_t off, struct fuse_file_info *fi);
 void attr_truncate(struct ctx *c, struct node n, const struct attr *a);
 
 /* Text kept for an open from its read at offset 0 on; fh is an id. */
 int opens_new(struct fs *fs, struct opens **ret);
 void opens_free(struct opens *o);
 uint64_t opens_next(struct opens *o);
-/* Takes text (left empty); error: what the read after the end answers (positive errno), 0 for end of file. */
+/* Takes text (left empty); error: what the read after the end answers (positive errno), 0 for end
+ * of file. */
 void opens_keep(struct opens *o, uint64_t fh, struct buf *text, int error);
 /* Answers from what was kept; false if there is nothing. */
 bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_t off);
@@ -203,12 +213,13 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
 
 /* --- dir.c: the generic half of a directory */
 
-#define LONG_TIMEOUT 86400.0 /* seconds: what changes only through this mount is invalidated at each change */
+#define LONG_TIMEOUT                                                                               \
+	86400.0 /* seconds: what changes only through this mount is invalidated at each change */
 
 struct subdir {
 	const char *name; /* NULL ends a table */
 	enum kind kind;
-	bool same_row;    /* its row is the object's (metadata/), else 0 */
+	bool same_row; /* its row is the object's (metadata/), else 0 */
 	bool unlisted;
 };
 
@@ -224,9 +235,10 @@ struct entry {
 struct dir {
 	const struct attr *attrs;
 	const struct subdir *subdirs;
-	double timeout; /* seconds that the kernel may keep dynamic entries */
+	double timeout;	     /* seconds that the kernel may keep dynamic entries */
 	double attr_timeout; /* … and the attributes of this object and its files */
-	/* Attributes of the directory itself (st_ino is filled in by dir.c); its owner is its files' owner. */
+	/* Attributes of the directory itself (st_ino is filled in by dir.c); its owner is its
+	 * files' owner. */
 	int (*stat)(struct ctx *c, int64_t row, struct stat *st);
 	/* Dynamic entries: by name; and up to n after a place. */
 	int (*find)(struct ctx *c, int64_t row, const char *name, struct entry *ret);
@@ -237,12 +249,13 @@ struct dir {
 	int (*space)(struct ctx *c, int64_t row, struct statvfs *ret);
 };
 
-extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_by, dir_by_id, dir_backends,
-	dir_backend, dir_quotas, dir_quota, dir_trash;
+extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_by, dir_by_id,
+	dir_backends, dir_backend, dir_quotas, dir_quota, dir_trash;
 
-const struct dir *dir_of(enum kind kind);           /* NULL: not a directory */
-const struct attr *dir_attr(struct node n);         /* NULL: not an attribute */
-int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret, double *entry_timeout);
+const struct dir *dir_of(enum kind kind);   /* NULL: not a directory */
+const struct attr *dir_attr(struct node n); /* NULL: not an attribute */
+int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret,
+	double *entry_timeout);
 void dir_read(struct ctx *c, struct node n, size_t size, off_t off, bool plus);
 int node_stat(struct ctx *c, struct node n, struct stat *st); /* of any kind of node */
 double node_attr_timeout(struct node n);
@@ -251,14 +264,16 @@ void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t change
 /* --- dir_volume.c, dir_metadata.c, dir_quotas.c, dir_backends.c */
 
 void entry_of_volume(const struct vol_entry *v, struct entry *ret);
-int volume_stat_file(struct ctx *c, int64_t row, mode_t mode, struct stat *st); /* a file owned as the volume */
+int volume_stat_file(
+	struct ctx *c, int64_t row, mode_t mode, struct stat *st); /* a file owned as the volume */
 /* Which attributes of a volume a change touches: calls each with an index. */
 void volume_changed_attrs(unsigned mask, void (*each)(void *arg, unsigned index), void *arg);
 unsigned volume_attr_index(const char *name);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
-const struct attr *meta_attr(void); /* a metadata key is a file by itself, with an attribute's behaviour */
+const struct attr *meta_attr(
+	void); /* a metadata key is a file by itself, with an attribute's behaviour */
 void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fuse_file_info *fi);
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name);
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
@@ -271,7 +286,8 @@ fuse_ino_t draft_ino(struct fs *fs, uint64_t file);
 void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file_info *fi);
 void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
 void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off);
-void draft_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off);
+void draft_write(
+	struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off);
 void draft_flush(struct ctx *c, struct fuse_file_info *fi);
 void draft_release(struct ctx *c, struct fuse_file_info *fi);
 void draft_truncate(struct ctx *c, struct node n, off_t size);
@@ -286,7 +302,8 @@ int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n);
 int waiters_new(struct fs *fs, struct waiters **ret, struct err *err);
 void waiters_free(struct waiters *w);
 void wait_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
-void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
+void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi,
+	struct fuse_pollhandle *ph);
 /* A volume changed: those who wait for it look again, on the waiters' own thread. */
 void waiters_wake(struct waiters *w, int64_t volume);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
@@ -295,15 +312,17 @@ void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: it
 
 int guard_new(struct guard **ret);
 void guard_free(struct guard *g);
-void guard_refused(struct guard *g, pid_t tgid, int64_t volume); /* an unlink of an attribute was refused */
-bool guard_blocks(struct guard *g, pid_t tgid, int64_t volume);  /* … within the last 60 s */
+void guard_refused(
+	struct guard *g, pid_t tgid, int64_t volume); /* an unlink of an attribute was refused */
+bool guard_blocks(struct guard *g, pid_t tgid, int64_t volume); /* … within the last 60 s */
 
 /* --- notify.c: changes to the kernel's caches */
 
 int changes_new(struct changes **ret);
 void changes_free(struct changes *ch);
 uint64_t changes_seen(struct changes *ch);
-/* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have known the inode yet. */
+/* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have
+ * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
 
 extern const struct fuse_lowlevel_ops fs_ops; /* ops.c */

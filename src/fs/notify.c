@@ -1,12 +1,12 @@
 /*
- * Changes to the kernel's caches. Entries and attributes are cached long; each commit invalidates the attributes of what
- * it changed (inval_inode with offset -1: 1.5 µs, never waits) before anyone is answered, so a change is visible to
- * every reader when its commit is.
+ * Changes to the kernel's caches. Entries and attributes are cached long; each commit invalidates
+ * the attributes of what it changed (inval_inode with offset -1: 1.5 µs, never waits) before anyone
+ * is answered, so a change is visible to every reader when its commit is.
  *
- * One race is left: a LOOKUP that read the row before the change and is answered after the notification. The kernel did
- * not know the inode when it was notified and would now cache the old attributes. So every change has a number, the latest
- * CHANGES of them are remembered by row, and who answers with attributes repeats the notification if the row
- * changed since it began to read.
+ * One race is left: a LOOKUP that read the row before the change and is answered after the
+ * notification. The kernel did not know the inode when it was notified and would now cache the old
+ * attributes. So every change has a number, the latest CHANGES of them are remembered by row, and
+ * who answers with attributes repeats the notification if the row changed since it began to read.
  */
 #include "base/clock.h"
 #include "fs/internal.h"
@@ -77,7 +77,8 @@ static void volume_changed(struct fs *fs, const struct change_note *n)
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, 0 }));
 		volume_changed_attrs(n->mask, touch_attr, &t);
 		if (n->mask & VOL_CHANGED_OWNER)
-			session_inval(fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
+			session_inval(
+				fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
 	}
 	if (n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE))
 		waiters_wake(fs->waiters, n->volume);
@@ -90,8 +91,10 @@ static void meta_changed(struct fs *fs, const struct change_note *n)
 	session_inval(fs->session, ino_of((struct node){ KIND_META, n->row, 0 }));
 	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
 	session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, 0 }));
-	session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, volume_attr_index("json") }));
-	session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, volume_attr_index("spec") }));
+	session_inval(fs->session,
+		ino_of((struct node){ KIND_VOLUME, n->volume, volume_attr_index("json") }));
+	session_inval(fs->session,
+		ino_of((struct node){ KIND_VOLUME, n->volume, volume_attr_index("spec") }));
 }
 
 static void one_changed(struct fs *fs, const struct change_note *n)
@@ -107,7 +110,7 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 		atomic_store(&fs->listed_us, clock_wall_us());
 		session_inval(fs->session, FUSE_ROOT_ID);
 		break;
-	case CHANGE_QUOTA:   /* never cached: their numbers change with every volume */
+	case CHANGE_QUOTA: /* never cached: their numbers change with every volume */
 	case CHANGE_BACKEND:
 		break;
 	}

@@ -1,7 +1,8 @@
 /*
- * What a reader was shown. An attribute's text is rendered at the read at offset 0 and kept for that open until the next
- * such read: `cat status` reads twice, and between the two the status may have changed to a longer word. The handle
- * is a number, counted on from another range by each server, so one of a dead server's finds nothing here.
+ * What a reader was shown. An attribute's text is rendered at the read at offset 0 and kept for
+ * that open until the next such read: `cat status` reads twice, and between the two the status may
+ * have changed to a longer word. The handle is a number, counted on from another range by each
+ * server, so one of a dead server's finds nothing here.
  */
 #include "fs/internal.h"
 
@@ -16,7 +17,7 @@ struct kept {
 	uint64_t fh;
 	char *at;
 	size_t len;
-	int error;     /* what the read at the end answers; 0: end of file */
+	int error; /* what the read at the end answers; 0: end of file */
 	UT_hash_handle hh;
 };
 
@@ -114,7 +115,8 @@ bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_
 	lock_take(&s->lock);
 	k = find_locked(s, fh);
 	if (k && (size_t)off < k->len)
-		buf_add(&copy, k->at + off, k->len - (size_t)off < size ? k->len - (size_t)off : size);
+		buf_add(&copy, k->at + off,
+			k->len - (size_t)off < size ? k->len - (size_t)off : size);
 	else if (k)
 		error = k->error;
 	lock_drop(&s->lock);

@@ -1,4 +1,5 @@
-/* One handler per operation: unpack, find what the inode is, call. What changes nothing replies here, once. */
+/* One handler per operation: unpack, find what the inode is, call. What changes nothing replies
+ * here, once. */
 #include "fs/internal.h"
 
 #include <errno.h>
@@ -13,8 +14,13 @@ struct ctx ctx_of(fuse_req_t req)
 	struct fs *fs = fuse_req_userdata(req);
 	const struct fuse_ctx *who = fuse_req_ctx(req);
 
-	return (struct ctx){ .fs = fs, .view = fs_view(fs), .req = req, .uid = who->uid, .gid = who->gid,
-		.pid = who->pid, .seen = changes_seen(fs->changes) };
+	return (struct ctx){ .fs = fs,
+		.view = fs_view(fs),
+		.req = req,
+		.uid = who->uid,
+		.gid = who->gid,
+		.pid = who->pid,
+		.seen = changes_seen(fs->changes) };
 }
 
 /* Begins every handler: without a read connection nothing can be answered. */
@@ -42,7 +48,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param e = { 0 };
 	struct entry found;
 	const struct dir *d = dir_of(p.kind);
-	int r = strlen(name) > NAME_LEN ? -ENAMETOOLONG : dir_lookup(&c, p, name, &found, &e.entry_timeout);
+	int r = strlen(name) > NAME_LEN ? -ENAMETOOLONG
+					: dir_lookup(&c, p, name, &found, &e.entry_timeout);
 
 	if (r == -ENOENT && d && d->make) {
 		d->make(&c, name);
@@ -76,7 +83,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 /* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. */
 static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr, int to_set)
 {
-	struct volume v = { .mode = attr->st_mode & 07777, .uid = attr->st_uid, .gid = attr->st_gid };
+	struct volume v = {
+		.mode = attr->st_mode & 07777, .uid = attr->st_uid, .gid = attr->st_gid
+	};
 	unsigned fields = 0;
 	struct change *ch;
 
@@ -90,12 +99,14 @@ static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr
 	if (!ch)
 		return;
 	if (fields)
-		engine_set(c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
+		engine_set(
+			c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
 	else
 		change_answer(ch, 0, "");
 }
 
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void op_setattr(
+	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	CTX(req);
 	enum { OWNER = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID };
@@ -105,13 +116,15 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	if (n.kind == KIND_DRAFT && (to_set & FUSE_SET_ATTR_SIZE))
 		draft_truncate(&c, n, attr->st_size);
 	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
-		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has no meaning here */
+		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has
+					     no meaning here */
 	else if (n.kind == KIND_VOLUME && n.index == 0)
 		setattr_volume(&c, n, attr, to_set);
 	else if (a && (to_set & FUSE_SET_ATTR_SIZE))
 		attr_truncate(&c, n, a);
 	else if (to_set & OWNER)
-		refuse(&c, -EPERM, "chmod or chown", "only a volume's directory has an owner and a mode of its own");
+		refuse(&c, -EPERM, "chmod or chown",
+			"only a volume's directory has an owner and a mode of its own");
 	else
 		op_getattr(req, ino, fi); /* times: accepted, and ours all the same */
 }
@@ -147,7 +160,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		if ((fi->flags & O_ACCMODE) == O_RDONLY)
 			fuse_reply_open(req, fi);
 		else
-			refuse(&c, -EEXIST, "new/", "this spec was accepted already: its volume exists");
+			refuse(&c, -EEXIST, "new/",
+				"this spec was accepted already: its volume exists");
 	} else if (a) {
 		attr_open(&c, n, a, fi);
 	} else {
@@ -167,7 +181,8 @@ static void read_accepted(struct ctx *c, struct node n, size_t size, off_t off)
 	buf_release(&text);
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_read(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	CTX(req);
 	struct node n = ino_node(ino);
@@ -183,7 +198,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 		fuse_reply_err(req, EBADF);
 }
 
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *text, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *text, size_t size, off_t off,
+	struct fuse_file_info *fi)
 {
 	CTX(req);
 	struct node n = ino_node(ino);
@@ -230,21 +246,24 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_open(req, fi);
 }
 
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_readdir(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	CTX(req);
 
 	dir_read(&c, ino_node(ino), size, off, false);
 }
 
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_readdirplus(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	CTX(req);
 
 	dir_read(&c, ino_node(ino), size, off, true);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+static void op_create(
+	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	CTX(req);
 	struct node p = ino_node(parent);
@@ -261,9 +280,10 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
 	CTX(req);
 
-	refuse(&c, -EPERM, name, ino_node(parent).kind == KIND_ROOT ?
-			"a volume is made by writing a spec into new/, as in: echo size=10 > new/NAME" :
-			"no directory can be made here");
+	refuse(&c, -EPERM, name,
+		ino_node(parent).kind == KIND_ROOT
+			? "a volume is made by writing a spec into new/, as in: echo size=10 > new/NAME"
+			: "no directory can be made here");
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -283,12 +303,14 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	op_mknod(req, parent, name, 0, 0);
 }
 
-/* Remembers who tried to unlink a volume's attribute: tree walkers do, and may not remove the volume after it. */
+/* Remembers who tried to unlink a volume's attribute: tree walkers do, and may not remove the
+ * volume after it. */
 static void unlink_attr(struct ctx *c, struct node p, const char *name)
 {
 	if (p.kind == KIND_VOLUME)
 		guard_refused(c->fs->guard, who_tgid(c->pid), p.row);
-	refuse(c, -EPERM, name, "an attribute cannot be removed; rmdir of its directory deletes a volume");
+	refuse(c, -EPERM, name,
+		"an attribute cannot be removed; rmdir of its directory deletes a volume");
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -313,12 +335,14 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* rmdir of a live volume deletes it, of one in the trash purges it now. */
 static void remove_volume(struct ctx *c, struct node v, bool trash, const char *name)
 {
-	struct change *ch = change_new(c, REPLY_CODE, v, "%s%s", trash ? ".volfs/trash/" : "", name);
+	struct change *ch =
+		change_new(c, REPLY_CODE, v, "%s%s", trash ? ".volfs/trash/" : "", name);
 
 	if (!ch)
 		return;
 	if (guard_blocks(c->fs->guard, ch->who.tgid, v.row))
-		change_answer(ch, -EPERM, "this process was just refused to remove the volume's files; use rmdir alone");
+		change_answer(ch, -EPERM,
+			"this process was just refused to remove the volume's files; use rmdir alone");
 	else if (trash)
 		engine_purge(c->fs->engine, ch->id, &ch->who.caller, v.row, change_done, ch);
 	else
@@ -335,7 +359,8 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r = dir_lookup(&c, p, name, &e, &timeout);
 
 	if (r == -ENOENT && resent) {
-		/* Carried out by a dead server: the engine knows its answer by the request's number. */
+		/* Carried out by a dead server: the engine knows its answer by the request's
+		 * number. */
 		e.node = (struct node){ .kind = KIND_VOLUME };
 		r = 0;
 	}
@@ -358,13 +383,15 @@ static void rename_volume(struct ctx *c, const char *name, const char *newname)
 		refuse(c, -EPERM, name, "this is part of the filesystem");
 		return;
 	}
-	ch = change_new(c, REPLY_CODE, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
+	ch = change_new(
+		c, REPLY_CODE, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
 	if (ch)
-		engine_rename(c->fs->engine, ch->id, &ch->who.caller, v.id, newname, change_done, ch);
+		engine_rename(
+			c->fs->engine, ch->id, &ch->who.caller, v.id, newname, change_done, ch);
 }
 
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
-	unsigned flags)
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	const char *newname, unsigned flags)
 {
 	CTX(req);
 	struct node from = ino_node(parent), to = ino_node(newparent);
@@ -399,7 +426,8 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &s);
 }
 
-static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+static void op_poll(
+	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
 	CTX(req);
 	static const struct attr plain = { .name = "" };

@@ -1,4 +1,5 @@
-/* A struct change goes into the engine with the request and comes back with its result: here it is answered, once. */
+/* A struct change goes into the engine with the request and comes back with its result: here it is
+ * answered, once. */
 #include "fs/internal.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@ int reply_errno(int code)
 	return -code;
 }
 
-struct change *change_new(struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...)
+struct change *change_new(
+	struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...)
 {
 	struct change *ch = calloc(1, sizeof *ch);
 	va_list ap;
@@ -40,8 +42,13 @@ struct change *change_new(struct ctx *c, enum reply_kind reply, struct node node
 /* A context for work on behalf of a request in another thread than the session's. */
 static struct ctx ctx_of_change(struct change *ch)
 {
-	return (struct ctx){ .fs = ch->fs, .view = fs_view(ch->fs), .req = ch->req, .uid = ch->who.caller.uid,
-		.gid = ch->who.caller.gid, .pid = ch->who.caller.pid, .seen = changes_seen(ch->fs->changes) };
+	return (struct ctx){ .fs = ch->fs,
+		.view = fs_view(ch->fs),
+		.req = ch->req,
+		.uid = ch->who.caller.uid,
+		.gid = ch->who.caller.gid,
+		.pid = ch->who.caller.pid,
+		.seen = changes_seen(ch->fs->changes) };
 }
 
 static void reply_attr(struct change *ch)
@@ -110,8 +117,8 @@ static const char *file_of(struct change *ch, char text[2 * NAME_LEN])
 
 	if (!v || ch->node.kind != KIND_VOLUME || view_entry(v, ch->node.row, &vol) < 0)
 		return ch->what;
-	(void)snprintf(text, 2 * NAME_LEN, "%s%s%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name, a ? "/" : "",
-		a ? a->name : "");
+	(void)snprintf(text, 2 * NAME_LEN, "%s%s%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name,
+		a ? "/" : "", a ? a->name : "");
 	return text;
 }
 

@@ -1,6 +1,7 @@
 /*
- * When a spec is a request, and how it becomes one. The draft's UUID was chosen when it was opened: the volume will have it, so
- * a submission that is repeated after a server's death finds what the first one made.
+ * When a spec is a request, and how it becomes one. The draft's UUID was chosen when it was opened:
+ * the volume will have it, so a submission that is repeated after a server's death finds what the
+ * first one made.
  */
 #include "fs/draft.h"
 
@@ -20,8 +21,12 @@ void draft_volume_name(const char *file, char name[NAME_LEN + 1])
 
 void draft_caller(struct fs *fs, const struct keep_draft *k, struct caller *ret)
 {
-	*ret = (struct caller){ .uid = k->uid, .gid = k->gid, .pid = k->tgid, .session = k->session,
-		.groups = k->groups, .group_count = k->group_count };
+	*ret = (struct caller){ .uid = k->uid,
+		.gid = k->gid,
+		.pid = k->tgid,
+		.session = k->session,
+		.groups = k->groups,
+		.group_count = k->group_count };
 	ret->admin = k->uid == 0 || k->gid == fs->admin_gid;
 	for (uint32_t i = 0; i < k->group_count; i++)
 		ret->admin |= k->groups[i] == fs->admin_gid;
@@ -34,18 +39,20 @@ static unsigned other_opens(struct drafts *ds, const struct draft *d, pid_t tgid
 	unsigned n = 0;
 
 	LOCK_SCOPE(&ds->lock);
-	HASH_ITER(hh, ds->all, o, tmp)
+	HASH_ITER (hh, ds->all, o, tmp)
 		n += o != d && o->k->file == d->k->file && o->k->tgid == tgid && o->k->opens > 0;
 	return n;
 }
 
 bool draft_held(struct fs *fs, struct draft *d, pid_t tgid)
 {
-	return tgid > 0 && who_descriptors(tgid, draft_ino(fs, d->k->file)) > other_opens(fs->drafts, d, tgid);
+	return tgid > 0 &&
+	       who_descriptors(tgid, draft_ino(fs, d->k->file)) > other_opens(fs->drafts, d, tgid);
 }
 
 /* Parses text for the name that the file gives. On failure *ret is released. */
-static int parse(const struct keep_draft *k, const char *file, size_t len, bool whole, struct spec *ret, struct err *err)
+static int parse(const struct keep_draft *k, const char *file, size_t len, bool whole,
+	struct spec *ret, struct err *err)
 {
 	char name[NAME_LEN + 1];
 	int r = spec_parse(k->text, len, whole, ret, err);
@@ -56,10 +63,12 @@ static int parse(const struct keep_draft *k, const char *file, size_t len, bool 
 		return ret->name ? spec_name_check(ret->name, k->uuid, err) : 0;
 	draft_volume_name(file, name);
 	if (ret->name) {
-		r = err_set(err, -EINVAL, "the file's name '%s' is the volume's: leave name= out", name);
+		r = err_set(err, -EINVAL, "the file's name '%s' is the volume's: leave name= out",
+			name);
 	} else {
 		ret->name = strdup(name);
-		r = ret->name ? spec_name_check(name, k->uuid, err) : err_set(err, -ENOMEM, "no memory");
+		r = ret->name ? spec_name_check(name, k->uuid, err)
+			      : err_set(err, -ENOMEM, "no memory");
 	}
 	return r;
 }
@@ -97,7 +106,8 @@ void draft_reply_read(struct fs *fs, struct draft *d, fuse_req_t req, size_t siz
 	buf_release(&text);
 }
 
-/* Writes the outcome into the keep. A refused rename leaves the draft as it was: to be mended and tried again. */
+/* Writes the outcome into the keep. A refused rename leaves the draft as it was: to be mended and
+ * tried again. */
 static void settle(struct draft *d, int code, const char *text)
 {
 	struct keep_draft_state *next = keep_draft_next(d->k);
@@ -107,7 +117,8 @@ static void settle(struct draft *d, int code, const char *text)
 	next->submitted = next->len;
 	if (code < 0) {
 		next->refused = code;
-		(void)snprintf(next->reason, sizeof next->reason, "%.*s", (int)sizeof next->reason - 1, text);
+		(void)snprintf(next->reason, sizeof next->reason, "%.*s",
+			(int)sizeof next->reason - 1, text);
 	} else {
 		next->done = 1;
 	}
@@ -130,7 +141,8 @@ static void answer_one(struct fs *fs, struct draft *d, struct pending *p, int co
 	free(p);
 }
 
-/* Answers who waits, also those who come while others are answered; ends the submission with the last. */
+/* Answers who waits, also those who come while others are answered; ends the submission with the
+ * last. */
 static void answer_all(struct fs *fs, struct draft *d, int code)
 {
 	struct drafts *ds = fs->drafts;
@@ -159,7 +171,10 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 	settle(d, code, text);
 	if (code < 0) {
 		draft_caller(fs, d->k, &who);
-		(void)snprintf(file, sizeof file, "new/%s", d->to[0] ? d->to : d->k->name[0] ? d->k->name : "spec");
+		(void)snprintf(file, sizeof file, "new/%s",
+			d->to[0]	? d->to
+			: d->k->name[0] ? d->k->name
+					: "spec");
 		errlog_add(fs->errlog, &who, code, file, text);
 	} else if (d->to[0]) {
 		d->k->dropped = 1; /* its name is the volume's spec now */
@@ -220,7 +235,7 @@ void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblo
 	*s = (struct submission){ fs, d };
 	draft_caller(fs, k, &who);
 	draft_volume_name(file, name);
-	engine_create(fs->engine, (struct change_id){ 0 }, &who, &spec, k->uuid, name[0] ? name : NULL, k->text, len,
-		!nonblock, submitted, s);
+	engine_create(fs->engine, (struct change_id){ 0 }, &who, &spec, k->uuid,
+		name[0] ? name : NULL, k->text, len, !nonblock, submitted, s);
 	spec_release(&spec);
 }

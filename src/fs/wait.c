@@ -1,13 +1,14 @@
 /*
  * Readers that block until a volume has settled, and poll(2).
  *
- * A blocked reader is a request kept here, no thread. It is answered by the waiters' own thread when a change of its volume
- * says so, or with EINTR when the kernel interrupts it. libfuse calls the interrupt function with the request's lock held
- * and may do so at any moment, also while the request is being answered: so it is given a number, not a pointer, and only
- * hands that number to the thread. Until a waiter is armed the handler itself deals with an interrupt.
+ * A blocked reader is a request kept here, no thread. It is answered by the waiters' own thread
+ * when a change of its volume says so, or with EINTR when the kernel interrupts it. libfuse calls
+ * the interrupt function with the request's lock held and may do so at any moment, also while the
+ * request is being answered: so it is given a number, not a pointer, and only hands that number to
+ * the thread. Until a waiter is armed the handler itself deals with an interrupt.
  *
- * A poll is remembered in the keep as well: the kernel does not send sleeping polls again to a later server, so
- * that one wakes all of them and they ask anew.
+ * A poll is remembered in the keep as well: the kernel does not send sleeping polls again to a
+ * later server, so that one wakes all of them and they ask anew.
  */
 #include "fs/internal.h"
 
@@ -61,15 +62,15 @@ struct waiters {
 	struct lock lock; /* after a request's own lock; never held over a reply */
 	pthread_cond_t more;
 	pthread_t thread;
-	bool ending;                 /* lock */
-	uint64_t next_id;            /* lock */
-	struct waiter *by_id;        /* lock */
-	struct watched *watched;     /* lock */
-	struct watched *woken;       /* lock */
-	struct waiter *interrupted;  /* lock: taken off their volume */
-	struct poller *by_fh;        /* lock */
-	struct per_uid *uids;        /* lock */
-	unsigned free_count;         /* lock */
+	bool ending;		    /* lock */
+	uint64_t next_id;	    /* lock */
+	struct waiter *by_id;	    /* lock */
+	struct watched *watched;    /* lock */
+	struct watched *woken;	    /* lock */
+	struct waiter *interrupted; /* lock: taken off their volume */
+	struct poller *by_fh;	    /* lock */
+	struct per_uid *uids;	    /* lock */
+	unsigned free_count;	    /* lock */
 	uint32_t free_slot[KEEP_POLLS];
 };
 
@@ -99,7 +100,8 @@ static bool look(struct ctx *c, int64_t row, struct buf *text, int *ret_error)
 	return true;
 }
 
-static void answer_settled(struct fs *fs, fuse_req_t req, uint64_t fh, size_t size, off_t off, struct buf *text, int error)
+static void answer_settled(struct fs *fs, fuse_req_t req, uint64_t fh, size_t size, off_t off,
+	struct buf *text, int error)
 {
 	bool ended = off >= (off_t)text->len;
 
@@ -196,14 +198,17 @@ static void on_interrupt(fuse_req_t req, void *id_as_pointer)
 	pthread_cond_signal(&w->more);
 }
 
-static struct waiter *waiter_new(struct waiters *w, struct ctx *c, int64_t volume, uint64_t fh, size_t size, int *ret_error)
+static struct waiter *waiter_new(
+	struct waiters *w, struct ctx *c, int64_t volume, uint64_t fh, size_t size, int *ret_error)
 {
 	struct waiter *v = calloc(1, sizeof *v);
 
 	*ret_error = ENOMEM;
 	if (!v)
 		return NULL;
-	*v = (struct waiter){ .req = c->req, .volume = volume, .fh = fh, .uid = c->uid, .size = size };
+	*v = (struct waiter){
+		.req = c->req, .volume = volume, .fh = fh, .uid = c->uid, .size = size
+	};
 	LOCK_SCOPE(&w->lock);
 	if (w->ending || !count_locked(w, c->uid, 1)) {
 		free(v);
@@ -215,7 +220,8 @@ static struct waiter *waiter_new(struct waiters *w, struct ctx *c, int64_t volum
 	return v;
 }
 
-/* From here on the thread may answer it. False: it was interrupted meanwhile, or there is no memory. */
+/* From here on the thread may answer it. False: it was interrupted meanwhile, or there is no
+ * memory. */
 static bool arm(struct waiters *w, struct waiter *v)
 {
 	struct watched *x;
@@ -330,7 +336,9 @@ static bool poller_add(struct waiters *w, int64_t volume, uint64_t fh, uint64_t 
 	p = x ? calloc(1, sizeof *p) : NULL;
 	if (!p)
 		return false;
-	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .slot = w->free_slot[--w->free_count] };
+	*p = (struct poller){
+		.fh = fh, .kh = kh, .volume = volume, .slot = w->free_slot[--w->free_count]
+	};
 	atomic_store(&w->fs->keep->poll[p->slot].kh, kh);
 	DL_APPEND(x->pollers, p);
 	HASH_ADD(hh, w->by_fh, fh, sizeof p->fh, p);
@@ -351,7 +359,8 @@ static unsigned poll_events(struct ctx *c, struct node n, const struct attr *a, 
 	return events;
 }
 
-void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi,
+	struct fuse_pollhandle *ph)
 {
 	/* Registered before looking: a change in between wakes it. */
 	if (ph && (a->flags & (ATTR_WAIT | ATTR_POLL)))
@@ -409,7 +418,7 @@ static void serve(struct waiters *w, struct ctx *c, int64_t volume)
 		list = x->waiters;
 		x->waiters = NULL;
 		DL_FOREACH(list, v)
-			forget_locked(w, v);
+		forget_locked(w, v);
 	}
 	if (x) {
 		DL_COUNT(x->pollers, p, n);
@@ -510,13 +519,11 @@ void waiters_free(struct waiters *w)
 	lock_take(&w->lock);
 	while (w->by_fh)
 		poller_free_locked(w, w->by_fh);
-	HASH_ITER(hh, w->by_id, v, tmp_v)
-	{
+	HASH_ITER (hh, w->by_id, v, tmp_v) {
 		forget_locked(w, v);
 		free(v);
 	}
-	HASH_ITER(hh, w->watched, x, tmp)
-	{
+	HASH_ITER (hh, w->watched, x, tmp) {
 		HASH_DEL(w->watched, x);
 		free(x);
 	}
