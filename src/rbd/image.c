@@ -6,8 +6,6 @@
 #include "rbd/internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* --- creation */
 
@@ -55,40 +53,20 @@ int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct drive
 
 /* --- removal */
 
-static int remove_from_trash(struct rb_pool *p, const char *id)
-{
-	int r = rbd_trash_remove(p->io, id, true);
-
-	return r == -ENOENT ? 0 : r;
-}
-
-/* Removes from the trash whatever has this name or this id. */
+/*
+ * Removes from the trash what has this name or this id. rbd_trash_list() hides exactly what we look for, images that an interrupted
+ * rbd_remove() has moved there, so the list is the object class's own.
+ */
 static int search_trash(struct rb_pool *p, const char *name, const char *id)
 {
-	rbd_trash_image_info_t *entry = NULL;
-	size_t room = 32, n;
+	char found[RB_NAME_ROOM];
 	int r;
 
-	do {
-		void *more = realloc(entry, room * sizeof *entry);
-
-		if (!more) {
-			free(entry);
-			return -ENOMEM;
-		}
-		entry = more;
-		n = room;
-		r = rbd_trash_list(p->io, entry, &n);
-		room = n * 2 + 32;
-	} while (r == -ERANGE);
-	if (r >= 0) {
-		r = 0;
-		for (size_t i = 0; i < n && r >= 0; i++)
-			if (!strcmp(entry[i].name, name) || !strcmp(entry[i].id, id))
-				r = remove_from_trash(p, entry[i].id);
-		rbd_trash_list_cleanup(entry, n);
+	while ((r = rb_trash_find(p, name, id, found)) >= 0) {
+		r = rbd_trash_remove(p->io, found, true);
+		if (r < 0)
+			return r;
 	}
-	free(entry);
 	return r == -ENOENT ? 0 : r;
 }
 

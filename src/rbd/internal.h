@@ -196,6 +196,11 @@ int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, 
 int rb_image_resize(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err);
 int rb_image_used(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 
+/* --- trash.c */
+
+/* The id of an image in librbd's trash that has this name or this id; -ENOENT. */
+int rb_trash_find(struct rb_pool *p, const char *name, const char *id, char ret_id[RB_NAME_ROOM]);
+
 /* --- stats.c */
 
 int rb_stat_pool(void *be, struct backend_stats *ret, struct err *err);

