@@ -40,7 +40,7 @@ struct option {
 static const char *const drivers[] = { "rbd", "local", NULL };
 static const char *const filters[] = { "availability_zone", "capacity", NULL };
 static const char *const weighers[] = { "capacity", NULL };
-static const char *const directs[] = { "auto", "off", NULL };
+static const char *const directs[] = { "auto", "on", "off", NULL };
 
 static int no_memory(struct reader *r)
 {
@@ -418,7 +418,7 @@ static const struct option options[] = {
 		"\"layering,exclusive-lock,object-map,fast-diff,deep-flatten\"",
 		.help = "rbd: image features" },
 	{ "backends.direct", set_text, BACKEND(direct), "\"auto\"", .words = directs,
-		.help = "rbd: plain images without librbd where that is possible (auto), or never (off)" },
+		.help = "rbd: plain images without librbd: where that is proven (auto), on, off" },
 	{ "backends.path", set_path, BACKEND(path), "\"/var/lib/volfs/disk\"",
 		.help = "local: directory of the volumes" },
 };

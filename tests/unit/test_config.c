@@ -108,7 +108,7 @@ static void everything_can_be_written(void **state)
 		"backends = ( { name = \"a\"; driver = \"rbd\"; ceph_conf = \"/c\"; ceph_user = \"u\"; pool = \"p\";\n"
 		"  namespace = \"n\"; zone = \"y\"; chunk_size = \"64K\"; features = \"layering\"; data_pool = \"d\";\n"
 		"  reserved_percentage = 12.5; max_over_subscription_ratio = \"auto\"; thin = false; timeout = 3;\n"
-		"  direct = \"off\"; }, { name = \"b\"; driver = \"local\"; path = \"/p\"; } );\n";
+		"  direct = \"on\"; }, { name = \"b\"; driver = \"local\"; path = \"/p\"; } );\n";
 	struct conf c;
 
 	assert_int_equal(conf_of(text, &c, NULL), 0);
@@ -199,8 +199,8 @@ static const struct {
 		"1: max_over_subscription_ratio: must be 1 to" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; max_over_subscription_ratio = \"much\"; } );",
 		"1: max_over_subscription_ratio: must be a number, or \"auto\"" },
-	{ "backends = ( { name = \"a\"; driver = \"rbd\"; direct = \"on\"; } );",
-		"1: direct: there is no 'on'" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; direct = \"maybe\"; } );",
+		"1: direct: there is no 'maybe', only auto, on, off" },
 	{ "backends = ( { name = \"a\"; driver = \"local\"; path = \"disk\"; } );",
 		"1: path: must be an absolute path" },
 };
