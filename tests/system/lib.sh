@@ -155,7 +155,8 @@ start_volfs()
 	local daemon=
 	[ "${1:-}" != --daemon ] || { daemon=1 && shift; }
 	[ $# -gt 0 ] || set -- --local "$STATE"
-	mkdir -p "$MNT" "$STATE"
+	is_mounted || mkdir -p "$MNT" # a stale mount answers nothing, not even mkdir
+	mkdir -p "$STATE"
 	if [ "$daemon" ]; then
 		timeout 60 "$VOLFS" "$@" "$MNT" 2>>"$LOG" || fail "volfs $* $MNT: exit status $?, $(tail -n1 "$LOG")"
 		answers || fail "volfs returned 0, but the mount does not answer"
