@@ -18,9 +18,8 @@
 #include <time.h>
 
 enum {
-	RETRY_S = 1,       /* between two looks at a backend that is down */
-	OVERDUE_S = 2,     /* what a driver may take on top of the time-out that it promised */
-	REPORT_EVERY_S = 60,
+	RETRY_S = 1,   /* between two looks at a backend that is down */
+	OVERDUE_S = 2, /* what a driver may take on top of the time-out that it promised */
 };
 
 struct backend *backend_by_id(struct engine *e, int64_t id)
@@ -113,7 +112,22 @@ static void report(struct backend *b, bool up, const struct backend_stats *stats
 	request_submit(&r->q);
 }
 
-static void went_down(struct backend *b, const char *why)
+/* Creations there wait as long as statistics may take, then go elsewhere: what fails at once may be well a second later. */
+static void give_up_if_lasting(struct backend *b)
+{
+	int64_t patience = b->conf->timeout * INT64_C(1000000000);
+	bool lasting;
+
+	lock_take(&b->lock);
+	lasting = b->state == BACKEND_DOWN && b->trouble_ns &&
+		  clock_mono_ns() - b->trouble_ns >= patience;
+	lock_drop(&b->lock);
+	if (lasting)
+		worker_give_up(b);
+}
+
+/* asked_ns: when the question was asked that went wrong. */
+static void went_down(struct backend *b, const char *why, int64_t asked_ns)
 {
 	struct backend_stats stats;
 	char at[16];
@@ -131,6 +145,8 @@ static void went_down(struct backend *b, const char *why)
 	}
 	b->state = BACKEND_DOWN;
 	b->looked = true;
+	if (!b->trouble_ns)
+		b->trouble_ns = asked_ns;
 	stats = b->stats;
 	lock_drop(&b->lock);
 	if (news) {
@@ -138,7 +154,7 @@ static void went_down(struct backend *b, const char *why)
 		report(b, false, &stats);
 		room_opened(b->e);
 	}
-	worker_give_up(b);
+	give_up_if_lasting(b);
 }
 
 static void came_up(struct backend *b, const struct backend_stats *stats, uint64_t settled)
@@ -176,41 +192,38 @@ static int settled_now(struct backend *b, uint64_t *ret)
 	return 0;
 }
 
-static int ask(struct backend *b, struct err *err)
+static int ask(struct backend *b, struct backend_stats *stats, uint64_t *settled, struct err *err)
 {
-	struct backend_stats stats = { 0 };
-	uint64_t settled;
-	int r = settled_now(b, &settled);
+	int r = settled_now(b, settled);
 
 	if (r < 0)
 		return err_set(err, r, "the catalogue cannot be read");
 	lock_take(&b->lock);
 	b->asked_ns = clock_mono_ns();
 	lock_drop(&b->lock);
-	r = driver_said(b, b->driver->stat(b->be, &stats, err), err);
+	r = driver_said(b, b->driver->stat(b->be, stats, err), err);
 	lock_take(&b->lock);
 	b->asked_ns = 0;
 	lock_drop(&b->lock);
-	if (r == 0)
-		came_up(b, &stats, settled);
 	return r;
 }
 
 void backend_overdue(struct backend *b)
 {
-	int64_t limit = (b->conf->timeout + OVERDUE_S) * INT64_C(1000000000);
+	int64_t limit = (b->conf->timeout + OVERDUE_S) * INT64_C(1000000000), asked;
 	bool overdue, down;
 	char why[64];
 
 	lock_take(&b->lock);
-	overdue = b->asked_ns && clock_mono_ns() - b->asked_ns > limit;
+	asked = b->asked_ns;
+	overdue = asked && clock_mono_ns() - asked > limit;
 	down = b->state == BACKEND_DOWN && b->looked;
 	lock_drop(&b->lock);
 	if (overdue && !down) {
 		(void)snprintf(why, sizeof why, "no answer within %ld s", b->conf->timeout);
-		went_down(b, why);
-	} else if (down) {
-		worker_give_up(b); /* what was placed there in the last moment */
+		went_down(b, why, asked);
+	} else {
+		give_up_if_lasting(b); /* also what was placed there in the last moment */
 	}
 }
 
@@ -323,20 +336,49 @@ static bool pause_for(struct backend *b, long seconds)
 	return !b->stopping;
 }
 
+/*
+ * One look. Volumes are placed on a backend that answers while the fence is still being put up, which takes a second; but where that
+ * failed before, only once it stands.
+ */
+static int look(struct backend *b, struct err *err)
+{
+	struct backend_stats stats = { 0 };
+	uint64_t settled = 0;
+	bool trouble;
+	int r;
+
+	lock_take(&b->lock);
+	trouble = b->trouble_ns != 0;
+	lock_drop(&b->lock);
+	r = ask(b, &stats, &settled, err);
+	if (r == 0 && !trouble)
+		came_up(b, &stats, settled);
+	r = r < 0 ? r : make_ready(b, err);
+	if (r < 0)
+		return r;
+	lock_take(&b->lock);
+	b->trouble_ns = 0;
+	lock_drop(&b->lock);
+	if (trouble)
+		came_up(b, &stats, settled);
+	worker_kick(b);
+	return 0;
+}
+
 static void *monitor_thread(void *arg)
 {
 	struct backend *b = arg;
 	struct err err;
+	int64_t asked;
 	long pause;
 
 	do {
 		err = (struct err){ 0 };
+		asked = clock_mono_ns();
 		pause = b->e->conf->stats_interval;
-		if (ask(b, &err) < 0 || make_ready(b, &err) < 0) {
-			went_down(b, err.text);
+		if (look(b, &err) < 0) {
+			went_down(b, err.text, asked);
 			pause = RETRY_S < pause ? RETRY_S : pause;
-		} else {
-			worker_kick(b);
 		}
 	} while (pause_for(b, pause));
 	lock_take(&b->lock);

@@ -151,6 +151,7 @@ struct backend {
 	struct backend_stats stats;    /* lock */
 	uint64_t settled;              /* lock; allocated less pending when stats were taken */
 	int64_t asked_ns;              /* lock; when the statistics under way were asked for; 0 */
+	int64_t trouble_ns;            /* lock; since when it has been asked in vain; 0 */
 	bool stopping;                 /* lock */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,6 +78,8 @@ static int fault_stat(void *be, struct backend_stats *ret, struct err *err)
 
 	if (is(&fault.down, w))
 		return err_set(err, -ETIMEDOUT, "no answer");
+	while (is(&fault.slow_stat, w))
+		usleep(2000);
 	r = driver_local.stat(w->be, ret, err);
 	if (r == 0 && atomic_load(&fault.total)) {
 		ret->total = ret->free = atomic_load(&fault.total);
@@ -88,6 +91,8 @@ static void create_one(struct wrapped *w, struct driver_create *c)
 {
 	int r = point(&c->err);
 
+	if (r == 0 && is(&fault.blocked, w))
+		r = err_set(&c->err, -ESHUTDOWN, "blocklisted");
 	if (r == 0 && is(&fault.refuse, w))
 		r = err_set(&c->err, -EIO, "refused");
 	if (r < 0) {
@@ -164,4 +169,37 @@ const struct driver driver_fault = {
 	.resize = fault_resize,
 	.used = fault_used,
 	.connection = fault_connection,
+};
+
+static int fault_address(void *be, char *text, size_t room, struct err *err)
+{
+	struct wrapped *w = be;
+
+	if (is(&fault.down, w))
+		return err_set(err, -ENOTCONN, "not connected");
+	(void)snprintf(text, room, "%s/%d", w->conf->name, (int)getpid());
+	return 0;
+}
+
+static int fault_fence(void *be, const char *text, struct err *err)
+{
+	if (atomic_load(&fault.no_fence))
+		return err_set(err, -EACCES, "not allowed");
+	atomic_fetch_add(&fault.fenced, 1);
+	return 0;
+}
+
+const struct driver driver_fenced = {
+	.name = "local",
+	.open = fault_open,
+	.close = fault_close,
+	.stat = fault_stat,
+	.create = fault_create,
+	.batch = 16,
+	.remove = fault_remove,
+	.resize = fault_resize,
+	.used = fault_used,
+	.connection = fault_connection,
+	.address = fault_address,
+	.fence = fault_fence,
 };

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 extern const struct driver driver_fault;
+extern const struct driver driver_fenced; /* the same, with addresses to be fenced */
 
 struct fault {
 	_Atomic long passed;         /* points so far */
@@ -24,6 +25,10 @@ struct fault {
 	_Atomic unsigned largest;    /* batch */
 	_Atomic long delay_us;       /* of each changing call */
 	_Atomic uint64_t total;      /* capacity that is told; 0: the real one */
+	const char *_Atomic slow_stat; /* backend whose statistics do not return until this is another */
+	const char *_Atomic blocked; /* backend whose creations say that this server is fenced */
+	_Atomic unsigned fenced;     /* how many addresses */
+	_Atomic bool no_fence;       /* fencing fails */
 };
 extern struct fault fault;
 void fault_reset(void);

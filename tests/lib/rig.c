@@ -74,7 +74,7 @@ static void changed(void *arg, const struct change_note *note, size_t n)
 
 void rig_up(struct rig *r)
 {
-	static const struct driver *const drivers[] = { &driver_fault, NULL };
+	const struct driver *drivers[] = { r->driver ? r->driver : &driver_fault, NULL };
 	struct engine_hooks hooks = { changed, r };
 	struct err err;
 

@@ -19,6 +19,7 @@ struct rig {
 	struct lock lock;
 	unsigned notes; /* lock */
 	struct caller who;
+	const struct driver *driver; /* for the next rig_up(); driver_fault */
 };
 
 /* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. Dies on failure. */
