@@ -68,7 +68,7 @@ def script_tests(suite, folder, endings, build, full, wanted=lambda path: True):
     for path in executables(folder, endings):
         if wanted(path):
             name = os.path.splitext(os.path.basename(path))[0]
-            bound = bound_of(path, BOUND.get(suite, 120), full)
+            bound = bound_of(path, BOUND.get(suite, 120), full) * (2 if suite == "sanitize" else 1)
             yield Test(suite, name, [path], build, bound)
 
 
@@ -260,6 +260,7 @@ def main():
         print("".join(f"{t.id}\n" for t in tests), end="")
         return 0
 
+    began = time.monotonic()
     logs = os.path.join(TOP, args.build, "testlogs")
     shutil.rmtree(logs, ignore_errors=True)
     os.makedirs(logs)
@@ -272,7 +273,7 @@ def main():
         run_suite([t for t in tests if t.suite == suite], jobs, top, logs, args.full, args.keep)
 
     failed = [t for t in tests if t.why]
-    print("\nslowest:")
+    print(f"\n{time.monotonic() - began:.0f} s; the slowest:")
     for t in sorted(tests, key=lambda t: -t.seconds)[:5]:
         print(f"  {t.seconds:7.1f} s  {t.id}")
     if not failed and not args.keep:
