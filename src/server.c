@@ -114,11 +114,13 @@ static int build(struct server *s, struct err *err)
 	return r == -ESTALE ? SERVER_REMOUNT : r < 0 ? SERVER_FAILED : 0;
 }
 
-/* In reverse. */
-static void take_down(struct server *s)
+/* The engine first: its writer still answers callers through the session. Where calls hang in the
+ * storage, everything stays as it is for their threads until the process ends. */
+static void take_down(struct server *s, int status)
 {
+	if (!engine_free(s->engine))
+		_exit(status);
 	fs_free(s->fs);
-	engine_free(s->engine);
 	store_close(s->store);
 	keep_unmap(s->keep);
 	conf_release(&s->conf);
@@ -168,6 +170,6 @@ int server_run(const struct server_args *args)
 	}
 	tell(args->ready_fd, (const char[]){ SERVER_READY, '\0' });
 	status = serve(&s);
-	take_down(&s);
+	take_down(&s, status);
 	return status;
 }

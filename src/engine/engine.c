@@ -233,15 +233,15 @@ static void free_late(struct engine *e)
 	}
 }
 
-void engine_free(struct engine *e)
+bool engine_free(struct engine *e)
 {
 	if (!e)
-		return;
+		return true;
 	engine_stop(e, 0);
 	if (e->started)
 		store_stop(e->store);
 	if (e->hung)
-		return; /* threads that hang in the storage still use it; the process is about to end */
+		return false; /* threads that hang in the storage still use it */
 	free_late(e);
 	for (size_t i = 0; i < e->backend_count; i++)
 		backend_release(&e->backend[i]);
@@ -256,6 +256,7 @@ void engine_free(struct engine *e)
 	lock_release(&e->later_lock);
 	lock_release(&e->held_lock);
 	free(e);
+	return true;
 }
 
 /* --- what it tells --- */

@@ -91,7 +91,10 @@ int engine_start(struct engine *e, struct err *err);
 
 /* Takes no new work, lets what can end within grace_ms end; the rest is taken up again at the next start. */
 void engine_stop(struct engine *e, long grace_ms);
-void engine_free(struct engine *e);
+
+/* Every change is answered before it returns. false: calls still hang in the storage, so nothing that was given to the engine may be
+ * freed, and the process must end by _exit(). */
+bool engine_free(struct engine *e);
 
 /*
  * A spec. uuid was chosen by the caller and makes it idempotent: if a volume with it exists already, that is the result.
