@@ -149,9 +149,15 @@ class Writer:
 
 def run(mnt, folder, writers, seed, level="8"):
     children = []
+    for log in logs(folder):
+        os.unlink(os.path.join(folder, log))
     for i in range(int(writers)):
-        # the names are known before anybody waits for its turn
-        w = Writer(mnt, os.path.join(folder, f"w{i}"), f"w{i}-", int(seed) * 100 + i, int(level))
+        try:
+            w = Writer(mnt, os.path.join(folder, f"w{i}"), f"w{i}-", int(seed) * 100 + i, int(level))
+        except OSError as e:
+            if e.errno in GONE:
+                break
+            raise
         pid = os.fork()
         if pid == 0:
             status = 1
@@ -160,7 +166,11 @@ def run(mnt, folder, writers, seed, level="8"):
             finally:
                 os._exit(status)
         children.append(pid)
-    return max(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children)
+    return max([0] + [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children])
+
+
+def logs(folder):
+    return sorted(n for n in os.listdir(folder) if n[0] == "w")
 
 
 def text(*parts):
@@ -195,6 +205,8 @@ def apply(state, what):
 def replay(path, before):
     """The states that are right at the end: with and without what was in flight."""
     state, asked, lost = dict(before), None, None
+    if not os.path.exists(path):  # the mount died before this one began
+        return [state]
     with open(path) as f:
         for line in map(json.loads, f):
             if line[0] == "id":
@@ -231,7 +243,8 @@ def check(mnt, folder, database):
     if os.path.exists(before_path):
         with open(before_path) as f:
             before = {n: tuple(v) for n, v in json.load(f).items()}
-    for log in sorted(n for n in os.listdir(folder) if n[0] == "w"):
+    owners = {n.partition("-")[0] for n in (*before, *found)}
+    for log in sorted(owners.union(logs(folder))):
         def own(all_of):
             return {n: v for n, v in all_of.items() if n.startswith(log + "-")}
         states = replay(os.path.join(folder, log), own(before))

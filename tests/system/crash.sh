@@ -45,6 +45,6 @@ for round in $(seq "$rounds"); do
 	}
 	start_volfs
 	check "$round"
-	note "round $round: $(wc -l <"$T/volumes") volumes, $(cat "$T"/round/w* | wc -l) lines told"
+	note "round $round: $(wc -l <"$T/volumes") volumes, $(cat "$T"/round/* | wc -l) lines told"
 done
 stop_volfs

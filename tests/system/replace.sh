@@ -30,7 +30,7 @@ for _ in $(seq 10); do
 	kill -9 "$(server_pid)" 2>/dev/null || true
 	sleep 0.05
 done
-eq available "$(timeout 30 cat "$MNT/home/status")"
+eq maintenance "$(timeout 30 cat "$MNT/home/status")"
 
 note "an unfinished spec goes on after a kill"
 exec 3<>"$MNT/new/spec"
@@ -52,6 +52,6 @@ replaced()
 	now=$(server_pid) && [ "$now" != "$before" ]
 }
 wait_for 20 replaced
-eq available "$(timeout 20 cat <&4)"
+eq maintenance "$(timeout 20 cat <&4)"
 exec 4<&-
 stop_volfs
