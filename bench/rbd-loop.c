@@ -5,8 +5,9 @@
  *      rbd-loop CONF POOL create|remove librbd|direct PREFIX COUNT THREADS
  *
  *   create librbd   rbd_create4
- *   create direct   the object class, four operations an image, all at once; one directory
- * operation an image remove librbd   rbd_remove remove direct   the driver's own removal
+ *   create direct   the object class, four operations an image, all at once; one directory operation an image
+ *   remove librbd   rbd_remove
+ *   remove direct   the driver's own removal
  *
  * Images are 10 GiB in objects of 4 MiB with all features, named volume-PREFIX-0 … ; whatever made
  * them, either way removes them. Prints one line: per second, and the median and the 99th
