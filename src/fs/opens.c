@@ -135,7 +135,8 @@ bool opens_differ(struct opens *o, uint64_t fh, const struct buf *text)
 
 	LOCK_SCOPE(&s->lock);
 	k = find_locked(s, fh);
-	return k && (k->len != text->len || (k->len && memcmp(k->at, text->at, k->len)));
+	/* Unknown: never read, or read from a server that is gone. As sysfs does, then: look. */
+	return !k || k->len != text->len || (k->len && memcmp(k->at, text->at, k->len));
 }
 
 void opens_drop(struct opens *o, uint64_t fh)
