@@ -79,6 +79,10 @@ struct tx {
 int migrate(struct conn *c, int from, struct err *err); /* inside no transaction */
 int migrate_create(const char *path, struct err *err);
 
+/* --- writer.c --- */
+
+void writer_free(struct writer *w); /* stopped; NULL is fine */
+
 /* --- volumes.c --- */
 
 /* Drops what the catalogue remembers for a while only; the writer thread, at most once a second. */

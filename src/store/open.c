@@ -233,6 +233,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	writer_free(s->writer);
 	conn_close(&s->write);
 	free(s->path);
 	free(s);

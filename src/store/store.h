@@ -43,7 +43,7 @@ struct store_hooks {
 };
 int store_start(struct store *s, const struct store_hooks *hooks, struct err *err);
 
-/* Carries out what was submitted, then ends the writer. Nothing may be submitted afterwards. */
+/* Carries out what was submitted, then ends the writer. What a straggler submits afterwards is dropped unanswered. */
 void store_stop(struct store *s);
 
 /* Embedded in the caller's struct, which lives until done() has been called; done() may free it. */

@@ -32,7 +32,7 @@ struct writer {
 	struct lock lock;          /* leaf: nothing is taken under it */
 	pthread_cond_t work, page; /* lock: something to commit; something to move */
 	struct change *first, **last; /* lock */
-	bool ending;               /* lock */
+	bool ending, ended;        /* lock; no more is taken up; no more is taken in */
 	int wal_pages;             /* lock; as of the last commit */
 	int64_t forgot_ns;         /* the writer thread's */
 	bool server_written;       /* the writer thread's */
@@ -257,7 +257,7 @@ int store_start(struct store *s, const struct store_hooks *hooks, struct err *er
 	}
 	if (r < 0) {
 		conn_close(&w->move);
-		free(w);
+		writer_free(w);
 		return r;
 	}
 	s->writer = w;
@@ -270,6 +270,8 @@ void store_submit(struct store *s, struct change *c)
 
 	c->next = NULL;
 	LOCK_SCOPE(&w->lock);
+	if (w->ended)
+		return;
 	if (!w->first)
 		pthread_cond_signal(&w->work);
 	*w->last = c;
@@ -280,7 +282,7 @@ void store_stop(struct store *s)
 {
 	struct writer *w = s->writer;
 
-	if (!w)
+	if (!w || w->ended)
 		return;
 	lock_take(&w->lock);
 	w->ending = true;
@@ -289,11 +291,19 @@ void store_stop(struct store *s)
 	lock_drop(&w->lock);
 	pthread_join(w->thread, NULL);
 	pthread_join(w->mover, NULL);
+	lock_take(&w->lock);
+	w->ended = true;
+	lock_drop(&w->lock);
 	sqlite3_wal_hook(s->write.db, NULL, NULL);
 	conn_close(&w->move);
+}
+
+void writer_free(struct writer *w)
+{
+	if (!w)
+		return;
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->page);
 	lock_release(&w->lock);
 	free(w);
-	s->writer = NULL;
 }
