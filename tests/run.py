@@ -194,7 +194,7 @@ def run(test, top, logs, full, keep):
     left = end_leftovers(test.dir, test.why is None)
     if left and not test.why:
         test.why = f"left behind: {left}"
-    if not test.why and not keep:
+    if not test.why and not keep and not mounts_of(test.dir):
         shutil.rmtree(test.dir, ignore_errors=True)
 
 
@@ -276,7 +276,7 @@ def main():
     print(f"\n{time.monotonic() - began:.0f} s; the slowest:")
     for t in sorted(tests, key=lambda t: -t.seconds)[:5]:
         print(f"  {t.seconds:7.1f} s  {t.id}")
-    if not failed and not args.keep:
+    if not failed and not args.keep and not mounts_of(top):
         shutil.rmtree(top, ignore_errors=True)
     for t in failed:
         print(f"failed: {t.id}: {t.why}; {t.log}")

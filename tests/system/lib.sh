@@ -330,7 +330,7 @@ cleanup()
 	for pid in $(pids_of_test); do
 		kill -9 "$pid" 2>/dev/null
 	done
-	[ -z "${T_OWN:-}" ] || [ "$status" != 0 ] || rm -rf "$T"
+	[ -z "${T_OWN:-}" ] || [ "$status" != 0 ] || rm -rf --one-file-system "$T"
 	exit "$status"
 }
 
