@@ -8,6 +8,7 @@
 enum {
 	ANSWER_KEPT_S = 10, /* a reply is written within this after its commit, or its server is dead */
 	ANSWERS_AT_ONCE = 2000,
+	EARLIER_KEPT_S = 30, /* of earlier servers: what they left unanswered has been sent again and answered by then */
 };
 
 int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail)
@@ -69,12 +70,32 @@ int tx_answer_add(struct tx *tx, const struct answer *a)
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Answers of earlier servers: not only of the last one, for several may have been killed one after the other before any
+ * of them had answered what the kernel sent again. They go when this server has lived long enough to have done that.
+ */
+static int forget_earlier(struct tx *tx, int64_t now_s)
+{
+	struct store *s = tx->store;
+	int r;
+
+	if (s->earlier_gone || now_s - s->began_s < EARLIER_KEPT_S)
+		return 0;
+	r = conn_do(tx->conn, "DELETE FROM answered WHERE id <= ?", "i", s->answered_from);
+	s->earlier_gone = r >= 0;
+	return r;
+}
+
 /* This server's own answers are oldest first above answered_from: so the oldest few tell whether there is anything to drop. */
 int answers_forget(struct tx *tx)
 {
+	int64_t now_s = clock_mono_ns() / 1000000000;
+	int r = forget_earlier(tx, now_s);
+
+	if (r < 0)
+		return r;
 	return conn_do(tx->conn,
 		"DELETE FROM answered WHERE id IN "
 		"(SELECT id FROM answered WHERE id > ? ORDER BY id LIMIT ?) AND at_s < ?",
-		"iii", tx->store->answered_from, (int64_t)ANSWERS_AT_ONCE,
-		clock_mono_ns() / 1000000000 - ANSWER_KEPT_S);
+		"iii", tx->store->answered_from, (int64_t)ANSWERS_AT_ONCE, now_s - ANSWER_KEPT_S);
 }

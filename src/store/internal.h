@@ -64,6 +64,8 @@ struct store {
 	struct writer *writer; /* writer.c; NULL before store_start() */
 	int64_t server;        /* this server's number */
 	int64_t answered_from; /* rows of `answered` above it are this server's */
+	int64_t began_s;       /* when it began, monotonic */
+	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */
 };
 
 struct view {

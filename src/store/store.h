@@ -178,8 +178,8 @@ int view_client(struct view *v, int64_t backend, int64_t after, int64_t *ret_id,
 /* A line of the volume's history. who: "uid 1000, pid 17", or "volfs". */
 int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail);
 
-/* What a changing request was answered, for when the kernel sends it again. Rows of the server before this one stay, older ones
- * are dropped at start; this server's own are dropped when their reply is long out. */
+/* What a changing request was answered, for when the kernel sends it again. Rows of earlier servers stay until this one has
+ * lived a while and must have been asked again; its own are dropped when their reply is long out. */
 struct answer {
 	uint64_t mount, unique;
 	int code;

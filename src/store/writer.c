@@ -89,13 +89,9 @@ static void forget_old(struct writer *w, struct tx *tx)
 	(void)volumes_forget(tx);
 }
 
-/* Answers of servers before the last one are of no use any more. */
 static int write_server(struct store *s)
 {
-	int r = conn_do(&s->write, "UPDATE counts SET server = ?", "i", s->server);
-
-	return r < 0 ? r : conn_do(&s->write, "DELETE FROM answered WHERE server < ?", "i",
-				   s->server - 1);
+	return conn_do(&s->write, "UPDATE counts SET server = ?", "i", s->server);
 }
 
 static int run_batch(struct writer *w, struct change *batch)
@@ -227,6 +223,7 @@ static int begin_server(struct store *s)
 		return r;
 	s->server = sqlite3_column_int64(st, 0);
 	s->answered_from = sqlite3_column_int64(st, 1);
+	s->began_s = clock_mono_ns() / 1000000000;
 	conn_end(st);
 	return 0;
 }

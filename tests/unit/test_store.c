@@ -486,17 +486,17 @@ static int find_answer(struct tx *tx, void *arg, struct err *e)
 	return r < 0 ? r : a.row == 42 ? 0 : -EINVAL;
 }
 
-static void answers_outlive_one_server(void **state)
+/* Several may be killed in a row before one of them has answered what the kernel sent again. */
+static void answers_outlive_servers(void **state)
 {
 	up();
 	assert_int_equal(change(find_answer, NULL), -ENOENT);
 	assert_int_equal(change(answer, NULL), 0);
-	down();
-	up();
-	assert_int_equal(change(find_answer, NULL), 0);
-	down();
-	up();
-	assert_int_equal(change(find_answer, NULL), -ENOENT);
+	for (int i = 0; i < 5; i++) {
+		down();
+		up();
+		assert_int_equal(change(find_answer, NULL), 0);
+	}
 }
 
 /* --- a full disk --- */
@@ -594,7 +594,7 @@ int main(void)
 		TEST(names_are_unique_among_the_living),
 		TEST(sums_equal_a_recount),
 		TEST(limits_come_from_the_nearest),
-		TEST(answers_outlive_one_server),
+		TEST(answers_outlive_servers),
 		TEST(a_full_disk_loses_nothing),
 		TEST(the_wal_stays_small),
 	};
