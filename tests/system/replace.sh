@@ -23,7 +23,7 @@ purged()
 	[ -z "$(ls "$MNT/.volfs/trash")" ]
 }
 wait_for 60 purged
-eq "$(ls "$MNT" | grep -cv '^new$')" "$(find "$STATE" -name 'volume-*' | wc -l)" "images"
+eq "$(find "$MNT" -mindepth 1 -maxdepth 1 ! -name new ! -name .volfs | wc -l)" "$(find "$STATE" -name 'volume-*' | wc -l)" "images"
 
 note "a kill before the first request of a mount, and ten in a row"
 for _ in $(seq 10); do

@@ -8,7 +8,9 @@ refused()
 {
 	local status=0
 	said=$(timeout 60 "$VOLFS" "$@" 2>&1 </dev/null) || status=$?
-	[ "$status" -gt 0 ] && [ "$status" != 124 ] || fail "volfs $*: exit status $status"
+	case $status in
+	0 | 124) fail "volfs $*: exit status $status" ;;
+	esac
 	eq 1 "$(wc -l <<<"$said")" "lines that volfs $* says"
 }
 
