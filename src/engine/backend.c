@@ -331,8 +331,9 @@ static bool pause_for(struct backend *b, long seconds)
 	struct timespec until = clock_mono_in_ms(seconds * 1000);
 
 	LOCK_SCOPE(&b->lock);
-	while (!b->stopping && lock_wait_until(&b->lock, &b->tick, &until))
-		;
+	do
+		measure_asked_locked(b);
+	while (!b->stopping && lock_wait_until(&b->lock, &b->tick, &until));
 	return !b->stopping;
 }
 

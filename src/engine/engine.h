@@ -67,6 +67,7 @@ enum { /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_NAME    = 1 << 5,
 	VOL_CHANGED_GONE    = 1 << 6, /* moved to the trash, or purged */
 	VOL_CHANGED_NEW     = 1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
+	VOL_CHANGED_USED    = 1 << 8, /* measured anew: no change of the volume */
 };
 struct change_note {
 	enum change_kind kind;
@@ -165,6 +166,9 @@ void engine_backend_disable(struct engine *e, struct change_id id, const struct 
 
 /* Lines of `connection` of a volume; never waits. */
 int engine_connection(struct engine *e, const struct volume *vol, struct buf *out);
+
+/* Somebody looks at how much a volume uses: it is measured anew soon, if that was not done within stats_interval. Never waits. */
+void engine_measure(struct engine *e, const struct volume *vol);
 
 /* "ready", or why not yet: "recovering" while jobs of an earlier server are fenced and taken up. */
 const char *engine_status(struct engine *e);

@@ -132,6 +132,8 @@ int driver_said(struct backend *b, int code, const struct err *err);
 
 /* --- backend.c: a backend's state, monitor, fencing --- */
 
+enum { MEASURE_ASKED = 64, MEASURE_LATELY = 256 };
+
 struct backend {
 	struct engine *e;
 	const struct backend_conf *conf;
@@ -165,6 +167,12 @@ struct backend {
 	unsigned creating, others;     /* lock; driver calls under way: create batches, everything else */
 	bool loading;                  /* lock; a worker is reading the window */
 
+	int64_t asked[MEASURE_ASKED];  /* lock; volumes to be measured */
+	unsigned asked_count;          /* lock */
+	struct lately {
+		int64_t volume, at_ns;
+	} lately[MEASURE_LATELY];      /* lock; what was asked for not long ago */
+
 	struct lock view_lock;         /* view; after lock */
 	struct view *view;
 	int64_t client;                /* the monitor's: row of this server's address */
@@ -180,6 +188,10 @@ void backend_overdue(struct backend *b);               /* the ticker, every seco
 
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
+
+/* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
+
+void measure_asked_locked(struct backend *b);
 
 /* --- place.c: which backend; the writer thread --- */
 

@@ -160,7 +160,6 @@ static void text_protected(const struct volume *v, struct buf *out)
 SHOW(error)
 SHOW(id)
 SHOW(size_of)
-SHOW(used)
 SHOW(type)
 SHOW(zone)
 SHOW(backend)
@@ -169,6 +168,18 @@ SHOW(description)
 SHOW(created)
 SHOW(updated)
 SHOW(protected)
+
+static int show_used(struct ctx *c, int64_t row, struct buf *out)
+{
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	if (r < 0)
+		return r;
+	engine_measure(c->fs->engine, &v);
+	text_used(&v, out);
+	return 0;
+}
 
 typedef void each_meta(void *arg, const struct meta_entry *m);
 
@@ -259,6 +270,7 @@ static int show_json(struct ctx *c, int64_t row, struct buf *out)
 
 	if (r < 0)
 		return r;
+	engine_measure(c->fs->engine, &v);
 	metadata = json_object();
 	r = metadata ? for_metadata(c, row, json_meta, metadata) : -ENOMEM;
 	if (r < 0) {
@@ -366,7 +378,7 @@ static const struct {
 	{ "status", VOL_CHANGED_STATUS | VOL_CHANGED_OWNER },
 	{ "error", VOL_CHANGED_STATUS | VOL_CHANGED_OWNER },
 	{ "size", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER },
-	{ "used", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER },
+	{ "used", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER | VOL_CHANGED_USED },
 	{ "backend", VOL_CHANGED_PLACE },
 	{ "zone", VOL_CHANGED_PLACE | VOL_CHANGED_OWNER },
 	{ "project", VOL_CHANGED_OWNER },

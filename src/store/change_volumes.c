@@ -121,6 +121,11 @@ int tx_volume_resize(struct tx *tx, int64_t id, uint64_t size)
 		(int64_t)size, clock_wall_us(), id));
 }
 
+int tx_volume_used(struct tx *tx, int64_t id, uint64_t used)
+{
+	return changed(conn_do(tx->conn, "UPDATE volume SET used = ? WHERE id = ?", "ii", (int64_t)used, id));
+}
+
 int tx_volume_rename(struct tx *tx, int64_t id, const char *name)
 {
 	return changed(conn_do(tx->conn,

@@ -78,6 +78,7 @@ int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const ch
 /* While it is extended `more` bytes are counted on top of its size, for quota and backend; a new size takes them in. */
 int tx_volume_reserve(struct tx *tx, int64_t id, uint64_t more);
 int tx_volume_resize(struct tx *tx, int64_t id, uint64_t size);
+int tx_volume_used(struct tx *tx, int64_t id, uint64_t used); /* a measurement: leaves updated alone */
 int tx_volume_rename(struct tx *tx, int64_t id, const char *name); /* -EEXIST */
 int tx_volume_owner(struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project);
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_);

@@ -84,6 +84,12 @@ expect_errno EPERM rename db new/db9
 expect_errno EPERM rename db .volfs/db9
 expect_errno EPERM rename new/spec db3
 
+# what is really used, measured when somebody looks
+dd if=/dev/urandom of="$(ls "$STATE"/disk/volume-"$id")" bs=1M count=3 conv=notrunc status=none
+used() { [ "$(cat db/used)" -ge 3145728 ] && [ "$(jq .used db/json)" -ge 3145728 ]; }
+wait_for 30 used
+eq "$(cat db/updated)" "$(jq -r .updated db/json)"
+
 # names
 mv db data
 eq "$id" "$(cat data/id)"
