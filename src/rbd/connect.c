@@ -70,12 +70,14 @@ static int connect_failed(const struct rb_backend *be, int r, struct err *err)
 	const struct backend_conf *c = be->conf;
 
 	if (r == -ETIMEDOUT)
-		return err_set(err, r, "no monitor answered within %ld s ('%s')", c->timeout, c->ceph_conf);
-	if (r == -EACCES || r == -EPERM)
-		return err_set(err, -EACCES, "the cluster refused the key of client.%s ('%s')", c->ceph_user,
+		return err_set(err, r, "no monitor answered within %ld s ('%s')", c->timeout,
 			c->ceph_conf);
+	if (r == -EACCES || r == -EPERM)
+		return err_set(err, -EACCES, "the cluster refused the key of client.%s ('%s')",
+			c->ceph_user, c->ceph_conf);
 	if (r == -ENOENT)
-		return err_set(err, r, "cannot connect: '%s' leads to no monitor or to no key of client.%s",
+		return err_set(err, r,
+			"cannot connect: '%s' leads to no monitor or to no key of client.%s",
 			c->ceph_conf, c->ceph_user);
 	return rb_fail(be, err, r, "connect by '%s' as client.%s", c->ceph_conf, c->ceph_user);
 }
@@ -124,9 +126,11 @@ static void decide_direct(struct rb_backend *be, rados_t cluster)
 	for (size_t i = 0; r >= 0 && i < sizeof proven / sizeof *proven; i++)
 		if (proven[i].number == release)
 			decided = RB_DIRECT_ON;
-	if (atomic_compare_exchange_strong(&be->direct, &unknown, decided) && decided == RB_DIRECT_OFF)
-		log_notice("backend %s: images are made by librbd: the direct way is not proven on Ceph release %d "
-			   "(direct = \"on\" overrides)",
+	if (atomic_compare_exchange_strong(&be->direct, &unknown, decided) &&
+		decided == RB_DIRECT_OFF)
+		log_notice(
+			"backend %s: images are made by librbd: the direct way is not proven on Ceph release %d "
+			"(direct = \"on\" overrides)",
 			be->conf->name, release);
 }
 
@@ -185,7 +189,8 @@ void rb_pool_put(struct rb_pool *p)
 	free(p);
 }
 
-static int open_io(struct rb_backend *be, rados_t cluster, const char *name, rados_ioctx_t *ret, struct err *err)
+static int open_io(struct rb_backend *be, rados_t cluster, const char *name, rados_ioctx_t *ret,
+	struct err *err)
 {
 	int r = rados_ioctx_create(cluster, name, ret);
 
@@ -246,7 +251,8 @@ static int pool_new(struct rb_backend *be, rados_t cluster, struct rb_pool **ret
 bool rb_pool_is_stale(struct rb_backend *be, const struct rb_pool *p)
 {
 	return rados_pool_lookup(p->cluster, be->conf->pool) != p->id ||
-	       (p->data_id >= 0 && rados_pool_lookup(p->cluster, be->conf->data_pool) != p->data_id);
+	       (p->data_id >= 0 &&
+		       rados_pool_lookup(p->cluster, be->conf->data_pool) != p->data_id);
 }
 
 int rb_pool_get(struct rb_backend *be, struct rb_link *l, struct rb_pool **ret, struct err *err)

@@ -22,14 +22,19 @@ static int read_features(const char *text, uint64_t *ret, struct err *err)
 	uint64_t f = 0;
 
 	if (text[0] && rbd_features_from_string(text, &f) < 0)
-		return err_set(err, -EINVAL, "features '%s': at least one is unknown to librbd", text);
+		return err_set(
+			err, -EINVAL, "features '%s': at least one is unknown to librbd", text);
 	if (f & RBD_FEATURE_DATA_POOL)
-		return err_set(err, -EINVAL, "features '%s': data-pool comes from the option data_pool", text);
+		return err_set(err, -EINVAL,
+			"features '%s': data-pool comes from the option data_pool", text);
 	/* librbd makes both of a pair that needs each other, so must we. */
 	if (f & (RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF))
 		f |= RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF;
-	if (f & (RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_JOURNALING) && !(f & RBD_FEATURE_EXCLUSIVE_LOCK))
-		return err_set(err, -EINVAL, "features '%s': object-map, fast-diff and journaling need exclusive-lock", text);
+	if (f & (RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_JOURNALING) &&
+		!(f & RBD_FEATURE_EXCLUSIVE_LOCK))
+		return err_set(err, -EINVAL,
+			"features '%s': object-map, fast-diff and journaling need exclusive-lock",
+			text);
 	*ret = f;
 	return 0;
 }
@@ -37,7 +42,8 @@ static int read_features(const char *text, uint64_t *ret, struct err *err)
 static int read_order(uint64_t chunk, uint8_t *ret, struct err *err)
 {
 	if (chunk < 4096 || chunk > 32 << 20 || chunk & (chunk - 1))
-		return err_set(err, -EINVAL, "chunk_size %" PRIu64 " is no power of two from 4K to 32M", chunk);
+		return err_set(err, -EINVAL,
+			"chunk_size %" PRIu64 " is no power of two from 4K to 32M", chunk);
 	*ret = (uint8_t)__builtin_ctzll(chunk);
 	return 0;
 }
@@ -54,7 +60,8 @@ static int read_direct(const char *text, uint64_t features, int *ret, struct err
 	else if (strcmp(text, "on"))
 		return err_set(err, -EINVAL, "direct '%s' is none of auto, on, off", text);
 	else if (!plain)
-		return err_set(err, -EINVAL, "direct = \"on\" cannot make images with these features");
+		return err_set(
+			err, -EINVAL, "direct = \"on\" cannot make images with these features");
 	else
 		*ret = RB_DIRECT_ON;
 	return 0;
@@ -78,7 +85,8 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 	struct rb_backend *be;
 	uint64_t features = 0;
 	uint8_t order = 0;
-	int direct = RB_DIRECT_OFF, r = read_features(conf->features ? conf->features : "", &features, err);
+	int direct = RB_DIRECT_OFF,
+	    r = read_features(conf->features ? conf->features : "", &features, err);
 
 	if (r >= 0)
 		r = read_order(conf->chunk_size, &order, err);
@@ -107,8 +115,9 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 static int check_size(const struct rb_backend *be, uint64_t size, struct err *err)
 {
 	if (be->features & RBD_FEATURE_OBJECT_MAP && rb_object_count(size, be->order) > MAP_MAX)
-		return err_set(err, -EFBIG, "%" PRIu64 " bytes are more than %" PRIu64 " objects of %" PRIu64
-					    " bytes, which is all that an object map can describe",
+		return err_set(err, -EFBIG,
+			"%" PRIu64 " bytes are more than %" PRIu64 " objects of %" PRIu64
+			" bytes, which is all that an object map can describe",
 			size, MAP_MAX, UINT64_C(1) << be->order);
 	return 0;
 }
@@ -133,14 +142,16 @@ static void *make_one(void *arg)
  * librbd has no creation that does not block, and one after the other a batch would take n times as long as it must: a thread
  * for each but the last. (Starting one costs 1 % of what librbd spends on an image.)
  */
-static void make_by_librbd(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
+static void make_by_librbd(
+	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
 {
 	struct make make[RB_BATCH];
 
 	for (size_t i = 0; i < n; i++) {
 		make[i] = (struct make){ .be = be, .p = p, .create = &each[i] };
 		if (i + 1 < n)
-			make[i].started = pthread_create(&make[i].thread, NULL, make_one, &make[i]) == 0;
+			make[i].started =
+				pthread_create(&make[i].thread, NULL, make_one, &make[i]) == 0;
 		if (!make[i].started)
 			make_one(&make[i]);
 	}
@@ -163,7 +174,8 @@ static void make_all(struct rb_backend *be, struct rb_pool *p, struct driver_cre
 }
 
 /* Did every one fail because the pool is gone? */
-static bool lost_pool(struct rb_backend *be, const struct rb_pool *p, const struct driver_create *each, size_t n)
+static bool lost_pool(
+	struct rb_backend *be, const struct rb_pool *p, const struct driver_create *each, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (each[i].code != -ENOENT)
@@ -215,7 +227,8 @@ static void be_create(void *backend, struct driver_create *each, size_t n)
 
 /* --- the rest of an image's life */
 
-static int remove_here(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
+static int remove_here(
+	struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
 {
 	char name[RB_NAME_ROOM];
 	int r;
@@ -223,7 +236,9 @@ static int remove_here(struct rb_backend *be, struct rb_pool *p, const struct dr
 	rb_image_name(image->uuid, name);
 	if (atomic_load(&be->direct) == RB_DIRECT_ON) {
 		r = rb_format_remove(be, p, name, image->image_id, err);
-		return r < 0 || r == RB_REMOVED ? r : rb_image_remove(be, p, name, image->image_id, err);
+		return r < 0 || r == RB_REMOVED
+			       ? r
+			       : rb_image_remove(be, p, name, image->image_id, err);
 	}
 	r = rb_image_remove(be, p, name, image->image_id, err);
 	return r < 0 ? r : rb_format_remove(be, p, name, image->image_id, err);
@@ -250,7 +265,8 @@ static int be_remove(void *backend, const struct driver_image *image, struct err
 	return r < 0 ? r : 0;
 }
 
-static int be_resize(void *backend, const struct driver_image *image, uint64_t size, struct err *err)
+static int be_resize(
+	void *backend, const struct driver_image *image, uint64_t size, struct err *err)
 {
 	struct rb_backend *be = backend;
 	char name[RB_NAME_ROOM];
@@ -319,7 +335,8 @@ static void be_connection(void *backend, const struct driver_image *image, struc
 		if (be->monitors[0])
 			buf_addf(out, "monitors=%s\n", be->monitors);
 	}
-	buf_addf(out, "pool=%s\nnamespace=%s\nimage=%s\nuser=%s\n", c->pool, space, name, c->ceph_user);
+	buf_addf(out, "pool=%s\nnamespace=%s\nimage=%s\nuser=%s\n", c->pool, space, name,
+		c->ceph_user);
 	if (rbd_features_to_string(be->features, features, &room) >= 0)
 		buf_addf(out, "features=%s\n", features);
 	if (c->data_pool && c->data_pool[0])

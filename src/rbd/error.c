@@ -22,14 +22,16 @@ static void reason(const struct rb_backend *be, int code, char *text, size_t roo
 		(void)snprintf(text, room, "it does not exist in pool '%s'", c->pool);
 		break;
 	case -ESHUTDOWN:
-		(void)snprintf(text, room, "this server was fenced: the cluster has its address on the blocklist");
+		(void)snprintf(text, room,
+			"this server was fenced: the cluster has its address on the blocklist");
 		break;
 	case -ETIMEDOUT:
 		(void)snprintf(text, room, "the cluster did not answer within %ld s", c->timeout);
 		break;
 	case -EACCES:
 	case -EPERM:
-		(void)snprintf(text, room, "client.%s may not do that in pool '%s'", c->ceph_user, c->pool);
+		(void)snprintf(text, room, "client.%s may not do that in pool '%s'", c->ceph_user,
+			c->pool);
 		break;
 	case -EBUSY:
 		(void)snprintf(text, room, "somebody has it open");

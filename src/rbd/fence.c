@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FENCE_SECONDS = 24 * 60 * 60 }; /* long enough for a host that hangs, not only for a process that died */
+/* Long enough for a host that hangs, not only for a process that died. */
+enum { FENCE_SECONDS = 24 * 60 * 60 };
 
 int rb_fence_address(void *backend, char *text, size_t room, struct err *err)
 {
@@ -27,7 +28,8 @@ int rb_fence_address(void *backend, char *text, size_t room, struct err *err)
 		return rb_fail(be, err, r, "learn the own address");
 	n = snprintf(text, room, "%s", addresses);
 	rados_buffer_free(addresses);
-	return (size_t)n < room ? 0 : err_set(err, -ENAMETOOLONG, "the own address has %d bytes", n);
+	return (size_t)n < room ? 0
+				: err_set(err, -ENAMETOOLONG, "the own address has %d bytes", n);
 }
 
 /* "v2:1.2.3.4:0/567" without its protocol: a fence is for every protocol. */
@@ -64,7 +66,8 @@ int rb_fence(void *backend, const char *text, struct err *err)
 		list++;
 		list[strlen(list) - 1] = '\0';
 	}
-	for (address = strtok_r(list, ", \n", &rest); address; address = strtok_r(NULL, ", \n", &rest)) {
+	for (address = strtok_r(list, ", \n", &rest); address;
+		address = strtok_r(NULL, ", \n", &rest)) {
 		r = rb_fence_one(be, change, address);
 		if (r < 0)
 			return rb_fail(be, err, r, "fence '%s'", address);

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #define DIRECTORY "rbd_directory"
-#define NO_SNAP   UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
+#define NO_SNAP	  UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
 
 const char *rb_image_name(const char *uuid, char ret[RB_NAME_ROOM])
 {
@@ -61,7 +61,8 @@ static void add_entry(rados_write_op_t op, const struct driver_image *image)
 	call(op, "dir_add_image", &in);
 }
 
-static void send_id(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct flight *f)
+static void send_id(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f)
 {
 	rados_write_op_t op = rados_create_write_op();
 	char name[RB_NAME_ROOM], object[RB_OBJECT_ROOM];
@@ -73,7 +74,8 @@ static void send_id(struct rb_backend *be, struct rb_pool *p, const struct drive
 	rb_fly(be, f, p->io, rb_object(object, "rbd_id.", rb_image_name(image->uuid, name)), op);
 }
 
-static void send_header(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct flight *f)
+static void send_header(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f)
 {
 	rados_write_op_t op = rados_create_write_op();
 	char object[RB_OBJECT_ROOM], prefix[RB_NAME_ROOM];
@@ -81,7 +83,8 @@ static void send_header(struct rb_backend *be, struct rb_pool *p, const struct d
 	struct enc in = { .len = 0 };
 
 	if (apart)
-		(void)snprintf(prefix, sizeof prefix, "rbd_data.%lld.%s", (long long)p->id, image->image_id);
+		(void)snprintf(prefix, sizeof prefix, "rbd_data.%lld.%s", (long long)p->id,
+			image->image_id);
 	else
 		(void)snprintf(prefix, sizeof prefix, "rbd_data.%s", image->image_id);
 	enc_u64(&in, image->size);
@@ -94,7 +97,8 @@ static void send_header(struct rb_backend *be, struct rb_pool *p, const struct d
 	rb_fly(be, f, p->io, rb_object(object, "rbd_header.", image->image_id), op);
 }
 
-static void send_map(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct flight *f)
+static void send_map(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f)
 {
 	rados_write_op_t op;
 	char object[RB_OBJECT_ROOM];
@@ -124,7 +128,8 @@ static int read_id(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM
 	return d.bad ? -EBADMSG : 0;
 }
 
-static int ask_directory(struct rb_pool *p, const char *method, const char *about, char ret[RB_NAME_ROOM])
+static int ask_directory(
+	struct rb_pool *p, const char *method, const char *about, char ret[RB_NAME_ROOM])
 {
 	char raw[4 + RB_NAME_ROOM];
 	struct enc in = { .len = 0 };
@@ -187,7 +192,8 @@ static void take_header_back(struct rb_backend *be, struct rb_pool *p, const cha
 }
 
 /* What became of one image, all its operations having landed. */
-static int judge(struct rb_backend *be, struct rb_pool *p, struct driver_create *c, const struct parts *part, int entry)
+static int judge(struct rb_backend *be, struct rb_pool *p, struct driver_create *c,
+	const struct parts *part, int entry)
 {
 	char name[RB_NAME_ROOM];
 	const char *id = c->image.image_id;
@@ -210,8 +216,8 @@ static int judge(struct rb_backend *be, struct rb_pool *p, struct driver_create 
 }
 
 /* One image of the batch was in the directory already, so the shared operation did nothing: each by itself. */
-static void enter_each(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n,
-	struct flight *entry)
+static void enter_each(struct rb_backend *be, struct rb_pool *p, struct driver_create *each,
+	size_t n, struct flight *entry)
 {
 	for (size_t i = 0; i < n; i++) {
 		rados_write_op_t op = rados_create_write_op();
@@ -223,8 +229,8 @@ static void enter_each(struct rb_backend *be, struct rb_pool *p, struct driver_c
 		(void)rb_land(&entry[i]);
 }
 
-static void enter_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n,
-	struct flight *entry)
+static void enter_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each,
+	size_t n, struct flight *entry)
 {
 	rados_write_op_t op = rados_create_write_op();
 
@@ -233,7 +239,8 @@ static void enter_all(struct rb_backend *be, struct rb_pool *p, struct driver_cr
 	rb_fly(be, entry, p->io, DIRECTORY, op);
 }
 
-void rb_format_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
+void rb_format_create(
+	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
 {
 	struct parts part[RB_BATCH];
 	struct flight entry[RB_BATCH];
@@ -269,7 +276,12 @@ rados_read_op_t rb_header_ask(struct rb_header_query *q)
 	rados_read_op_t op = rados_create_read_op();
 	struct enc snap = { .len = 0 }, snap_ro = { .len = 0 };
 	static const char *const methods[RB_QUESTIONS] = {
-		"get_size", "get_features", "get_flags", "get_snapcontext", "get_data_pool", "parent_get",
+		"get_size",
+		"get_features",
+		"get_flags",
+		"get_snapcontext",
+		"get_data_pool",
+		"parent_get",
 	};
 
 	enc_u64(&snap, NO_SNAP);
@@ -281,8 +293,8 @@ rados_read_op_t rb_header_ask(struct rb_header_query *q)
 
 		q->len[i] = 0;
 		q->code[i] = 0;
-		rados_read_op_exec_user_buf(
-			op, "rbd", methods[i], in->at, len, q->answer[i], sizeof q->answer[i], &q->len[i], &q->code[i]);
+		rados_read_op_exec_user_buf(op, "rbd", methods[i], in->at, len, q->answer[i],
+			sizeof q->answer[i], &q->len[i], &q->code[i]);
 	}
 	return op;
 }

@@ -21,7 +21,8 @@ static int create_once(struct rb_backend *be, struct rb_pool *p, const char *nam
 		r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_ORDER, be->order);
 	if (r >= 0 && p->data_id >= 0) {
 		features |= RBD_FEATURE_DATA_POOL;
-		r = rbd_image_options_set_string(options, RBD_IMAGE_OPTION_DATA_POOL, be->conf->data_pool);
+		r = rbd_image_options_set_string(
+			options, RBD_IMAGE_OPTION_DATA_POOL, be->conf->data_pool);
 	}
 	if (r >= 0)
 		r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FEATURES, features);
@@ -31,7 +32,8 @@ static int create_once(struct rb_backend *be, struct rb_pool *p, const char *nam
 	return r;
 }
 
-int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
+int rb_image_create(
+	struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
 {
 	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
 	int r;
@@ -70,7 +72,8 @@ static int search_trash(struct rb_pool *p, const char *name, const char *id)
 	return r == -ENOENT ? 0 : r;
 }
 
-int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
+int rb_image_remove(
+	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
 {
 	char found[RB_NAME_ROOM];
 	int known = rb_format_find(p, name, found), r = known;
@@ -100,7 +103,8 @@ static int grow(rbd_image_t image, uint64_t size)
 	return size == now ? 0 : rbd_resize(image, size);
 }
 
-int rb_image_resize(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err)
+int rb_image_resize(
+	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err)
 {
 	rbd_image_t image;
 	int r = rbd_open(p->io, name, &image, NULL);
@@ -121,7 +125,8 @@ static int add_extent(uint64_t offset, size_t len, int exists, void *sum)
 	return 0;
 }
 
-int rb_image_used(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err)
+int rb_image_used(
+	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err)
 {
 	rbd_image_t image;
 	uint64_t size, sum = 0;

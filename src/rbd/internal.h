@@ -26,47 +26,47 @@
 #include <stdint.h>
 
 enum {
-	RB_BATCH = 32,        /* creations that share one operation on the directory */
+	RB_BATCH = 32,	      /* creations that share one operation on the directory */
 	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
 	RB_OBJECT_ROOM = 160, /* name of a RADOS object */
 };
 
 /* Refers to the pool as it was when this was made; counted. */
 struct rb_pool {
-	rados_t cluster; /* the link's, borrowed */
+	rados_t cluster;	/* the link's, borrowed */
 	rados_ioctx_t io, data; /* data: of the data pool; the same as io without one */
-	int64_t id, data_id;    /* data_id: -1 without a data pool */
+	int64_t id, data_id;	/* data_id: -1 without a data pool */
 	atomic_uint refs;
 };
 
 enum rb_link_state {
 	RB_LINK_DOWN,
 	RB_LINK_CONNECTING, /* one thread is at it, without the lock; others wait */
-	RB_LINK_UP,         /* for good: librados finds its way back by itself */
+	RB_LINK_UP,	    /* for good: librados finds its way back by itself */
 };
 
 struct rb_link {
-	bool timed;                /* operations end after the backend's time-out */
-	struct lock lock;          /* never held over a call that may wait for the cluster */
-	pthread_cond_t settled;    /* state is not CONNECTING any more */
+	bool timed;		  /* operations end after the backend's time-out */
+	struct lock lock;	  /* never held over a call that may wait for the cluster */
+	pthread_cond_t settled;	  /* state is not CONNECTING any more */
 	enum rb_link_state state; /* lock */
-	unsigned attempt;          /* lock; counts connections tried */
-	struct err failure;        /* lock; of the last attempt that failed */
-	rados_t cluster;           /* constant once UP */
-	struct rb_pool *pool;     /* lock; NULL until first needed */
+	unsigned attempt;	  /* lock; counts connections tried */
+	struct err failure;	  /* lock; of the last attempt that failed */
+	rados_t cluster;	  /* constant once UP */
+	struct rb_pool *pool;	  /* lock; NULL until first needed */
 };
 
 struct rb_backend {
 	const struct backend_conf *conf;
 	uint64_t features; /* as configured, without data-pool */
-	uint8_t order;     /* log2 of the bytes of an object */
+	uint8_t order;	   /* log2 of the bytes of an object */
 	struct rb_link change, look;
-	atomic_int direct;      /* enum rb_direct */
-	atomic_long calls;      /* under way */
+	atomic_int direct;	/* enum rb_direct */
+	atomic_long calls;	/* under way */
 	atomic_long crash_left; /* test only: operations until the process kills itself */
 	struct lock info_lock;
 	char fsid[UUID_LEN + 1]; /* info_lock; "" until connected */
-	char monitors[512];      /* info_lock */
+	char monitors[512];	 /* info_lock */
 };
 
 enum rb_direct {
@@ -81,7 +81,7 @@ struct rb_header {
 	uint8_t order;
 	uint32_t snapshots;
 	int64_t data_pool; /* -1: none */
-	bool cloned;       /* it has a parent */
+	bool cloned;	   /* it has a parent */
 };
 
 /* --- connect.c */
@@ -102,13 +102,14 @@ int rb_link_connect(struct rb_backend *be, struct rb_link *l, rados_t *ret, stru
 /* --- error.c */
 
 /* Makes the sentence for a code of librados or librbd: "cannot <doing>: <why>"; returns code. */
-__attribute__((format(printf, 4, 5))) int rb_fail(const struct rb_backend *be, struct err *err, int code,
-	const char *doing, ...);
+__attribute__((format(printf, 4, 5))) int rb_fail(
+	const struct rb_backend *be, struct err *err, int code, const char *doing, ...);
 
 /* --- format.c: the object class */
 
 const char *rb_image_name(const char *uuid, char ret[RB_NAME_ROOM]);
-const char *rb_object(char ret[RB_OBJECT_ROOM], const char *kind, const char *name); /* kind: "rbd_header." */
+const char *rb_object(
+	char ret[RB_OBJECT_ROOM], const char *kind, const char *name); /* kind: "rbd_header." */
 
 /* Objects that an image of that size has, without their number being limited. */
 uint64_t rb_object_count(uint64_t size, uint8_t order);
@@ -117,7 +118,8 @@ uint64_t rb_object_count(uint64_t size, uint8_t order);
  * Creates n images, all operations in flight at once. Sets each code and sentence; repeated, it completes what is there.
  * -EEXIST: the name belongs to an image of another id (librbd made it); nothing of this id is left then.
  */
-void rb_format_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n);
+void rb_format_create(
+	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n);
 
 /* The questions to a header, to be sent with one read operation, and their answers. */
 enum { RB_QUESTIONS = 6 };
@@ -126,7 +128,8 @@ struct rb_header_query {
 	size_t len[RB_QUESTIONS];
 	int code[RB_QUESTIONS];
 };
-rados_read_op_t rb_header_ask(struct rb_header_query *q); /* the caller sends and releases it; q stays until it landed */
+rados_read_op_t rb_header_ask(
+	struct rb_header_query *q); /* the caller sends and releases it; q stays until it landed */
 int rb_header_answer(const struct rb_header_query *q, struct rb_header *ret);
 
 /* Reads the header of an image by id; -ENOENT. */
@@ -153,7 +156,7 @@ static inline unsigned rb_map_state(const unsigned char *bits, uint64_t i)
 }
 
 /* Features that the direct way knows all about. */
-#define RB_PLAIN_FEATURES                                                                         \
+#define RB_PLAIN_FEATURES                                                                          \
 	(RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP |              \
 		RBD_FEATURE_FAST_DIFF | RBD_FEATURE_DEEP_FLATTEN | RBD_FEATURE_DATA_POOL)
 
@@ -165,7 +168,8 @@ struct flight {
 };
 
 /* Sends op to object and frees it; rb_land() gives the answer. */
-void rb_fly(struct rb_backend *be, struct flight *f, rados_ioctx_t io, const char *object, rados_write_op_t op);
+void rb_fly(struct rb_backend *be, struct flight *f, rados_ioctx_t io, const char *object,
+	rados_write_op_t op);
 void rb_fly_remove(struct rb_backend *be, struct flight *f, rados_ioctx_t io, const char *object);
 
 /* Makes the completion for a call of librados' own; sent() takes what that call returned. */
@@ -179,22 +183,27 @@ void rb_flights_settle(rados_ioctx_t io);
 /* --- remove.c */
 
 enum rb_removed {
-	RB_REMOVED = 1,   /* a complete image of this name and id */
+	RB_REMOVED = 1, /* a complete image of this name and id */
 	RB_REMOVED_PARTS, /* whatever was left of that id; the name may stand for another image, or lie in the trash */
-	RB_NOT_PLAIN,     /* untouched: librbd must do it */
+	RB_NOT_PLAIN, /* untouched: librbd must do it */
 };
 
 /* An enum rb_removed, or -EBUSY, -ENOTEMPTY (untouched), or another -errno. */
-int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err);
+int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
+	struct err *err);
 
 /* --- image.c: librbd */
 
-int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err);
+int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct err *err);
 
 /* By name, wherever it is; id: what the trash may know it by too. 0 if there is nothing. */
-int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err);
-int rb_image_resize(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err);
-int rb_image_used(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
+int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
+	struct err *err);
+int rb_image_resize(
+	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err);
+int rb_image_used(
+	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 
 /* --- trash.c */
 

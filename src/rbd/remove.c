@@ -47,7 +47,8 @@ struct removal {
 };
 
 /* Runs in librados' thread: answers our own notification, and those of people who come now. */
-static void notified(void *arg, uint64_t notify, uint64_t handle, uint64_t from, void *data, size_t len)
+static void notified(
+	void *arg, uint64_t notify, uint64_t handle, uint64_t from, void *data, size_t len)
 {
 	struct removal *m = arg;
 
@@ -59,8 +60,8 @@ static void notified(void *arg, uint64_t notify, uint64_t handle, uint64_t from,
 static void send_watch(struct removal *m, struct flight *f)
 {
 	if (rb_flight_begin(m->be, f))
-		rb_flight_sent(f,
-			rados_aio_watch2(m->p->io, m->header, f->done, &m->watch, notified, NULL, WATCH_SECONDS, m));
+		rb_flight_sent(f, rados_aio_watch2(m->p->io, m->header, f->done, &m->watch,
+					  notified, NULL, WATCH_SECONDS, m));
 	(void)snprintf(m->cookie, sizeof m->cookie, "auto %" PRIu64, m->watch);
 }
 
@@ -76,7 +77,7 @@ static void send_lock(struct removal *m, struct flight *f)
 	enc_string(&in, LOCK_TAG);
 	enc_string(&in, ""); /* description */
 	enc_u64(&in, 0);     /* no expiry */
-	enc_u8(&in, 0);      /* flags */
+	enc_u8(&in, 0);	     /* flags */
 	enc_end(&in, at);
 	rados_write_op_assert_exists(op); /* a lock would make the object */
 	rados_write_op_exec(op, "lock", "lock", in.at, in.len, NULL);
@@ -91,16 +92,17 @@ static void send_notify(struct removal *m, struct flight *f, char **reply, size_
 	enc_u32(&in, 3); /* header updated */
 	enc_end(&in, at);
 	if (rb_flight_begin(m->be, f))
-		rb_flight_sent(f,
-			rados_aio_notify(
-				m->p->io, m->header, f->done, in.at, (int)in.len, NOTIFY_MS, reply, len));
+		rb_flight_sent(f, rados_aio_notify(m->p->io, m->header, f->done, in.at, (int)in.len,
+					  NOTIFY_MS, reply, len));
 }
 
-static void send_question(struct removal *m, struct flight *f, struct rb_header_query *q, rados_read_op_t *ret_op)
+static void send_question(
+	struct removal *m, struct flight *f, struct rb_header_query *q, rados_read_op_t *ret_op)
 {
 	*ret_op = rb_header_ask(q);
 	if (rb_flight_begin(m->be, f))
-		rb_flight_sent(f, rados_aio_read_op_operate(*ret_op, m->p->io, f->done, m->header, 0));
+		rb_flight_sent(
+			f, rados_aio_read_op_operate(*ret_op, m->p->io, f->done, m->header, 0));
 }
 
 /* Who answered the notification, who let it time out (u32 count, then gid, watch and for the former a reply). */
@@ -133,15 +135,17 @@ static int notify_result(struct removal *m, struct flight *f, const char *reply,
 static int break_dead_lock(struct removal *m)
 {
 	char tag[64], client[256], cookie[256], address[512];
-	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie, address_len = sizeof address;
+	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
+	       address_len = sizeof address;
 	uint64_t gid = 0;
 	int exclusive, r;
-	ssize_t n = rados_list_lockers(m->p->io, m->header, LOCK_NAME, &exclusive, tag, &tag_len, client, &client_len,
-		cookie, &cookie_len, address, &address_len);
+	ssize_t n = rados_list_lockers(m->p->io, m->header, LOCK_NAME, &exclusive, tag, &tag_len,
+		client, &client_len, cookie, &cookie_len, address, &address_len);
 
 	if (n <= 0)
 		return n < 0 ? (int)n : 0; /* given up meanwhile */
-	if (strcmp(tag, LOCK_TAG) || strncmp(cookie, "auto ", 5) || sscanf(client, "client.%" SCNu64, &gid) != 1)
+	if (strcmp(tag, LOCK_TAG) || strncmp(cookie, "auto ", 5) ||
+		sscanf(client, "client.%" SCNu64, &gid) != 1)
 		return -EBUSY; /* a person's lock (rbd lock add) */
 	if (gid == rados_get_instance_id(m->p->cluster))
 		return -EBUSY; /* another thread of ours */
@@ -389,7 +393,8 @@ static int remove_without_header(struct removal *m)
 	return r < 0 ? r : remove_parts(m, entry.code >= 0, false);
 }
 
-int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
+int rb_format_remove(
+	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
 {
 	struct removal m = { .be = be, .p = p, .name = name, .id = id };
 	int r;

@@ -28,7 +28,8 @@ static uint64_t number(const json_t *object, const char *key)
  */
 static void calculate(const json_t *pool, struct backend_stats *ret)
 {
-	uint64_t used = number(pool, "stored"), quota = number(pool, "quota_bytes"), available = number(pool, "max_avail");
+	uint64_t used = number(pool, "stored"), quota = number(pool, "quota_bytes"),
+		 available = number(pool, "max_avail");
 
 	*ret = (struct backend_stats){ .free = available };
 	if (quota) {
@@ -46,7 +47,8 @@ static int read_df(const char *text, size_t len, const char *name, struct backen
 	size_t i;
 
 	unknown(ret);
-	json_array_foreach(json_object_get(df, "pools"), i, pool) {
+	json_array_foreach(json_object_get(df, "pools"), i, pool)
+	{
 		const char *is = json_string_value(json_object_get(pool, "name"));
 
 		if (is && !strcmp(is, name))
@@ -56,14 +58,16 @@ static int read_df(const char *text, size_t len, const char *name, struct backen
 	return df ? 0 : -EBADMSG;
 }
 
-static int ask_df(struct rb_backend *be, rados_t cluster, struct backend_stats *ret, struct err *err)
+static int ask_df(
+	struct rb_backend *be, rados_t cluster, struct backend_stats *ret, struct err *err)
 {
 	const char *data_pool = be->conf->data_pool;
 	const char *name = data_pool && data_pool[0] ? data_pool : be->conf->pool;
 	const char *command = "{\"prefix\": \"df\", \"detail\": \"detail\", \"format\": \"json\"}";
 	char *out = NULL, *status = NULL;
 	size_t out_len = 0, status_len = 0;
-	int r = rados_mon_command(cluster, &command, 1, "", 0, &out, &out_len, &status, &status_len);
+	int r = rados_mon_command(
+		cluster, &command, 1, "", 0, &out, &out_len, &status, &status_len);
 
 	if (r >= 0)
 		r = read_df(out, out_len, name, ret);
@@ -97,7 +101,8 @@ int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 	if (r < 0)
 		return r;
 	(void)ping(be, p, &f);
-	r = ask_df(be, p->cluster, &stats, err); /* beside the ping, so that both together take one time-out */
+	r = ask_df(be, p->cluster, &stats,
+		err); /* beside the ping, so that both together take one time-out */
 	alive = rb_land(&f);
 	if (r >= 0 && alive == -ENOENT && rb_pool_is_stale(be, p))
 		r = err_set(err, -ENOENT, "pool '%s' was deleted", be->conf->pool);
@@ -113,7 +118,8 @@ int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 
 static uint64_t count_bytes(const struct rb_header *h, const unsigned char *bits)
 {
-	uint64_t count = rb_object_count(h->size, h->order), object = UINT64_C(1) << h->order, sum = 0;
+	uint64_t count = rb_object_count(h->size, h->order), object = UINT64_C(1) << h->order,
+		 sum = 0;
 
 	for (uint64_t i = 0; i < count; i++)
 		if (rb_map_state(bits, i))
@@ -148,7 +154,8 @@ int rb_used(void *backend, const struct driver_image *image, uint64_t *ret, stru
 
 	if (r < 0)
 		return r;
-	r = atomic_load(&be->direct) == RB_DIRECT_ON ? used_by_map(p, image->image_id, ret) : -EINVAL;
+	r = atomic_load(&be->direct) == RB_DIRECT_ON ? used_by_map(p, image->image_id, ret)
+						     : -EINVAL;
 	if (r == -EINVAL || r == -ENOENT) /* -ENOENT: librbd's, under another id */
 		r = rb_image_used(be, p, rb_image_name(image->uuid, name), ret, err);
 	else if (r < 0)

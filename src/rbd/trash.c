@@ -27,8 +27,8 @@ static bool read_entry(struct dec *d, const char *name, const char *id, char las
 }
 
 /* The entries after `last`: how many, or -ENOENT; *found if the last that was read is the one. */
-static int read_page(struct rb_pool *p, char *room, const char *name, const char *id, char last[RB_NAME_ROOM],
-	bool *found)
+static int read_page(struct rb_pool *p, char *room, const char *name, const char *id,
+	char last[RB_NAME_ROOM], bool *found)
 {
 	struct enc in = { .len = 0 };
 	struct dec d = { .at = room };
@@ -37,7 +37,8 @@ static int read_page(struct rb_pool *p, char *room, const char *name, const char
 
 	enc_string(&in, last);
 	enc_u64(&in, PAGE);
-	r = rados_exec(p->io, "rbd_trash", "rbd", "trash_list", in.at, in.len, room, PAGE * ENTRY_ROOM);
+	r = rados_exec(
+		p->io, "rbd_trash", "rbd", "trash_list", in.at, in.len, room, PAGE * ENTRY_ROOM);
 	if (r < 0)
 		return r;
 	d.left = (size_t)r;

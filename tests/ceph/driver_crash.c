@@ -42,10 +42,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct rig_child start(const char *what, const struct driver_image *image, int crash_at, char address[256])
+static struct rig_child start(
+	const char *what, const struct driver_image *image, int crash_at, char address[256])
 {
 	char size[24], at[24];
-	const char *words[] = { what, backend.conf.direct, image->uuid, image->image_id, size, at, NULL };
+	const char *words[] = { what, backend.conf.direct, image->uuid, image->image_id, size, at,
+		NULL };
 	struct rig_child c;
 
 	(void)snprintf(size, sizeof size, "%llu", (unsigned long long)image->size);

@@ -54,8 +54,13 @@ struct kind {
 };
 
 static const char *const feature_sets[] = {
-	ALL_FEATURES, "layering", "layering,exclusive-lock", "layering,exclusive-lock,object-map,fast-diff", "",
-	"exclusive-lock,deep-flatten", "layering,exclusive-lock,object-map",
+	ALL_FEATURES,
+	"layering",
+	"layering,exclusive-lock",
+	"layering,exclusive-lock,object-map,fast-diff",
+	"",
+	"exclusive-lock,deep-flatten",
+	"layering,exclusive-lock,object-map",
 };
 static const uint64_t chunks[] = { 4 * MIB, 4096, 64 * 1024, 32 * MIB };
 static const uint64_t sizes[] = { 10 * GIB, MIB, 4 * MIB + 512, 33 * MIB + 1536, 3 * GIB + 4096 };
@@ -107,8 +112,10 @@ static void compare(const struct kind *k)
 	char *librbd = made_by(k, "off", &image), *direct = made_by(k, "on", &image);
 
 	if (strcmp(librbd, direct))
-		(void)fprintf(stderr, "features '%s', namespace '%s', data pool '%s', chunk %llu, size %llu:\n", k->features,
-			k->space, k->data_pool, (unsigned long long)k->chunk, (unsigned long long)k->size);
+		(void)fprintf(stderr,
+			"features '%s', namespace '%s', data pool '%s', chunk %llu, size %llu:\n",
+			k->features, k->space, k->data_pool, (unsigned long long)k->chunk,
+			(unsigned long long)k->size);
 	rig_same(librbd, direct);
 	free(librbd);
 }
@@ -116,7 +123,8 @@ static void compare(const struct kind *k)
 /* Each value of each dimension once beside the defaults; all combinations in a full run. */
 static void test_equal_to_librbd(void **state)
 {
-	static const char *const places[][2] = { { "", "" }, { "team", "" }, { "", "data" }, { "team", "data" } };
+	static const char *const places[][2] = { { "", "" }, { "team", "" }, { "", "data" },
+		{ "team", "data" } };
 
 	for (size_t f = 0; f < COUNT(feature_sets); f++)
 		for (size_t c = 0; c < COUNT(chunks); c++)
@@ -126,7 +134,8 @@ static void test_equal_to_librbd(void **state)
 
 					if (!rig.full && apart > 1)
 						continue;
-					compare(&(struct kind){ feature_sets[f], places[p][0], places[p][1], chunks[c], sizes[s] });
+					compare(&(struct kind){ feature_sets[f], places[p][0],
+						places[p][1], chunks[c], sizes[s] });
 				}
 }
 
@@ -142,7 +151,8 @@ static void test_tools_work_on_it(void **state)
 	open_backend(&b, "on");
 	rig_must_create(&b, &image);
 	rig_sh("rbd -c $CONF info vols/%s | grep -q 'size 64 MiB in 16 objects'", name);
-	rig_sh("rbd -c $CONF bench --io-type write --io-size 4M --io-threads 1 --io-total 16M vols/%s >/dev/null", name);
+	rig_sh("rbd -c $CONF bench --io-type write --io-size 4M --io-threads 1 --io-total 16M vols/%s >/dev/null",
+		name);
 	assert_int_equal(b.driver->used(b.be, &image, &used, NULL), 0);
 	assert_int_equal(used, 16 * MIB);
 	rig_sh("rbd -c $CONF du vols/%s | grep -q '64 MiB  *16 MiB'", name);
@@ -165,7 +175,9 @@ static void lose_entry(const struct driver_image *image)
 
 	enc_string(&in, rig_image_name(image));
 	enc_string(&in, image->image_id);
-	assert_int_equal(rados_exec(rig.vols, "rbd_directory", "rbd", "dir_remove_image", in.at, in.len, NULL, 0), 0);
+	assert_int_equal(rados_exec(rig.vols, "rbd_directory", "rbd", "dir_remove_image", in.at,
+				 in.len, NULL, 0),
+		0);
 }
 
 static void lose(const struct driver_image *image, unsigned parts)
@@ -290,12 +302,15 @@ static void test_invalid_map(void **state)
 	assert_int_equal(rados_remove(rig.vols, object), 0);
 	enc_u64(&map, 50);
 	enc_u8(&map, 0);
-	assert_int_equal(rados_exec(rig.vols, object, "rbd", "object_map_resize", map.at, map.len, NULL, 0), 0);
+	assert_int_equal(
+		rados_exec(rig.vols, object, "rbd", "object_map_resize", map.at, map.len, NULL, 0),
+		0);
 	enc_u64(&flags, RBD_FLAG_OBJECT_MAP_INVALID); /* value, mask, of the image itself */
 	enc_u64(&flags, RBD_FLAG_OBJECT_MAP_INVALID);
 	enc_u64(&flags, UINT64_C(0xfffffffffffffffe));
 	(void)snprintf(object, sizeof object, "rbd_header.%s", image.image_id);
-	assert_int_equal(rados_exec(rig.vols, object, "rbd", "set_flags", flags.at, flags.len, NULL, 0), 0);
+	assert_int_equal(
+		rados_exec(rig.vols, object, "rbd", "set_flags", flags.at, flags.len, NULL, 0), 0);
 	rig_must_remove(&b, &image);
 	nothing_left();
 	rig_close(&b);
@@ -366,7 +381,8 @@ static void test_renamed(void **state)
 	rig_write(&image, 3);
 	rig_sh("rbd -c $CONF rename vols/%s vols/theirs", rig_image_name(&image));
 	rig_must_remove(&b, &image);
-	rig_sh("test $(rbd -c $CONF export --no-progress vols/theirs - | tr -d '\\0' | wc -c) = %d", 3 * 4096);
+	rig_sh("test $(rbd -c $CONF export --no-progress vols/theirs - | tr -d '\\0' | wc -c) = %d",
+		3 * 4096);
 	rig_sh("rbd -c $CONF rm --no-progress vols/theirs");
 	nothing_left();
 	rig_close(&b);

@@ -102,7 +102,8 @@ static void test_a_batch(void **state)
 
 static void test_odd_sizes(void **state)
 {
-	static const uint64_t sizes[] = { MIB, MIB + 512, 3 * MIB + 4096, 4 * MIB, 4 * MIB + 512, 13 * MIB + 1536 };
+	static const uint64_t sizes[] = { MIB, MIB + 512, 3 * MIB + 4096, 4 * MIB, 4 * MIB + 512,
+		13 * MIB + 1536 };
 
 	for (size_t i = 0; i < COUNT(sizes); i++) {
 		struct driver_image image = rig_image(sizes[i]);
@@ -182,7 +183,8 @@ int same_tests(void)
 	int failed = cmocka_run_group_tests_name("same: local", tests, setup_local, teardown);
 
 	failed += cmocka_run_group_tests_name("same: rbd, direct", tests, setup_direct, teardown);
-	failed += cmocka_run_group_tests_name("same: rbd, direct, data pool and namespace", tests, setup_direct_apart, teardown);
+	failed += cmocka_run_group_tests_name(
+		"same: rbd, direct, data pool and namespace", tests, setup_direct_apart, teardown);
 	failed += cmocka_run_group_tests_name("same: rbd, librbd", tests, setup_librbd, teardown);
 	if (!failed) {
 		rig_same(vols, rig_dump(rig.vols, NULL));

@@ -20,10 +20,11 @@ static const struct {
 
 static int connect_admin(void)
 {
-	if (rados_create(&rig.admin, "admin") < 0 || rados_conf_read_file(rig.admin, rig.ceph_conf) < 0 ||
-		rados_connect(rig.admin) < 0)
+	if (rados_create(&rig.admin, "admin") < 0 ||
+		rados_conf_read_file(rig.admin, rig.ceph_conf) < 0 || rados_connect(rig.admin) < 0)
 		return -1;
-	if (rados_ioctx_create(rig.admin, "vols", &rig.vols) < 0 || rados_ioctx_create(rig.admin, "data", &rig.data) < 0)
+	if (rados_ioctx_create(rig.admin, "vols", &rig.vols) < 0 ||
+		rados_ioctx_create(rig.admin, "data", &rig.data) < 0)
 		return -1;
 	return 0;
 }
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: driver_tests CONF DIR [GROUP…]\n");
 		return 2;
 	}
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	rig.program = argv[0];
 	rig.ceph_conf = argv[1];
 	rig.dir = argv[2];
@@ -58,7 +60,9 @@ int main(int argc, char **argv)
 	(void)setenv("CONF", rig.ceph_conf, 1);
 	(void)setenv("DIR", rig.dir, 1);
 	if (connect_admin() < 0) {
-		(void)fprintf(stderr, "driver_tests: cannot connect by '%s' to pools vols and data\n", rig.ceph_conf);
+		(void)fprintf(stderr,
+			"driver_tests: cannot connect by '%s' to pools vols and data\n",
+			rig.ceph_conf);
 		return 2;
 	}
 	if (argc > 4 && !strcmp(argv[3], "child"))

@@ -63,7 +63,8 @@ static void refuse_while_open(const char *how)
 	vols = rig_dump(rig.vols, NULL);
 	assert_int_equal(remove_code(&image, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "has it open"));
-	if (!strcmp(backend.conf.direct, "on")) /* librbd's try asks the writer for its lock, and gets it */
+	if (!strcmp(backend.conf.direct,
+		    "on")) /* librbd's try asks the writer for its lock, and gets it */
 		rig_same(vols, rig_dump(rig.vols, NULL));
 	free(vols);
 	assert_int_equal(rig_child_end(&child), 0);
@@ -123,7 +124,8 @@ static void test_is_a_clone(void **state)
 	rig_must_create(&backend, &parent);
 	(void)snprintf(name, sizeof name, "%s", rig_image_name(&parent));
 	rig_sh("rbd -c $CONF snap create --no-progress vols/%s@s", name);
-	rig_sh("rbd -c $CONF clone --rbd-default-clone-format 2 vols/%s@s vols/%s", name, rig_image_name(&clone));
+	rig_sh("rbd -c $CONF clone --rbd-default-clone-format 2 vols/%s@s vols/%s", name,
+		rig_image_name(&clone));
 	rig_must_remove(&backend, &clone);
 	rig_sh("test -z \"$(rbd -c $CONF children vols/%s@s)\"", name);
 	rig_sh("rbd -c $CONF snap rm --no-progress vols/%s@s", name);
@@ -167,7 +169,8 @@ static void test_quota_is_the_capacity(void **state)
 	struct err err;
 	int64_t until = clock_mono_ns() + INT64_C(20000000000);
 
-	rig_sh("ceph -c $CONF osd pool set-quota vols max_bytes %llu 2>/dev/null", (unsigned long long)GIB);
+	rig_sh("ceph -c $CONF osd pool set-quota vols max_bytes %llu 2>/dev/null",
+		(unsigned long long)GIB);
 	do
 		assert_int_equal(backend.driver->stat(backend.be, &s, &err), 0);
 	while (s.total != GIB && clock_mono_ns() < until);
@@ -223,8 +226,12 @@ static void test_osd_stops(void **state)
 	int64_t from;
 	uint64_t used;
 
-	rig_must_create(&backend, &(struct driver_image){ .uuid = "warm", .image_id = "00000000aaaaaa", .size = GIB });
-	rig_must_remove(&backend, &(struct driver_image){ .uuid = "warm", .image_id = "00000000aaaaaa", .size = GIB });
+	rig_must_create(
+		&backend, &(struct driver_image){
+				  .uuid = "warm", .image_id = "00000000aaaaaa", .size = GIB });
+	rig_must_remove(
+		&backend, &(struct driver_image){
+				  .uuid = "warm", .image_id = "00000000aaaaaa", .size = GIB });
 	assert_int_equal(backend.driver->stat(backend.be, &s, &err), 0);
 	slow_image = rig_image(GIB);
 	rig_sh("kill -STOP $(cat $DIR/ceph/run/osd.0.pid)");
@@ -278,7 +285,8 @@ static void test_wrong_key(void **state)
 	char file[512];
 
 	(void)snprintf(file, sizeof file, "%s/wrong-key.conf", rig.dir);
-	rig_sh("ceph-authtool --create-keyring %s.keyring --gen-key -n client.admin >/dev/null", file);
+	rig_sh("ceph-authtool --create-keyring %s.keyring --gen-key -n client.admin >/dev/null",
+		file);
 	rig_sh("sed 's|^keyring = .*|keyring = %s.keyring|' $CONF >%s", file, file);
 	expect_down(file, -EACCES, "refused the key of client.admin");
 }
@@ -375,11 +383,13 @@ static const struct CMUnitTest slow[] = {
 
 int trouble_tests(void)
 {
-	int failed = cmocka_run_group_tests_name("trouble: direct", both_ways, setup_direct, teardown);
+	int failed =
+		cmocka_run_group_tests_name("trouble: direct", both_ways, setup_direct, teardown);
 
 	failed += cmocka_run_group_tests_name("trouble: librbd", both_ways, setup_librbd, teardown);
 	failed += cmocka_run_group_tests_name("slow trouble: direct", slow, setup_direct, teardown);
 	if (rig.full)
-		failed += cmocka_run_group_tests_name("slow trouble: librbd", slow, setup_librbd, teardown);
+		failed += cmocka_run_group_tests_name(
+			"slow trouble: librbd", slow, setup_librbd, teardown);
 	return failed;
 }

@@ -21,10 +21,20 @@ extern char **environ;
 void rig_backend_conf(struct backend_conf *conf, const char *direct)
 {
 	*conf = (struct backend_conf){
-		.name = (char *)"test", .driver = (char *)"rbd", .zone = (char *)"z", .thin = true, .timeout = 30,
-		.max_over_subscription_ratio = 20, .ceph_conf = (char *)rig.ceph_conf, .ceph_user = (char *)"admin",
-		.pool = (char *)"vols", .namespace = (char *)"", .data_pool = (char *)"",
-		.features = (char *)ALL_FEATURES, .direct = (char *)direct, .chunk_size = 4 * MIB,
+		.name = (char *)"test",
+		.driver = (char *)"rbd",
+		.zone = (char *)"z",
+		.thin = true,
+		.timeout = 30,
+		.max_over_subscription_ratio = 20,
+		.ceph_conf = (char *)rig.ceph_conf,
+		.ceph_user = (char *)"admin",
+		.pool = (char *)"vols",
+		.namespace = (char *)"",
+		.data_pool = (char *)"",
+		.features = (char *)ALL_FEATURES,
+		.direct = (char *)direct,
+		.chunk_size = 4 * MIB,
 	};
 }
 
@@ -51,7 +61,8 @@ struct driver_image rig_image(uint64_t size)
 	if (!start)
 		start = (unsigned)getpid() & 0xffff;
 	count++;
-	(void)snprintf(image.uuid, sizeof image.uuid, "%08x-0000-4000-8000-%04x%08x", count, start, count);
+	(void)snprintf(
+		image.uuid, sizeof image.uuid, "%08x-0000-4000-8000-%04x%08x", count, start, count);
 	(void)snprintf(image.image_id, sizeof image.image_id, "%06x%08x", start, count);
 	return image;
 }
@@ -98,7 +109,9 @@ void rig_write(const struct driver_image *image, int n)
 	memset(page, 'x', sizeof page);
 	assert_int_equal(rbd_open(rig.vols, rig_image_name(image), &handle, NULL), 0);
 	for (int i = 0; i < n; i++)
-		assert_int_equal(rbd_write(handle, image->size / (unsigned)n * (unsigned)i / 4096 * 4096, sizeof page, page),
+		assert_int_equal(
+			rbd_write(handle, image->size / (unsigned)n * (unsigned)i / 4096 * 4096,
+				sizeof page, page),
 			(int)sizeof page);
 	assert_int_equal(rbd_close(handle), 0);
 }
@@ -130,7 +143,8 @@ static void add_value(struct buf *b, const char *value, size_t len, const char *
 
 		if (id && i + 4 <= len) {
 			memcpy(&size, value + i, 4);
-			if (size >= n && size <= 64 && i + 4 + size <= len && !memcmp(value + i + 4 + size - n, id, n)) {
+			if (size >= n && size <= 64 && i + 4 + size <= len &&
+				!memcmp(value + i + 4 + size - n, id, n)) {
 				buf_addf(b, "<%.*s<id>>", (int)(size - n), value + i + 4);
 				i += 3 + size;
 				continue;
@@ -150,7 +164,8 @@ static void add_name(struct buf *b, const char *name, const char *id)
 		buf_adds(b, name);
 }
 
-static void dump_omap(rados_ioctx_t io, const char *object, const char *head, const char *id, struct lines *l)
+static void dump_omap(
+	rados_ioctx_t io, const char *object, const char *head, const char *id, struct lines *l)
 {
 	rados_read_op_t op = rados_create_read_op();
 	rados_omap_iter_t iter;
@@ -211,7 +226,8 @@ static void dump_attributes(rados_ioctx_t io, const char *object, const char *he
 	rados_getxattrs_end(iter);
 }
 
-static void dump_object(rados_ioctx_t io, const char *space, const char *object, const char *id, struct lines *l)
+static void dump_object(
+	rados_ioctx_t io, const char *space, const char *object, const char *id, struct lines *l)
 {
 	static char content[1 << 20];
 	struct buf b = { 0 };
@@ -279,7 +295,8 @@ static void print_missing(const char *sign, const char *a, const char *b)
 		end = strchr(at, '\n');
 		line = strndup(at, (size_t)(end - at) + 1);
 		if (!strstr(b, line))
-			(void)fprintf(stderr, "%s %.300s%s", sign, line, strlen(line) > 300 ? "…\n" : "");
+			(void)fprintf(
+				stderr, "%s %.300s%s", sign, line, strlen(line) > 300 ? "…\n" : "");
 	}
 }
 
@@ -353,7 +370,8 @@ struct rig_child rig_child(const char *const *words)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	c.pid = fork();
 	assert_true(c.pid >= 0);
-	if (c.pid == 0) { /* a copy with threads missing: nothing but system calls until it is a program again */
+	if (c.pid ==
+		0) { /* a copy with threads missing: nothing but system calls until it is a program again */
 		dup2(in[0], 0);
 		dup2(out[1], 1);
 		execve(rig.program, (char **)argv, environ);
@@ -440,10 +458,12 @@ static int child_change(char **w)
 	b.conf.crash_at = atol(w[5]);
 	(void)snprintf(image.uuid, sizeof image.uuid, "%s", w[2]);
 	(void)snprintf(image.image_id, sizeof image.image_id, "%s", w[3]);
-	if (b.driver->open(&b.conf, &b.be, &err) < 0 || b.driver->address(b.be, address, sizeof address, &err) < 0)
+	if (b.driver->open(&b.conf, &b.be, &err) < 0 ||
+		b.driver->address(b.be, address, sizeof address, &err) < 0)
 		return 2;
 	say(address);
-	r = !strcmp(w[0], "create") ? rig_create(&b, &image, &err) : b.driver->remove(b.be, &image, &err);
+	r = !strcmp(w[0], "create") ? rig_create(&b, &image, &err)
+				    : b.driver->remove(b.be, &image, &err);
 	if (r < 0)
 		(void)fprintf(stderr, "child %s: %s\n", w[0], err.text);
 	return r < 0;

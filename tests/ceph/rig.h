@@ -20,17 +20,18 @@
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define MIB          (UINT64_C(1) << 20)
-#define GIB          (UINT64_C(1) << 30)
+#define MIB	     (UINT64_C(1) << 20)
+#define GIB	     (UINT64_C(1) << 30)
 #define ALL_FEATURES "layering,exclusive-lock,object-map,fast-diff,deep-flatten"
 
 struct rig {
-	const char *program;   /* for children */
+	const char *program; /* for children */
 	const char *ceph_conf;
-	const char *dir;       /* for files of the tests */
-	bool full;             /* VOLFS_TEST_FULL */
-	rados_t admin;         /* a client of its own, beside those of the drivers */
-	rados_ioctx_t vols, data; /* all namespaces can be listed; operations go to the one that rig_space() set */
+	const char *dir; /* for files of the tests */
+	bool full;	 /* VOLFS_TEST_FULL */
+	rados_t admin;	 /* a client of its own, beside those of the drivers */
+	rados_ioctx_t vols,
+		data; /* all namespaces can be listed; operations go to the one that rig_space() set */
 };
 extern struct rig rig;
 
@@ -41,8 +42,9 @@ struct rig_backend {
 	void *be;
 };
 
-void rig_backend_conf(struct backend_conf *conf, const char *direct); /* rbd, all features, pool vols, 4 MiB, 30 s */
-void rig_open(struct rig_backend *b);                                 /* conf is filled */
+void rig_backend_conf(struct backend_conf *conf,
+	const char *direct);	      /* rbd, all features, pool vols, 4 MiB, 30 s */
+void rig_open(struct rig_backend *b); /* conf is filled */
 void rig_close(struct rig_backend *b);
 
 /* An image of that size with a uuid and id that no other has. */
@@ -86,9 +88,9 @@ int rig_child_main(int argc, char **argv);
 void rig_write(const struct driver_image *image, int n);
 
 /* The groups of tests; each returns the number of those that failed. */
-int same_tests(void);    /* every driver: the same tests */
-int format_tests(void);  /* direct against librbd, and half-states */
-int crash_tests(void);   /* processes that die in the middle */
+int same_tests(void);	 /* every driver: the same tests */
+int format_tests(void);	 /* direct against librbd, and half-states */
+int crash_tests(void);	 /* processes that die in the middle */
 int trouble_tests(void); /* busy, full, deleted, stopped, refused, fenced */
 
 #endif
