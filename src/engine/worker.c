@@ -297,6 +297,7 @@ static const struct op *settle_given_up(const struct op *op, struct backend *b, 
 	lock_take(&b->lock);
 	r->job->state = JOB_ENDS; /* from here on it cannot be given up any more */
 	given_up = r->job->given_up;
+	r->job->given_up = false; /* done now, or by op_clean later */
 	lock_drop(&b->lock);
 	if (!given_up)
 		return op;
