@@ -153,7 +153,8 @@ static void *reader_main(void *arg)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static void fuse_logged(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void fuse_logged(
+	enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char text[1024];
 	size_t len;

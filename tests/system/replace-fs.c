@@ -6,6 +6,8 @@
  *
  *      replace-fs STATE MOUNTPOINT        in front, never gives up
  *
+ * While STATE/other exists, a server answers INIT otherwise: as a newer binary may.
+ *
  * Besides what is made in it: `text` (a constant, direct I/O, can be mapped), `block` (a read of it
  * blocks until `go` is made), `poll` (ready for poll(2) from then on).
  */
@@ -381,7 +383,14 @@ static void op_readdir(
 	(void)fuse_reply_buf(req, buf, len);
 }
 
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	if (access(userdata, F_OK) == 0)
+		conn->time_gran = 1000;
+}
+
 static const struct fuse_lowlevel_ops ops = {
+	.init = op_init,
 	.lookup = op_lookup,
 	.getattr = op_getattr,
 	.mkdir = op_mkdir,
@@ -422,6 +431,7 @@ static void open_names(const char *state)
 static int serve(char **argv)
 {
 	int fuse_fd, keep_fd, ready_fd, lock_fd;
+	CLEANUP_FREE char *other = NULL;
 	struct err err;
 	const char ready = SERVER_READY;
 
@@ -430,10 +440,12 @@ static int serve(char **argv)
 	(void)signal(SIGTERM, on_term);
 	(void)signal(SIGHUP, on_term);
 	open_names(argv[5]);
+	if (asprintf(&other, "%s/other", argv[5]) < 0)
+		return SERVER_FAILED;
 	if (keep_map(keep_fd, &keep, &err) < 0)
 		return SERVER_REMOUNT;
 	keep_succeed(keep);
-	if (session_new(&ops, NULL, keep, fuse_fd, 0, &session, &err) < 0 ||
+	if (session_new(&ops, other, keep, fuse_fd, 0, &session, &err) < 0 ||
 		session_start(session, &err) < 0) {
 		log_err("replace-fs: %s", err.text);
 		return err.code == -ESTALE ? SERVER_REMOUNT : SERVER_FAILED;

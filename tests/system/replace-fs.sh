@@ -26,6 +26,21 @@ ok timeout 600 "$stress" plain "$MNT" "$fs_pid" "$rounds" 8
 note "the read-ahead of the mount is raised"
 eq 4096 "$(cat "/sys/class/bdi/$(mountpoint -d "$MNT")/read_ahead_kb")"
 
+note "a server that answers INIT otherwise: mounted anew, open files fail"
+exec 3<"$MNT/text"
+before=$(stat -c %d "$MNT")
+touch "$STATE/other"
+kill -HUP "$fs_pid"
+anew()
+{
+	[ "$(stat -c %d "$MNT")" != "$before" ]
+}
+wait_for 20 anew
+eq "the same text for everybody" "$(cat "$MNT/text")"
+not cat <&3
+exec 3<&-
+eq 1 "$(grep -c " $MNT " /proc/self/mountinfo)" "mounts"
+
 note "SIGTERM: unmounted, exit status 0"
 kill "$fs_pid"
 wait "$fs_pid"
