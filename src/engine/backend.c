@@ -272,8 +272,8 @@ static int write_address(struct backend *b, struct err *err)
 	b->client = 0;
 	r = client_change(b, now, &b->client);
 	if (r < 0)
-		return err_set(err, r, "cannot write its address into the catalogue: %s",
-			strerror(-r));
+		return err_set(
+			err, r, "cannot write its address into the catalogue: %s", strerror(-r));
 	memcpy(b->address, now, sizeof now);
 	return 0;
 }

@@ -29,8 +29,8 @@ static void edit_release(struct request *q)
 }
 
 static struct edit *edit_new(struct engine *e, struct change_id id, const struct caller *who,
-	int64_t volume, int (*apply)(struct request *, struct tx *, struct err *), engine_done *done,
-	void *arg)
+	int64_t volume, int (*apply)(struct request *, struct tx *, struct err *),
+	engine_done *done, void *arg)
 {
 	struct edit *c = request_new(e, sizeof *c, id, who, done, arg);
 
@@ -76,8 +76,8 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	if (tx_volume_by_name(tx, c->key, &id) == 0 && tx_volume(tx, id, &other) == 0)
 		return taken(err, c->key, other.uid);
 	r = tx_volume_rename(tx, v.id, c->key);
-	r = r < 0 ? r :
-		    request_event(q, tx, v.id, "volume.update", "name %s, was %s", c->key, v.name);
+	r = r < 0 ? r
+		  : request_event(q, tx, v.id, "volume.update", "name %s, was %s", c->key, v.name);
 	note_volume(q->e, v.id, VOL_CHANGED_NAME, v.status, false);
 	note(q->e, (struct change_note){ .kind = CHANGE_LIST, .volume = v.id });
 	return r;
@@ -127,8 +127,8 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	int r = c->fields & SET_GID ? move_quota(c, tx, v, err) : 0;
 
 	r = r < 0 ? r : tx_volume_owner(tx, v->id, mode, uid, gid, project);
-	r = r < 0 ? r :
-		    request_event(&c->q, tx, v->id, "volume.update",
+	r = r < 0 ? r
+		  : request_event(&c->q, tx, v->id, "volume.update",
 			    "uid %u, gid %u, mode %04o, project %s", (unsigned)uid, (unsigned)gid,
 			    (unsigned)mode, project);
 	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER, v->status, false);
@@ -142,10 +142,11 @@ static int set_text(struct edit *c, struct tx *tx, const struct volume *v)
 	bool protected_ = c->fields & SET_PROTECTED ? to->protected_ : v->protected_;
 	int r = tx_volume_text(tx, v->id, text, protected_);
 
-	r = r < 0 ? r :
-		    request_event(&c->q, tx, v->id, "volume.update", "%s%s",
+	r = r < 0 ? r
+		  : request_event(&c->q, tx, v->id, "volume.update", "%s%s",
 			    c->fields & SET_DESCRIPTION ? "description " : "",
-			    c->fields & SET_PROTECTED ? protected_ ? "protected 1" : "protected 0" : "");
+			    c->fields & SET_PROTECTED ? protected_ ? "protected 1" : "protected 0"
+						      : "");
 	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
 	return r;
 }
@@ -201,11 +202,11 @@ static int reset_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	if (tx_job_of(tx, v.id, &job) == 0)
-		return err_set(err, -EBUSY, "volume '%s' is %s, and that is still under way", v.name,
-			vol_status_name(v.status));
+		return err_set(err, -EBUSY, "volume '%s' is %s, and that is still under way",
+			v.name, vol_status_name(v.status));
 	r = tx_volume_status(tx, v.id, to, vol_status_is_error(to) ? v.reason : "");
-	r = r < 0 ? r :
-		    request_event(q, tx, v.id, "volume.reset_status", "%s, was %s",
+	r = r < 0 ? r
+		  : request_event(q, tx, v.id, "volume.reset_status", "%s, was %s",
 			    vol_status_name(to), vol_status_name(v.status));
 	note_volume(q->e, v.id, VOL_CHANGED_STATUS, to, false);
 	return r;
@@ -224,7 +225,8 @@ void engine_reset(struct engine *e, struct change_id id, const struct caller *wh
 	if (!who->admin)
 		r = err_set(&err, -EACCES, "only an administrator resets a status");
 	else if (!may_claim(status))
-		r = err_set(&err, -EINVAL, "a status cannot be reset to %s", vol_status_name(status));
+		r = err_set(
+			&err, -EINVAL, "a status cannot be reset to %s", vol_status_name(status));
 	send(c, r, &err);
 }
 
@@ -260,10 +262,9 @@ static int meta_apply(struct request *q, struct tx *tx, struct err *err)
 		r = c->value ? meta_put(c, tx, err) : meta_remove(c, tx, err);
 	if (r < 0)
 		return r;
-	note(q->e, (struct change_note){ .kind = CHANGE_META,
-			   .volume = v.id,
-			   .row = q->row,
-			   .status = v.status });
+	note(q->e,
+		(struct change_note){
+			.kind = CHANGE_META, .volume = v.id, .row = q->row, .status = v.status });
 	return request_event(q, tx, v.id, "volume.update", "metadata %s %s", c->key,
 		c->value ? "set" : "removed");
 }
@@ -375,8 +376,8 @@ static void disable_ended(struct request *q, int code)
 	c->b->disabled = c->disabled;
 }
 
-void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who, size_t i,
-	bool disabled, engine_done *done, void *arg)
+void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,
+	size_t i, bool disabled, engine_done *done, void *arg)
 {
 	struct edit *c = edit_new(e, id, who, 0, disable_apply, done, arg);
 	struct err err = { 0 };

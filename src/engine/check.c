@@ -79,7 +79,8 @@ static bool exists(const struct seeker *s, const char *name)
 }
 
 /* The volumes that a hint names, by comma. */
-static int hint_check(const struct seeker *seeker, const char *key, const char *value, struct err *err)
+static int hint_check(
+	const struct seeker *seeker, const char *key, const char *value, struct err *err)
 {
 	char name[NAME_LEN + 1];
 
@@ -97,7 +98,8 @@ static int hint_check(const struct seeker *seeker, const char *key, const char *
 	return 0;
 }
 
-int hints_check(struct view *v, struct tx *tx, const char *same, const char *different, struct err *err)
+int hints_check(
+	struct view *v, struct tx *tx, const char *same, const char *different, struct err *err)
 {
 	struct seeker seeker = { v, tx };
 	int r = hint_check(&seeker, "hint.same_backend", same, err);
@@ -111,8 +113,8 @@ int taken(struct err *err, const char *name, uid_t owner)
 		(unsigned)owner);
 }
 
-int engine_spec_check(struct engine *e, struct view *v, const struct caller *who, const struct spec *spec,
-	const char *uuid, bool partial, struct err *err)
+int engine_spec_check(struct engine *e, struct view *v, const struct caller *who,
+	const struct spec *spec, const char *uuid, bool partial, struct err *err)
 {
 	char project[NAME_LEN + 1];
 	struct vol_entry entry;
@@ -121,8 +123,9 @@ int engine_spec_check(struct engine *e, struct view *v, const struct caller *who
 	int r;
 
 	r = names_check(e, spec, err);
-	r = r < 0 ? r : hints_check(v, NULL, spec->hint_same_backend,
-				    spec->hint_different_backend, err);
+	r = r < 0 ? r
+		  : hints_check(
+			    v, NULL, spec->hint_same_backend, spec->hint_different_backend, err);
 	r = r < 0 ? r : project_of(e, who, spec->project, project, &gid, err);
 	if (r == 0 && spec->name)
 		r = spec_name_check(spec->name, uuid, err);

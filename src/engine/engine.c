@@ -25,8 +25,8 @@ static int make_backends(struct engine *e, const struct driver *const *drivers, 
 		int r;
 
 		if (!driver)
-			return err_set(err, -EINVAL, "backend '%s': there is no driver '%s'", conf->name,
-				conf->driver);
+			return err_set(err, -EINVAL, "backend '%s': there is no driver '%s'",
+				conf->name, conf->driver);
 		e->backend_count++; /* a half-made one is released too */
 		r = backend_init(&e->backend[i], e, conf, driver, err);
 		if (r < 0)
@@ -44,7 +44,8 @@ static int make_sched(struct engine *e, struct err *err)
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < c->weigher_count; i++)
-		w[i] = (struct sched_weigher_conf){ c->weighers[i].name, c->weighers[i].multiplier };
+		w[i] = (struct sched_weigher_conf){ c->weighers[i].name,
+			c->weighers[i].multiplier };
 	r = sched_new((const char *const *)c->filters, w, c->weigher_count, &e->sched, err);
 	free(w);
 	return r;
@@ -212,7 +213,8 @@ void engine_stop(struct engine *e, long grace_ms)
 	e->hung = false;
 	for (size_t i = 0; i < e->backend_count; i++)
 		if (!wait_backend(&e->backend[i], &until)) {
-			log_notice("backend %s: calls are still under way: the next start goes on with them",
+			log_notice(
+				"backend %s: calls are still under way: the next start goes on with them",
 				e->backend[i].conf->name);
 			e->hung = true;
 		}

@@ -29,8 +29,8 @@ struct caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid, session;
-	bool admin;                     /* root or a member of admin_group */
-	const gid_t *groups;            /* supplementary ones, for project=; borrowed until the call returns */
+	bool admin;	     /* root or a member of admin_group */
+	const gid_t *groups; /* supplementary ones, for project=; borrowed until the call returns */
 	size_t group_count;
 };
 
@@ -44,30 +44,31 @@ struct change_id {
 };
 
 struct result {
-	int code;         /* 0 or -errno */
-	int64_t row;      /* the volume's, metadata's or quota's row; 0 */
+	int code;	  /* 0 or -errno */
+	int64_t row;	  /* the volume's, metadata's or quota's row; 0 */
 	const char *text; /* the sentence if code < 0; "" */
 };
 typedef void engine_done(void *arg, const struct result *res);
 
 /* What a commit changed, for caches and waiters; called from one thread, in commit order. */
 enum change_kind {
-	CHANGE_VOLUME,   /* attributes in mask changed */
-	CHANGE_META,     /* metadata row `row` of volume (set, added or removed) */
-	CHANGE_LIST,     /* the root listing or the trash listing changed (created, renamed, deleted, purged) */
-	CHANGE_QUOTA,    /* row: the quota's */
-	CHANGE_BACKEND,  /* a backend's state or numbers */
+	CHANGE_VOLUME, /* attributes in mask changed */
+	CHANGE_META,   /* metadata row `row` of volume (set, added or removed) */
+	CHANGE_LIST, /* the root listing or the trash listing changed (created, renamed, deleted, purged) */
+	CHANGE_QUOTA,	/* row: the quota's */
+	CHANGE_BACKEND, /* a backend's state or numbers */
 };
-enum { /* mask of CHANGE_VOLUME */
-	VOL_CHANGED_STATUS  = 1 << 0, /* status, error, updated */
-	VOL_CHANGED_SIZE    = 1 << 1,
-	VOL_CHANGED_PLACE   = 1 << 2, /* backend, zone */
-	VOL_CHANGED_OWNER   = 1 << 3, /* uid, gid, mode, project */
-	VOL_CHANGED_TEXT    = 1 << 4, /* description, protected */
-	VOL_CHANGED_NAME    = 1 << 5,
-	VOL_CHANGED_GONE    = 1 << 6, /* moved to the trash, or purged */
-	VOL_CHANGED_NEW     = 1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
-	VOL_CHANGED_USED    = 1 << 8, /* measured anew: no change of the volume */
+enum {				     /* mask of CHANGE_VOLUME */
+	VOL_CHANGED_STATUS = 1 << 0, /* status, error, updated */
+	VOL_CHANGED_SIZE = 1 << 1,
+	VOL_CHANGED_PLACE = 1 << 2, /* backend, zone */
+	VOL_CHANGED_OWNER = 1 << 3, /* uid, gid, mode, project */
+	VOL_CHANGED_TEXT = 1 << 4,  /* description, protected */
+	VOL_CHANGED_NAME = 1 << 5,
+	VOL_CHANGED_GONE = 1 << 6, /* moved to the trash, or purged */
+	VOL_CHANGED_NEW =
+		1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
+	VOL_CHANGED_USED = 1 << 8, /* measured anew: no change of the volume */
 };
 struct change_note {
 	enum change_kind kind;
@@ -78,7 +79,8 @@ struct change_note {
 };
 
 struct engine_hooks {
-	void (*changed)(void *arg, const struct change_note *note, size_t n); /* after each commit, before the results */
+	void (*changed)(void *arg, const struct change_note *note,
+		size_t n); /* after each commit, before the results */
 	void *arg;
 };
 
@@ -103,46 +105,47 @@ bool engine_free(struct engine *e);
  * spec, text, file are copied before it returns. res->row is the volume.
  * wait: where the queue is full, done comes when there is room (true), or -EAGAIN at once.
  */
-void engine_create(struct engine *e, struct change_id id, const struct caller *who, const struct spec *spec,
-	const char *uuid, const char *file, const char *text, size_t len, bool wait, engine_done *done, void *arg);
+void engine_create(struct engine *e, struct change_id id, const struct caller *who,
+	const struct spec *spec, const char *uuid, const char *file, const char *text, size_t len,
+	bool wait, engine_done *done, void *arg);
 
 /* What can be known of a spec before it is submitted: name taken, unknown type or zone, source, project, quota exhausted. Reads
  * only, never waits. 0 or -errno with a sentence. partial: the size may be missing yet. */
-int engine_spec_check(struct engine *e, struct view *v, const struct caller *who, const struct spec *spec,
-	const char *uuid, bool partial, struct err *err);
+int engine_spec_check(struct engine *e, struct view *v, const struct caller *who,
+	const struct spec *spec, const char *uuid, bool partial, struct err *err);
 
-void engine_rename(struct engine *e, struct change_id id, const struct caller *who, int64_t volume, const char *name,
-	engine_done *done, void *arg);
+void engine_rename(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *name, engine_done *done, void *arg);
 
 /* rmdir of a live volume: name and quota free at once, to the trash; purge follows after trash_delay. */
-void engine_delete(struct engine *e, struct change_id id, const struct caller *who, int64_t volume, engine_done *done,
-	void *arg);
+void engine_delete(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	engine_done *done, void *arg);
 
 /* rmdir in the trash: purge now (also an error_deleting one: try again). */
-void engine_purge(struct engine *e, struct change_id id, const struct caller *who, int64_t volume, engine_done *done,
-	void *arg);
-
-void engine_extend(struct engine *e, struct change_id id, const struct caller *who, int64_t volume, uint64_t size,
+void engine_purge(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	engine_done *done, void *arg);
+
+void engine_extend(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	uint64_t size, engine_done *done, void *arg);
 
 /* Which fields engine_set() takes from its struct volume. */
 enum { SET_MODE = 1, SET_UID = 2, SET_GID = 4, SET_DESCRIPTION = 8, SET_PROTECTED = 16 };
 
 /* SET_GID moves the quota to the project of that group (-EDQUOT if it does not fit). */
-void engine_set(struct engine *e, struct change_id id, const struct caller *who, int64_t volume, unsigned fields,
-	const struct volume *values, engine_done *done, void *arg);
+void engine_set(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	unsigned fields, const struct volume *values, engine_done *done, void *arg);
 
 /* Admin's `reset`: any status word that the reference, 6.1, accepts. */
 void engine_reset(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	enum vol_status status, engine_done *done, void *arg);
 
 /* Metadata: value NULL removes (-ENOENT if absent); create_only: -EEXIST if present. res->row: the key's row. */
-void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume, const char *key,
-	const char *value, bool create_only, engine_done *done, void *arg);
+void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *key, const char *value, bool create_only, engine_done *done, void *arg);
 
 /* A limit of a project (row made if need be): resource "volumes", "size", "per_volume_size"; max or SIZE_LIMIT_NONE. */
-void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who, const char *project,
-	const char *resource, int64_t max, engine_done *done, void *arg);
+void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
+	const char *project, const char *resource, int64_t max, engine_done *done, void *arg);
 
 /* Makes sure that a project has a row (lookup of quotas/<project>): res->row. */
 void engine_quota_row(struct engine *e, const char *project, engine_done *done, void *arg);
@@ -150,7 +153,7 @@ void engine_quota_row(struct engine *e, const char *project, engine_done *done, 
 /* Backends, as configured, 0 … count-1; strings live as long as the engine. */
 struct engine_backend {
 	const char *name, *driver, *zone;
-	int64_t id;                  /* row */
+	int64_t id; /* row */
 	enum backend_state state;
 	char reason[REASON_LEN + 1]; /* why it is not up */
 	struct backend_stats stats;  /* last known */
@@ -161,8 +164,8 @@ size_t engine_backend_count(const struct engine *e);
 int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_backend *ret);
 
 /* Administrator's word: disabled true takes it out of scheduling. Durable. */
-void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who, size_t i, bool disabled,
-	engine_done *done, void *arg);
+void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,
+	size_t i, bool disabled, engine_done *done, void *arg);
 
 /* Lines of `connection` of a volume; never waits. */
 int engine_connection(struct engine *e, const struct volume *vol, struct buf *out);

@@ -40,23 +40,25 @@ struct queue {
 	size_t waiting;
 };
 
-void queue_push(struct queue *q, struct job *j); /* a lane that cannot be made: joins another one's */
-struct job *queue_take(struct queue *q);         /* NULL: none */
-void queue_release(struct queue *q);             /* lanes only; jobs are the caller's */
+void queue_push(
+	struct queue *q, struct job *j); /* a lane that cannot be made: joins another one's */
+struct job *queue_take(struct queue *q); /* NULL: none */
+void queue_release(struct queue *q);	 /* lanes only; jobs are the caller's */
 
 /* --- worker.c --- */
 
 enum {
-	BATCH_LIMIT = 64,  /* creations of one driver call, whatever the driver could take */
-	BATCHES = 2,       /* creations of a batching driver under way: few, so that they grow under load */
-	WINDOW = 4096,     /* jobs of one class of one backend in memory; more stay in the catalogue */
+	BATCH_LIMIT = 64, /* creations of one driver call, whatever the driver could take */
+	BATCHES =
+		2, /* creations of a batching driver under way: few, so that they grow under load */
+	WINDOW = 4096, /* jobs of one class of one backend in memory; more stay in the catalogue */
 	JOB_BUCKETS = 1024,
 };
 
 enum job_state {
 	JOB_WAITS,
-	JOB_RUNS,    /* in a worker */
-	JOB_ENDS,    /* its result is on the way into the catalogue */
+	JOB_RUNS, /* in a worker */
+	JOB_ENDS, /* its result is on the way into the catalogue */
 };
 
 /* A job in memory; in backend.jobs by id. */
@@ -64,11 +66,11 @@ struct job {
 	int64_t id, volume, project;
 	enum job_kind kind;
 	enum job_state state;
-	bool given_up; /* an attempt at creation that has been abandoned: its image must go */
-	bool counted;  /* holds one of engine.room */
+	bool given_up;	   /* an attempt at creation that has been abandoned: its image must go */
+	bool counted;	   /* holds one of engine.room */
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
-	int64_t due_ns;   /* when it waits anew */
+	int64_t due_ns;	  /* when it waits anew */
 	struct job *next; /* in its lane, or in engine.late_jobs */
 	struct job *hash_next;
 };
@@ -77,9 +79,9 @@ struct job {
 struct run {
 	struct job *job;
 	struct job_row row;
-	int code;        /* of the step that failed; 0 */
-	bool left_over;  /* undoing failed: something of it may be there */
-	bool stale;      /* its row was gone: nothing to do */
+	int code;	/* of the step that failed; 0 */
+	bool left_over; /* undoing failed: something of it may be there */
+	bool stale;	/* its row was gone: nothing to do */
 	struct err err;
 };
 
@@ -112,7 +114,8 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	void (*finish)(struct backend *b, struct run *r); /* hands the result to the writer; r is its to free no more */
+	void (*finish)(struct backend *b,
+		struct run *r); /* hands the result to the writer; r is its to free no more */
 };
 
 extern const struct op op_create, op_purge, op_extend, op_clean;
@@ -142,49 +145,50 @@ struct backend {
 	int64_t id; /* row */
 
 	struct lock lock;
-	pthread_cond_t work;           /* lock: for idle workers */
-	pthread_cond_t tick;           /* lock: for the monitor */
-	enum backend_state state;      /* lock; DOWN or UP */
-	bool disabled;                 /* lock */
-	bool ready;                    /* lock; see invariant 4 */
-	bool looked;                   /* lock; this server knows its state, not only what the last one saw */
-	char reason[REASON_LEN + 1];   /* lock; why it is down */
-	int64_t changed_us;            /* lock */
-	struct backend_stats stats;    /* lock */
-	uint64_t settled;              /* lock; allocated less pending when stats were taken */
-	int64_t asked_ns;              /* lock; when the statistics under way were asked for; 0 */
-	int64_t trouble_ns;            /* lock; since when it has been asked in vain; 0 */
-	bool stopping;                 /* lock */
+	pthread_cond_t work;	  /* lock: for idle workers */
+	pthread_cond_t tick;	  /* lock: for the monitor */
+	enum backend_state state; /* lock; DOWN or UP */
+	bool disabled;		  /* lock */
+	bool ready;		  /* lock; see invariant 4 */
+	bool looked; /* lock; this server knows its state, not only what the last one saw */
+	char reason[REASON_LEN + 1]; /* lock; why it is down */
+	int64_t changed_us;	     /* lock */
+	struct backend_stats stats;  /* lock */
+	uint64_t settled;	     /* lock; allocated less pending when stats were taken */
+	int64_t asked_ns;	     /* lock; when the statistics under way were asked for; 0 */
+	int64_t trouble_ns;	     /* lock; since when it has been asked in vain; 0 */
+	bool stopping;		     /* lock */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
-	size_t job_count;              /* lock */
+	size_t job_count;	       /* lock */
 	struct queue create, other;    /* lock */
 	struct window {
-		int64_t loaded;        /* rows up to it are in memory, or done */
-		bool more;             /* there may be rows above it */
-	} window[2];                   /* lock; [1]: creations */
-	unsigned threads, idle;        /* lock */
-	unsigned creating, others;     /* lock; driver calls under way: create batches, everything else */
-	bool loading;                  /* lock; a worker is reading the window */
+		int64_t loaded; /* rows up to it are in memory, or done */
+		bool more;	/* there may be rows above it */
+	} window[2];		/* lock; [1]: creations */
+	unsigned threads, idle; /* lock */
+	unsigned creating,
+		others; /* lock; driver calls under way: create batches, everything else */
+	bool loading;	/* lock; a worker is reading the window */
 
-	int64_t asked[MEASURE_ASKED];  /* lock; volumes to be measured */
-	unsigned asked_count;          /* lock */
+	int64_t asked[MEASURE_ASKED]; /* lock; volumes to be measured */
+	unsigned asked_count;	      /* lock */
 	struct lately {
 		int64_t volume, at_ns;
-	} lately[MEASURE_LATELY];      /* lock; what was asked for not long ago */
+	} lately[MEASURE_LATELY]; /* lock; what was asked for not long ago */
 
-	struct lock view_lock;         /* view; after lock */
+	struct lock view_lock; /* view; after lock */
 	struct view *view;
-	int64_t client;                /* the monitor's: row of this server's address */
-	char address[1024];            /* the monitor's */
-	bool monitoring;               /* lock */
+	int64_t client;	    /* the monitor's: row of this server's address */
+	char address[1024]; /* the monitor's */
+	bool monitoring;    /* lock */
 };
 
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
 	const struct driver *driver, struct err *err);
 void backend_release(struct backend *b);
 int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
-void backend_overdue(struct backend *b);               /* the ticker, every second */
+void backend_overdue(struct backend *b);	       /* the ticker, every second */
 
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
@@ -232,18 +236,18 @@ struct request {
 	int64_t volume, row;
 	int (*apply)(struct request *q, struct tx *tx, struct err *err);
 	void (*ended)(struct request *q, int code); /* after the commit, before done; may be NULL */
-	void (*release)(struct request *q);         /* of what the struct owns; may be NULL */
-	int refused;     /* set: not applied, answered with this and the sentence */
+	void (*release)(struct request *q);	    /* of what the struct owns; may be NULL */
+	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
-	bool must;       /* a result: tried again until it is in the catalogue */
+	bool must; /* a result: tried again until it is in the catalogue */
 	unsigned tries;
-	int64_t due_ns;  /* when it is tried again */
+	int64_t due_ns; /* when it is tried again */
 	struct request *next;
 };
 
 /* size: of the struct around it, which is zeroed. who NULL: volfs itself. NULL: no memory; then done has been called. */
-void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who, engine_done *done,
-	void *arg);
+void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who,
+	engine_done *done, void *arg);
 void request_submit(struct request *q);
 
 /* Answers code from a thread of the engine; err may be NULL. */
@@ -256,21 +260,21 @@ int request_wait(struct request *q, int64_t *ret_row);
 void note(struct engine *e, struct change_note n);
 void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status status, bool trashed);
 void note_quota(struct engine *e, int64_t project);
-int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
+	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* --- ticker.c: what is due later --- */
 
 void later_request(struct request *q); /* tries++, pauses */
-void later_job(struct job *j);         /* failures++, pauses, then worker_again() */
+void later_job(struct job *j);	       /* failures++, pauses, then worker_again() */
 int ticker_start(struct engine *e);
 void ticker_stop(struct engine *e);
 
 /* --- project.c --- */
 
 /* Name of the project for a spec: the caller's primary group, or `wanted` if that is allowed. -EACCES, -ENOENT. */
-int project_of(struct engine *e, const struct caller *who, const char *wanted, char name[NAME_LEN + 1],
-	gid_t *ret_gid, struct err *err);
+int project_of(struct engine *e, const struct caller *who, const char *wanted,
+	char name[NAME_LEN + 1], gid_t *ret_gid, struct err *err);
 int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err);
 void project_release(struct engine *e);
 
@@ -280,7 +284,7 @@ int quota_check(const struct quota *q, int64_t volumes, uint64_t more, struct er
 int size_check(const struct quota *q, uint64_t size, struct err *err);
 int names_check(struct engine *e, const struct spec *s, struct err *err);
 int hints_check(struct view *v, struct tx *tx, const char *same, const char *different,
-	struct err *err); /* against the one that is not NULL */
+	struct err *err);				   /* against the one that is not NULL */
 int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
 /* --- op_create.c --- */
@@ -317,22 +321,22 @@ struct engine {
 	struct sched *sched;
 	struct backend *backend;
 	size_t backend_count;
-	struct notes notes;            /* the writer thread's */
-	struct candidate *candidate;   /* the writer thread's; place.c */
-	struct sched_backend *choice;  /* the writer thread's; place.c */
-	bool started, stopping; /* who starts and stops it */
-	bool hung;              /* calls were under way when it stopped */
+	struct notes notes;	      /* the writer thread's */
+	struct candidate *candidate;  /* the writer thread's; place.c */
+	struct sched_backend *choice; /* the writer thread's; place.c */
+	bool started, stopping;	      /* who starts and stops it */
+	bool hung;		      /* calls were under way when it stopped */
 
 	struct lock held_lock;
 	struct request *held, **held_last; /* held_lock; creations that wait for room */
-	long room;                     /* held_lock; how many more creations may be unfinished */
-	bool placing;                  /* held_lock; enough is known of the backends to place volumes */
+	long room;    /* held_lock; how many more creations may be unfinished */
+	bool placing; /* held_lock; enough is known of the backends to place volumes */
 
 	struct lock later_lock;
-	pthread_cond_t later;          /* later_lock */
-	struct request *late;          /* later_lock */
-	struct job *late_jobs;         /* later_lock */
-	bool ticking;                  /* later_lock */
+	pthread_cond_t later;  /* later_lock */
+	struct request *late;  /* later_lock */
+	struct job *late_jobs; /* later_lock */
+	bool ticking;	       /* later_lock */
 	pthread_t ticker;
 	int64_t started_ns;
 

@@ -84,7 +84,8 @@ static bool lately_locked(struct backend *b, int64_t volume)
 	int64_t now = clock_mono_ns();
 
 	lock_assert_held(&b->lock);
-	if (l->volume == volume && now - l->at_ns < b->e->conf->stats_interval * INT64_C(1000000000))
+	if (l->volume == volume &&
+		now - l->at_ns < b->e->conf->stats_interval * INT64_C(1000000000))
 		return true;
 	*l = (struct lately){ volume, now };
 	return false;
@@ -97,7 +98,8 @@ void engine_measure(struct engine *e, const struct volume *vol)
 	if (!b)
 		return;
 	LOCK_SCOPE(&b->lock);
-	if (b->state != BACKEND_UP || !b->ready || b->asked_count == MEASURE_ASKED || lately_locked(b, vol->id))
+	if (b->state != BACKEND_UP || !b->ready || b->asked_count == MEASURE_ASKED ||
+		lately_locked(b, vol->id))
 		return;
 	b->asked[b->asked_count++] = vol->id;
 	pthread_cond_broadcast(&b->tick);

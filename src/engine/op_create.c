@@ -31,8 +31,8 @@ struct create {
 	size_t len;
 	struct spec_pair *meta;
 	size_t meta_count;
-	int64_t project;        /* row */
-	struct backend *b;      /* of the last apply(); NULL: none fits, or nothing new */
+	int64_t project;   /* row */
+	struct backend *b; /* of the last apply(); NULL: none fits, or nothing new */
 	struct job_row job;
 };
 
@@ -96,8 +96,8 @@ static char *file_name(const char *file)
 	return strndup(file, n > 5 && !strcmp(file + n - 5, ".spec") ? n - 5 : n);
 }
 
-static int keep_text(struct create *c, const struct spec *s, const char *file, const char *text,
-	size_t len)
+static int keep_text(
+	struct create *c, const struct spec *s, const char *file, const char *text, size_t len)
 {
 	if (file && !(c->file = file_name(file)))
 		return -ENOMEM;
@@ -114,8 +114,8 @@ static int keep_text(struct create *c, const struct spec *s, const char *file, c
 }
 
 /* What can be judged without the catalogue. */
-static int prepare(struct create *c, const struct caller *who, const struct spec *s, const char *uuid,
-	struct err *err)
+static int prepare(struct create *c, const struct caller *who, const struct spec *s,
+	const char *uuid, struct err *err)
 {
 	const char *name = s->name ? s->name : c->file ? c->file : uuid;
 	struct volume *v = &c->vol;
@@ -134,8 +134,8 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 		return r;
 	(void)snprintf(v->uuid, sizeof v->uuid, "%s", uuid);
 	(void)snprintf(v->name, sizeof v->name, "%s", name);
-	(void)snprintf(v->description, sizeof v->description, "%s",
-		s->description ? s->description : "");
+	(void)snprintf(
+		v->description, sizeof v->description, "%s", s->description ? s->description : "");
 	v->size = s->size;
 	v->uid = who->uid;
 	v->mode = c->q.e->conf->volume_mode;
@@ -223,8 +223,8 @@ static int tell(struct create *c, struct tx *tx, double weight)
 			"size %s, project %s, on %s in zone %s, weight %.3f", size, v->project,
 			v->backend, v->zone, weight);
 	else
-		r = request_event(&c->q, tx, v->id, "volume.create.error", "size %s, project %s: %s",
-			size, v->project, v->reason);
+		r = request_event(&c->q, tx, v->id, "volume.create.error",
+			"size %s, project %s: %s", size, v->project, v->reason);
 	note_volume(c->q.e, v->id, VOL_CHANGED_NEW | VOL_CHANGED_STATUS, v->status, false);
 	note(c->q.e, (struct change_note){ .kind = CHANGE_LIST, .volume = v->id });
 	note_quota(c->q.e, c->project);
@@ -316,8 +316,7 @@ static void image_create(struct backend *b, struct run *const *run, size_t n)
 			continue;
 		}
 		memcpy(each[i].image.uuid, run[i]->row.uuid, sizeof each[i].image.uuid);
-		memcpy(each[i].image.image_id, run[i]->row.image_id,
-			sizeof each[i].image.image_id);
+		memcpy(each[i].image.image_id, run[i]->row.image_id, sizeof each[i].image.image_id);
 		each[i].image.size = run[i]->row.size;
 	}
 	if (!each)
@@ -343,13 +342,13 @@ static const struct step create_steps[] = {
 
 struct outcome {
 	struct request q;
-	struct backend *b;        /* where the attempt was */
-	struct job *job;          /* NULL: a worker still has it */
-	int64_t id;               /* the job's row */
+	struct backend *b; /* where the attempt was */
+	struct job *job;   /* NULL: a worker still has it */
+	int64_t id;	   /* the job's row */
 	int code;
 	bool left_over, counted;
 	char sentence[ERR_TEXT_MAX];
-	struct backend *next;     /* of the last apply(): where the next attempt is; NULL */
+	struct backend *next; /* of the last apply(): where the next attempt is; NULL */
 	struct job_row row;
 };
 
@@ -360,8 +359,8 @@ static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *
 	size_t n = strlen(o->row.tried);
 	int r;
 
-	(void)snprintf(o->row.tried + n, sizeof o->row.tried - n, "%s\t%.1000s\n",
-		o->b->conf->name, o->sentence);
+	(void)snprintf(o->row.tried + n, sizeof o->row.tried - n, "%s\t%.1000s\n", o->b->conf->name,
+		o->sentence);
 	if (o->row.attempt >= o->q.e->conf->attempts)
 		return err_set(err, -ENOSPC, "given up after %d attempts", o->row.attempt);
 	r = place(o->q.e, tx, v->size, zone, o->row.tried, ret, err);
@@ -384,8 +383,8 @@ static void tried_text(const char *tried, char *to, size_t room)
 	to[n] = '\0';
 }
 
-static int next_attempt(struct outcome *o, struct tx *tx, const struct volume *v,
-	const struct placement *p)
+static int next_attempt(
+	struct outcome *o, struct tx *tx, const struct volume *v, const struct placement *p)
 {
 	struct job_row *j = &o->row;
 	int r;
@@ -396,15 +395,16 @@ static int next_attempt(struct outcome *o, struct tx *tx, const struct volume *v
 	o->next = p->b;
 	r = tx_volume_place(tx, v->id, p->b->conf->name, p->b->conf->zone, j->image_id);
 	r = r < 0 ? r : tx_job_add(tx, j);
-	r = r < 0 ? r :
-		    request_event(&o->q, tx, v->id, "volume.create.retry",
+	r = r < 0 ? r
+		  : request_event(&o->q, tx, v->id, "volume.create.retry",
 			    "%s: %s; attempt %d on %s, weight %.3f", o->b->conf->name, o->sentence,
 			    j->attempt, p->b->conf->name, p->weight);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE, VOL_CREATING, false);
 	return r;
 }
 
-static int no_attempt(struct outcome *o, struct tx *tx, const struct volume *v, const struct err *why)
+static int no_attempt(
+	struct outcome *o, struct tx *tx, const struct volume *v, const struct err *why)
 {
 	char tried[sizeof o->row.tried], reason[REASON_LEN + 1];
 	int r;
@@ -439,8 +439,8 @@ static int succeeded(struct outcome *o, struct tx *tx, const struct volume *v)
 	int r = tx_job_remove(tx, o->id);
 
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_AVAILABLE, "");
-	r = r < 0 ? r :
-		    request_event(&o->q, tx, v->id, "volume.create.end", "on %s", o->b->conf->name);
+	r = r < 0 ? r
+		  : request_event(&o->q, tx, v->id, "volume.create.end", "on %s", o->b->conf->name);
 	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, VOL_AVAILABLE, false);
 	return r;
 }
@@ -485,7 +485,8 @@ static void outcome_ended(struct request *q, int code)
 
 static struct outcome *outcome_new(struct job *j)
 {
-	struct outcome *o = request_new(j->b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct outcome *o =
+		request_new(j->b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
 
 	if (!o)
 		return NULL;
@@ -496,6 +497,15 @@ static struct outcome *outcome_new(struct job *j)
 	o->q.ended = outcome_ended;
 	o->q.must = true;
 	return o;
+}
+
+/* One line, as the list of what was tried wants it. */
+static void set_sentence(struct outcome *o, const char *text)
+{
+	(void)snprintf(o->sentence, sizeof o->sentence, "%s", text);
+	for (char *p = o->sentence; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
 }
 
 static void create_finish(struct backend *b, struct run *r)
@@ -511,8 +521,7 @@ static void create_finish(struct backend *b, struct run *r)
 	r->job->counted = false;
 	o->code = r->code;
 	o->left_over = r->left_over;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
+	set_sentence(o, r->err.text[0] ? r->err.text : strerror(-r->code));
 	if (r->code < 0)
 		log_warning("backend %s: volume %s: %s", b->conf->name, r->row.uuid, o->sentence);
 	run_free(r);
@@ -529,7 +538,7 @@ bool create_give_up(struct job *j, bool running)
 	j->counted = false;
 	o->code = -ECANCELED;
 	o->left_over = true;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s", j->b->reason);
+	set_sentence(o, j->b->reason);
 	request_submit(&o->q);
 	return true;
 }

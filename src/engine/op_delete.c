@@ -19,7 +19,8 @@
 
 /* --- the request --- */
 
-struct delete {
+struct delete
+{
 	struct request q;
 	struct backend *b; /* of the last apply(); NULL: nothing to run */
 	struct job_row job;
@@ -47,13 +48,16 @@ static int check(const struct volume *v, struct err *err)
 		return err_set(err, -ENOENT, "volume '%s' is deleted already", v->uuid);
 	if (v->protected_)
 		return err_set(err, -EPERM,
-			"volume '%s' is protected: write 0 into its file 'protected' first", v->name);
+			"volume '%s' is protected: write 0 into its file 'protected' first",
+			v->name);
 	if (!may_delete(v->status))
-		return err_set(err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
+		return err_set(
+			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
 	return 0;
 }
 
-static void note_gone(struct request *q, const struct volume *v, enum vol_status status, bool purged)
+static void note_gone(
+	struct request *q, const struct volume *v, enum vol_status status, bool purged)
 {
 	note(q->e, (struct change_note){ .kind = CHANGE_VOLUME,
 			   .volume = v->id,
@@ -92,11 +96,9 @@ static int begin_purge(struct delete *d, struct tx *tx, const struct volume *v)
 		return tx_volume_status(tx, v->id, VOL_ERROR_DELETING, reason);
 	}
 	d->b = b;
-	d->job = (struct job_row){ .kind = JOB_PURGE,
-		.volume = v->id,
-		.backend = b->id,
-		.size = v->size,
-		.attempt = 1 };
+	d->job = (struct job_row){
+		.kind = JOB_PURGE, .volume = v->id, .backend = b->id, .size = v->size, .attempt = 1
+	};
 	memcpy(d->job.uuid, v->uuid, sizeof d->job.uuid);
 	memcpy(d->job.image_id, v->image_id, sizeof d->job.image_id);
 	r = tx_project(tx, v->project, &d->job.project);
@@ -121,8 +123,8 @@ static int delete_apply(struct request *q, struct tx *tx, struct err *err)
 		return err_set(err, r, "no such volume");
 	r = r < 0 ? r : check(&v, err);
 	r = r < 0 ? r : tx_volume_trash(tx, v.id);
-	r = r < 0 ? r :
-		    request_event(q, tx, v.id, "volume.delete.start", "name %s, size %s", v.name,
+	r = r < 0 ? r
+		  : request_event(q, tx, v.id, "volume.delete.start", "name %s, size %s", v.name,
 			    text_of_size(v.size, size));
 	r = r < 0 ? r : tx_project(tx, v.project, &project);
 	if (r < 0)
@@ -224,8 +226,8 @@ static void outcome_ended(struct request *q, int code)
 	worker_forget(((struct outcome *)q)->job);
 }
 
-static struct outcome *outcome_new(struct backend *b, struct run *r,
-	int (*apply)(struct request *, struct tx *, struct err *))
+static struct outcome *outcome_new(
+	struct backend *b, struct run *r, int (*apply)(struct request *, struct tx *, struct err *))
 {
 	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
 

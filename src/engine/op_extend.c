@@ -28,7 +28,8 @@ static int check(const struct volume *v, uint64_t size, struct err *err)
 	if (v->trashed)
 		return err_set(err, -ENOENT, "volume '%s' is deleted", v->uuid);
 	if (v->status != VOL_AVAILABLE)
-		return err_set(err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
+		return err_set(
+			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
 	if (size < v->size)
 		return err_set(err, -EINVAL, "volume '%s' has %s: it cannot shrink to %s", v->name,
 			text_of_size(v->size, now), text_of_size(size, want));
@@ -66,8 +67,8 @@ static int begin(struct extend *x, struct tx *tx, const struct volume *v)
 	memcpy(x->job.image_id, v->image_id, sizeof x->job.image_id);
 	r = tx_job_add(tx, &x->job);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_EXTENDING, "");
-	r = r < 0 ? r :
-		    request_event(&x->q, tx, v->id, "volume.resize.start", "from %s to %s",
+	r = r < 0 ? r
+		  : request_event(&x->q, tx, v->id, "volume.resize.start", "from %s to %s",
 			    text_of_size(v->size, now), text_of_size(x->size, want));
 	note_volume(x->q.e, v->id, VOL_CHANGED_STATUS, VOL_EXTENDING, false);
 	note_quota(x->q.e, x->job.project);
@@ -157,8 +158,8 @@ static int extended(struct outcome *o, struct tx *tx)
 
 	r = r < 0 ? r : tx_volume_status(tx, o->volume, VOL_AVAILABLE, "");
 	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS | VOL_CHANGED_SIZE, VOL_AVAILABLE, false);
-	return r < 0 ? r :
-		       request_event(&o->q, tx, o->volume, "volume.resize.end", "%s",
+	return r < 0 ? r
+		     : request_event(&o->q, tx, o->volume, "volume.resize.end", "%s",
 			       text_of_size(o->size, size));
 }
 
@@ -170,8 +171,7 @@ static int not_extended(struct outcome *o, struct tx *tx)
 	(void)snprintf(reason, sizeof reason, "%s: %.900s", o->b->conf->name, o->sentence);
 	r = r < 0 ? r : tx_volume_status(tx, o->volume, VOL_ERROR_EXTENDING, reason);
 	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS, VOL_ERROR_EXTENDING, false);
-	return r < 0 ? r :
-		       request_event(&o->q, tx, o->volume, "volume.resize.error", "%s", reason);
+	return r < 0 ? r : request_event(&o->q, tx, o->volume, "volume.resize.error", "%s", reason);
 }
 
 static int outcome_apply(struct request *q, struct tx *tx, struct err *err)

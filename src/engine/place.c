@@ -127,8 +127,8 @@ int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more
 	if (e->choice[i].state == BACKEND_DISABLED && b->state == BACKEND_UP)
 		e->choice[i].state = BACKEND_UP; /* that is about new volumes */
 	if (e->choice[i].state != BACKEND_UP)
-		return err_set(err, -EIO, "backend '%s' is %s", b->conf->name,
-			e->candidate[i].reason);
+		return err_set(
+			err, -EIO, "backend '%s' is %s", b->conf->name, e->candidate[i].reason);
 	r = sched_choose(e->sched, &want, &e->choice[i], 1, NULL, err);
 	return r < 0 ? r : 0;
 }

@@ -37,8 +37,8 @@ static int ask_group(gid_t gid, const char *wanted, char name[NAME_LEN + 1], gid
 
 		if (!bytes)
 			return -ENOMEM;
-		r = wanted ? getgrnam_r(wanted, &g, bytes, room, &found) :
-			     getgrgid_r(gid, &g, bytes, room, &found);
+		r = wanted ? getgrnam_r(wanted, &g, bytes, room, &found)
+			   : getgrgid_r(gid, &g, bytes, room, &found);
 		if (found) {
 			(void)snprintf(name, NAME_LEN + 1, "%s", found->gr_name);
 			*ret_gid = found->gr_gid;
@@ -85,8 +85,7 @@ void project_release(struct engine *e)
 {
 	struct project_name *p, *next;
 
-	HASH_ITER(hh, e->projects, p, next)
-	{
+	HASH_ITER (hh, e->projects, p, next) {
 		HASH_DEL(e->projects, p);
 		free(p);
 	}
@@ -101,8 +100,8 @@ static int allowed(struct engine *e, const char *name, struct err *err)
 	for (; *all; all++)
 		if (strcmp(*all, name) == 0)
 			return 0;
-	return err_set(err, -EACCES, "project '%s' is not among those that the configuration allows",
-		name);
+	return err_set(err, -EACCES,
+		"project '%s' is not among those that the configuration allows", name);
 }
 
 int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err)
@@ -111,7 +110,8 @@ int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct 
 
 	if (!recall(e, gid, name)) {
 		if (gid == 0)
-			(void)snprintf(name, NAME_LEN + 1, "root"); /* whatever the system calls it */
+			(void)snprintf(
+				name, NAME_LEN + 1, "root"); /* whatever the system calls it */
 		else if (ask_group(gid, NULL, name, &same) < 0)
 			(void)snprintf(name, NAME_LEN + 1, "%u", (unsigned)gid);
 		remember(e, gid, name);
@@ -129,8 +129,8 @@ static bool is_member(const struct caller *who, gid_t gid)
 	return false;
 }
 
-int project_of(struct engine *e, const struct caller *who, const char *wanted, char name[NAME_LEN + 1],
-	gid_t *ret_gid, struct err *err)
+int project_of(struct engine *e, const struct caller *who, const char *wanted,
+	char name[NAME_LEN + 1], gid_t *ret_gid, struct err *err)
 {
 	if (!wanted || !*wanted) {
 		*ret_gid = who->gid;

@@ -19,14 +19,15 @@ struct orphan {
 
 static int settle(struct orphan *o, struct tx *tx, const struct job_row *j)
 {
-	enum vol_status to = j->kind == JOB_CREATE ? VOL_ERROR :
-			     j->kind == JOB_PURGE  ? VOL_ERROR_DELETING :
-						     VOL_ERROR_EXTENDING;
+	enum vol_status to = j->kind == JOB_CREATE  ? VOL_ERROR
+			     : j->kind == JOB_PURGE ? VOL_ERROR_DELETING
+						    : VOL_ERROR_EXTENDING;
 	char reason[REASON_LEN + 1];
 	struct volume v;
 	int r;
 
-	(void)snprintf(reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
+	(void)snprintf(
+		reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
 	r = tx_volume(tx, j->volume, &v);
 	r = r < 0 ? r : tx_volume_status(tx, v.id, to, reason);
 	if (r == 0 && j->kind == JOB_CREATE)
@@ -71,7 +72,8 @@ static int settle_all(struct engine *e, struct view *v, int64_t backend, const c
 	int n;
 
 	for (int creations = 0; creations < 2; creations++)
-		for (int64_t after = 0; (n = view_jobs(v, backend, creations, after, brief, 64)) != 0;) {
+		for (int64_t after = 0;
+			(n = view_jobs(v, backend, creations, after, brief, 64)) != 0;) {
 			if (n < 0)
 				return n;
 			for (int i = 0; i < n; i++)

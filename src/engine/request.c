@@ -120,9 +120,9 @@ void request_refuse(struct request *q, int code, const struct err *err)
 struct waiting {
 	struct lock lock;
 	pthread_cond_t cond;
-	bool over;     /* lock */
-	int code;      /* lock */
-	int64_t row;   /* lock */
+	bool over;   /* lock */
+	int code;    /* lock */
+	int64_t row; /* lock */
 };
 
 static void wake(void *arg, const struct result *res)
@@ -188,8 +188,8 @@ void note_quota(struct engine *e, int64_t project)
 	note(e, (struct change_note){ .kind = CHANGE_QUOTA, .row = project });
 }
 
-int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
-	const char *fmt, ...)
+int request_event(
+	struct request *q, struct tx *tx, int64_t volume, const char *event, const char *fmt, ...)
 {
 	char detail[2 * ERR_TEXT_MAX];
 	va_list ap;

@@ -3,8 +3,8 @@
 
 #include "base/log.h"
 
-#include <errno.h>
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

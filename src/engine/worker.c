@@ -128,7 +128,8 @@ void worker_offer(struct backend *b, const struct job_brief *brief, bool counted
 
 	LOCK_SCOPE(&b->lock);
 	/* counted ones always fit: their number is bounded by queue_max */
-	if ((w->more && !counted) || q->waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0))
+	if ((w->more && !counted) ||
+		q->waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0))
 		w->more = true;
 	else if (!find_locked(b, brief->id) && !add_locked(b, brief, counted))
 		w->more = true;

@@ -9,8 +9,7 @@ enum {
 	COLUMN_INFINITE = -2,
 };
 
-#define BACKEND                                                                                    \
-	"SELECT id, volumes, allocated, pending, disabled, up, total, free FROM backend "
+#define BACKEND "SELECT id, volumes, allocated, pending, disabled, up, total, free FROM backend "
 
 static uint64_t measure(sqlite3_stmt *st, int i, bool *unknown, bool *infinite)
 {
@@ -141,8 +140,8 @@ int tx_client_remove(struct tx *tx, int64_t id)
 	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
 }
 
-int view_client(struct view *v, int64_t backend, int64_t after, int64_t *ret_id, char *address,
-	size_t room)
+int view_client(
+	struct view *v, int64_t backend, int64_t after, int64_t *ret_id, char *address, size_t room)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(&v->conn, &st,

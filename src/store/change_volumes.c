@@ -88,14 +88,14 @@ int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char 
 	return 0;
 }
 
-int tx_volume_place(struct tx *tx, int64_t id, const char *backend, const char *zone,
-	const char *image_id)
+int tx_volume_place(
+	struct tx *tx, int64_t id, const char *backend, const char *zone, const char *image_id)
 {
 	int64_t row;
 	int r = backend_id(tx, backend, &row);
 
-	return r < 0 ? r :
-		       changed(conn_do(tx->conn,
+	return r < 0 ? r
+		     : changed(conn_do(tx->conn,
 			       "UPDATE volume SET backend = nullif(?, 0), zone = ?, image_id = ?, "
 			       "updated_us = ? WHERE id = ?",
 			       "iesii", row, zone, image_id, clock_wall_us(), id));
@@ -110,8 +110,8 @@ int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const ch
 
 int tx_volume_reserve(struct tx *tx, int64_t id, uint64_t more)
 {
-	return changed(conn_do(tx->conn, "UPDATE volume SET reserved = ? WHERE id = ?", "ii",
-		(int64_t)more, id));
+	return changed(conn_do(
+		tx->conn, "UPDATE volume SET reserved = ? WHERE id = ?", "ii", (int64_t)more, id));
 }
 
 int tx_volume_resize(struct tx *tx, int64_t id, uint64_t size)
@@ -123,23 +123,25 @@ int tx_volume_resize(struct tx *tx, int64_t id, uint64_t size)
 
 int tx_volume_used(struct tx *tx, int64_t id, uint64_t used)
 {
-	return changed(conn_do(tx->conn, "UPDATE volume SET used = ? WHERE id = ?", "ii", (int64_t)used, id));
+	return changed(conn_do(
+		tx->conn, "UPDATE volume SET used = ? WHERE id = ?", "ii", (int64_t)used, id));
 }
 
 int tx_volume_rename(struct tx *tx, int64_t id, const char *name)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET name = nullif(?, uuid), updated_us = ? WHERE id = ?", "sii", name,
-		clock_wall_us(), id));
+		"UPDATE volume SET name = nullif(?, uuid), updated_us = ? WHERE id = ?", "sii",
+		name, clock_wall_us(), id));
 }
 
-int tx_volume_owner(struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project)
+int tx_volume_owner(
+	struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project)
 {
 	int64_t row;
 	int r = tx_project(tx, project, &row);
 
-	return r < 0 ? r :
-		       changed(conn_do(tx->conn,
+	return r < 0 ? r
+		     : changed(conn_do(tx->conn,
 			       "UPDATE volume SET mode = ?, uid = ?, gid = ?, project = ?, updated_us = ? "
 			       "WHERE id = ?",
 			       "iiiiii", (int64_t)mode, (int64_t)uid, (int64_t)gid, row,

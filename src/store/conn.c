@@ -50,12 +50,13 @@ int conn_exec(struct conn *c, const char *sql)
 int conn_explain(struct conn *c, int code, const char *path, struct err *err)
 {
 	if (code == -ENOSPC)
-		return err_set(err, code, "cannot open the catalogue '%s': no room on its disk", path);
+		return err_set(
+			err, code, "cannot open the catalogue '%s': no room on its disk", path);
 	if (code == -EUCLEAN)
 		return err_set(err, code, "the catalogue '%s' is damaged: %s", path,
 			sqlite3_errmsg(c->db));
-	return err_set(err, code, "cannot open the catalogue '%s': %s", path,
-		sqlite3_errmsg(c->db));
+	return err_set(
+		err, code, "cannot open the catalogue '%s': %s", path, sqlite3_errmsg(c->db));
 }
 
 int conn_open(struct conn *c, const char *path, int flags, int cache_kib, struct err *err)
@@ -64,7 +65,8 @@ int conn_open(struct conn *c, const char *path, int flags, int cache_kib, struct
 	int rc, r;
 
 	*c = (struct conn){ 0 };
-	rc = sqlite3_open_v2(path, &c->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	rc = sqlite3_open_v2(
+		path, &c->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 	if (rc != SQLITE_OK) {
 		r = err_set(err, conn_errno(rc), "cannot open the catalogue '%s': %s", path,
 			c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc));
@@ -140,7 +142,8 @@ static void bind(sqlite3_stmt *st, const char *types, va_list ap)
 		case 'b':
 			text = va_arg(ap, const char *);
 			len = va_arg(ap, size_t);
-			sqlite3_bind_text64(st, i, text ? text : "", len, SQLITE_STATIC, SQLITE_UTF8);
+			sqlite3_bind_text64(
+				st, i, text ? text : "", len, SQLITE_STATIC, SQLITE_UTF8);
 			break;
 		default:
 			text = va_arg(ap, const char *);

@@ -6,9 +6,11 @@
 #include <errno.h>
 
 enum {
-	ANSWER_KEPT_S = 10, /* a reply is written within this after its commit, or its server is dead */
+	ANSWER_KEPT_S =
+		10, /* a reply is written within this after its commit, or its server is dead */
 	ANSWERS_AT_ONCE = 2000,
-	EARLIER_KEPT_S = 30, /* of earlier servers: what they left unanswered has been sent again and answered by then */
+	EARLIER_KEPT_S =
+		30, /* of earlier servers: what they left unanswered has been sent again and answered by then */
 };
 
 int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail)
@@ -36,7 +38,8 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 {
 	sqlite3_stmt *st;
 	int r = conn_rows(&v->conn, &st,
-		"SELECT at_us, event, who, detail FROM event WHERE volume = ? ORDER BY id", "i", id);
+		"SELECT at_us, event, who, detail FROM event WHERE volume = ? ORDER BY id", "i",
+		id);
 
 	if (r < 0)
 		return view_result(v, r);
@@ -64,8 +67,8 @@ int tx_answer_add(struct tx *tx, const struct answer *a)
 {
 	int r = conn_do(tx->conn,
 		"INSERT INTO answered (server, mount, uniq, code, row, at_s) VALUES (?, ?, ?, ?, ?, ?)",
-		"iiiiii", tx->store->server, (int64_t)a->mount, (int64_t)a->unique, (int64_t)a->code,
-		a->row, clock_mono_ns() / 1000000000);
+		"iiiiii", tx->store->server, (int64_t)a->mount, (int64_t)a->unique,
+		(int64_t)a->code, a->row, clock_mono_ns() / 1000000000);
 
 	return r < 0 ? r : 0;
 }

@@ -15,7 +15,7 @@
 enum {
 	SCHEMA_VERSION = 1,
 	APPLICATION_ID = 0x766f6c66, /* "volf" */
-	CONN_STATEMENTS = 256,       /* slots; a power of two, more than twice the queries there are */
+	CONN_STATEMENTS = 256, /* slots; a power of two, more than twice the queries there are */
 	PURGED_KEPT_S = 3600,
 };
 
@@ -62,7 +62,7 @@ struct store {
 	struct quota defaults;
 	struct conn write;     /* the writer thread's, or store_open()'s before it */
 	struct writer *writer; /* writer.c; NULL before store_start() */
-	int64_t server;        /* this server's number */
+	int64_t server;	       /* this server's number */
 	int64_t answered_from; /* rows of `answered` above it are this server's */
 	int64_t began_s;       /* when it began, monotonic */
 	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */

@@ -76,8 +76,8 @@ int tx_job_remove(struct tx *tx, int64_t id)
 
 int tx_job_abandon(struct tx *tx, int64_t id)
 {
-	return changed(conn_do(tx->conn, "UPDATE job SET kind = ? WHERE id = ?", "ii",
-		(int64_t)JOB_CLEAN, id));
+	return changed(conn_do(
+		tx->conn, "UPDATE job SET kind = ? WHERE id = ?", "ii", (int64_t)JOB_CLEAN, id));
 }
 
 int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, struct job_brief *ret,

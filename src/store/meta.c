@@ -81,8 +81,8 @@ int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *valu
 	int r = tx_meta_find(tx, volume, key, ret_id);
 
 	if (r == 0)
-		r = conn_do(tx->conn, "UPDATE meta SET value = ?, updated_us = ? WHERE id = ?", "sii",
-			value, now, *ret_id);
+		r = conn_do(tx->conn, "UPDATE meta SET value = ?, updated_us = ? WHERE id = ?",
+			"sii", value, now, *ret_id);
 	else if (r == -ENOENT) {
 		r = conn_do(tx->conn,
 			"INSERT INTO meta (volume, key, value, updated_us) VALUES (?, ?, ?, ?)",

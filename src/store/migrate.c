@@ -89,11 +89,11 @@ int migrate_create(const char *path, struct err *err)
 		return r;
 	}
 	if (rename(fresh, path) < 0)
-		return err_set(err, -errno, "cannot make the catalogue '%s': %s", path,
-			strerror(errno));
+		return err_set(
+			err, -errno, "cannot make the catalogue '%s': %s", path, strerror(errno));
 	r = sync_directory_of(path);
 	if (r < 0)
-		return err_set(err, r, "cannot make the catalogue '%s' durable: %s", path,
-			strerror(-r));
+		return err_set(
+			err, r, "cannot make the catalogue '%s' durable: %s", path, strerror(-r));
 	return 0;
 }

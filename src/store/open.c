@@ -20,7 +20,7 @@
 enum {
 	WRITER_CACHE_KIB = 4096,
 	VIEW_CACHE_KIB = 512, /* one for each thread that reads */
-	HEADER = 100,         /* bytes of SQLite's header */
+	HEADER = 100,	      /* bytes of SQLite's header */
 	HEADER_PAGE_SIZE = 16,
 	HEADER_PAGES = 28,
 	HEADER_USER_VERSION = 60,
@@ -58,10 +58,11 @@ static int check_header(const char *path, int fd, off_t size, struct err *err)
 	if (size < HEADER || pread(fd, h, sizeof h, 0) != HEADER ||
 		memcmp(h, "SQLite format 3", 16) != 0)
 		return err_set(err, -EUCLEAN,
-			"'%s' is damaged or no catalogue: it does not begin as a database does", path);
-	if (be32(h + HEADER_APPLICATION_ID) != APPLICATION_ID)
-		return err_set(err, -EUCLEAN, "'%s' is a database, but not a catalogue of volfs",
+			"'%s' is damaged or no catalogue: it does not begin as a database does",
 			path);
+	if (be32(h + HEADER_APPLICATION_ID) != APPLICATION_ID)
+		return err_set(
+			err, -EUCLEAN, "'%s' is a database, but not a catalogue of volfs", path);
 	if (be32(h + HEADER_USER_VERSION) > SCHEMA_VERSION)
 		return refuse_newer(path, (int)be32(h + HEADER_USER_VERSION), err);
 	page = (uint32_t)h[HEADER_PAGE_SIZE] << 8 | h[HEADER_PAGE_SIZE + 1];
@@ -126,8 +127,9 @@ static int check_untouched(const char *path, struct err *err)
 			buf_addc(&uri, *p);
 	}
 	buf_adds(&uri, "?immutable=1");
-	r = buf_failed(&uri) ? -ENOMEM :
-			       conn_open(&c, uri.at, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, 512, err);
+	r = buf_failed(&uri)
+		    ? -ENOMEM
+		    : conn_open(&c, uri.at, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, 512, err);
 	buf_release(&uri);
 	if (r < 0)
 		return r;
@@ -143,8 +145,8 @@ static int check_file(const char *path, struct err *err)
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, -errno, "cannot open the catalogue '%s': %s", path,
-			strerror(errno));
+		return err_set(
+			err, -errno, "cannot open the catalogue '%s': %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, -EINVAL, "the catalogue '%s' is not a regular file", path);
 	r = check_header(path, fd, st.st_size, err);

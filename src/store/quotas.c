@@ -42,8 +42,8 @@ static void quota_row(sqlite3_stmt *st, const struct quota *defaults, struct quo
 }
 
 /* What a project has that nobody asked for yet: no row, the limits of `default`. */
-static int quota_of_none(struct conn *c, const struct quota *defaults, const char *project,
-	struct quota *ret)
+static int quota_of_none(
+	struct conn *c, const struct quota *defaults, const char *project, struct quota *ret)
 {
 	int r = 0;
 
@@ -133,12 +133,13 @@ int tx_quota_limit(struct tx *tx, int64_t id, enum quota_limit which, int64_t ma
 	int r;
 
 	if (which == QUOTA_VOLUMES)
-		r = conn_do(tx->conn, "UPDATE project SET volumes_max = ? WHERE id = ?", "ii", max,
-			id);
+		r = conn_do(
+			tx->conn, "UPDATE project SET volumes_max = ? WHERE id = ?", "ii", max, id);
 	else if (which == QUOTA_SIZE)
-		r = conn_do(tx->conn, "UPDATE project SET size_max = ? WHERE id = ?", "ii", max, id);
+		r = conn_do(
+			tx->conn, "UPDATE project SET size_max = ? WHERE id = ?", "ii", max, id);
 	else
-		r = conn_do(tx->conn, "UPDATE project SET per_volume_max = ? WHERE id = ?", "ii", max,
-			id);
+		r = conn_do(tx->conn, "UPDATE project SET per_volume_max = ? WHERE id = ?", "ii",
+			max, id);
 	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
 }

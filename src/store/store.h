@@ -49,7 +49,8 @@ void store_stop(struct store *s);
 /* Embedded in the caller's struct, which lives until done() has been called; done() may free it. */
 struct change {
 	int (*run)(struct change *c, struct tx *tx, struct err *err);
-	void (*done)(struct change *c, int code, const struct err *err); /* err->text: the sentence if code < 0 */
+	void (*done)(struct change *c, int code,
+		const struct err *err); /* err->text: the sentence if code < 0 */
 	/* the writer's */
 	struct change *next;
 	int code;
@@ -64,23 +65,26 @@ void store_submit(struct store *s, struct change *c);
 int tx_volume(struct tx *tx, int64_t id, struct volume *ret);
 int tx_volume_by_uuid(struct tx *tx, const char *uuid, int64_t *ret_id); /* alive or in the trash */
 int tx_volume_by_name(struct tx *tx, const char *name, int64_t *ret_id); /* alive */
-int tx_volume_purged(struct tx *tx, const char *uuid, int64_t *ret_id);  /* purged within the last hour */
+int tx_volume_purged(
+	struct tx *tx, const char *uuid, int64_t *ret_id); /* purged within the last hour */
 
 /* v->id is set; v->project and v->backend name rows (made if need be). file: NULL or the name in new/. -EEXIST: a live volume
  * has the name, or was accepted under file. */
 int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len);
 
 /* Where it is to be: backend "" for nowhere. */
-int tx_volume_place(struct tx *tx, int64_t id, const char *backend, const char *zone,
-	const char *image_id);
+int tx_volume_place(
+	struct tx *tx, int64_t id, const char *backend, const char *zone, const char *image_id);
 int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const char *reason);
 
 /* While it is extended `more` bytes are counted on top of its size, for quota and backend; a new size takes them in. */
 int tx_volume_reserve(struct tx *tx, int64_t id, uint64_t more);
 int tx_volume_resize(struct tx *tx, int64_t id, uint64_t size);
-int tx_volume_used(struct tx *tx, int64_t id, uint64_t used); /* a measurement: leaves updated alone */
+int tx_volume_used(
+	struct tx *tx, int64_t id, uint64_t used); /* a measurement: leaves updated alone */
 int tx_volume_rename(struct tx *tx, int64_t id, const char *name); /* -EEXIST */
-int tx_volume_owner(struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project);
+int tx_volume_owner(
+	struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project);
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_);
 int tx_volume_trash(struct tx *tx, int64_t id); /* name and quota are free; the backend is not */
 
@@ -100,9 +104,10 @@ int tx_meta_remove(struct tx *tx, int64_t id);
  */
 enum job_kind {
 	JOB_CREATE = 1, /* make the image of a `creating` volume */
-	JOB_PURGE = 2,  /* remove the image of a volume in the trash, then its row */
+	JOB_PURGE = 2,	/* remove the image of a volume in the trash, then its row */
 	JOB_EXTEND = 3, /* grow to `size` */
-	JOB_CLEAN = 4,  /* remove what a given-up attempt may have left; the volume goes its own way */
+	JOB_CLEAN =
+		4, /* remove what a given-up attempt may have left; the volume goes its own way */
 };
 
 struct job_row {
@@ -112,15 +117,16 @@ struct job_row {
 	int64_t backend; /* row */
 	int64_t project; /* row: for fairness */
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
-	uint64_t size;       /* of the image; JOB_EXTEND: the new size */
-	int attempt;         /* JOB_CREATE: 1, 2, … */
-	char tried[4096];    /* backends that failed this volume, a line each: "name\tsentence\n" */
+	uint64_t size;	  /* of the image; JOB_EXTEND: the new size */
+	int attempt;	  /* JOB_CREATE: 1, 2, … */
+	char tried[4096]; /* backends that failed this volume, a line each: "name\tsentence\n" */
 };
 
 int tx_job_add(struct tx *tx, struct job_row *j); /* sets j->id */
 int tx_job(struct tx *tx, int64_t id, struct job_row *ret);
-int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id); /* the unfinished one, JOB_CLEAN aside */
-int tx_job_remove(struct tx *tx, int64_t id);                  /* -ENOENT: it was gone */
+int tx_job_of(
+	struct tx *tx, int64_t volume, int64_t *ret_id); /* the unfinished one, JOB_CLEAN aside */
+int tx_job_remove(struct tx *tx, int64_t id);		 /* -ENOENT: it was gone */
 
 /* The attempt is given up: the same row and id, from now on JOB_CLEAN. */
 int tx_job_abandon(struct tx *tx, int64_t id);
@@ -158,7 +164,8 @@ struct backend_row {
 	bool known_up; /* the last server to look found it up, with these statistics */
 	struct backend_stats stats;
 };
-int tx_backend(struct tx *tx, const char *name, struct backend_row *ret); /* makes the row if need be */
+int tx_backend(
+	struct tx *tx, const char *name, struct backend_row *ret); /* makes the row if need be */
 int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
 int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
@@ -172,7 +179,8 @@ int tx_client_add(struct tx *tx, int64_t backend, const char *address, int64_t *
 int tx_client_remove(struct tx *tx, int64_t id);
 
 /* The oldest one of a backend with id > after: 0 or -ENOENT. The address is cut at room. */
-int view_client(struct view *v, int64_t backend, int64_t after, int64_t *ret_id, char *address, size_t room);
+int view_client(struct view *v, int64_t backend, int64_t after, int64_t *ret_id, char *address,
+	size_t room);
 
 /* --- events.c ------------------------------------------------------------------------------------------------------- */
 

@@ -36,8 +36,10 @@ struct vol_entry {
 };
 
 int view_entry(struct view *v, int64_t id, struct vol_entry *ret);
-int view_entry_by_name(struct view *v, const char *name, struct vol_entry *ret);  /* alive ones only */
-int view_entry_by_uuid(struct view *v, const char *uuid, struct vol_entry *ret);  /* alive or in the trash */
+int view_entry_by_name(
+	struct view *v, const char *name, struct vol_entry *ret); /* alive ones only */
+int view_entry_by_uuid(
+	struct view *v, const char *uuid, struct vol_entry *ret); /* alive or in the trash */
 
 /* Which volumes a listing walks, always in order of id. */
 enum vol_list {
@@ -46,7 +48,8 @@ enum vol_list {
 };
 
 /* Fills up to n rows with id > after; returns how many (0: the end) or -EIO. */
-int view_entries(struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
+int view_entries(
+	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
 
 int view_volume(struct view *v, int64_t id, struct volume *ret);
 int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed);

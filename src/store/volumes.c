@@ -60,7 +60,7 @@ int view_entry_by_uuid(struct view *v, const char *uuid, struct vol_entry *ret)
  * without a name of its own costs one index less, and that one is random.
  */
 #define BY_UUID_AS_NAME "FROM volume WHERE uuid = ? AND name IS NULL AND trashed = 0"
-#define BY_NAME         "FROM volume WHERE name = ? AND trashed = 0"
+#define BY_NAME		"FROM volume WHERE name = ? AND trashed = 0"
 
 int view_entry_by_name(struct view *v, const char *name, struct vol_entry *ret)
 {
@@ -90,7 +90,8 @@ int volume_id_by_name(struct conn *c, const char *name, int64_t *ret)
 	return 0;
 }
 
-int view_entries(struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n)
+int view_entries(
+	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n)
 {
 	sqlite3_stmt *st;
 	size_t i = 0;
@@ -103,8 +104,8 @@ int view_entries(struct view *v, enum vol_list which, int64_t after, struct vol_
 			"i", after);
 	else
 		r = conn_rows(&v->conn, &st,
-			"SELECT " ENTRY " FROM volume WHERE id > ? AND +trashed = 0 ORDER BY id", "i",
-			after);
+			"SELECT " ENTRY " FROM volume WHERE id > ? AND +trashed = 0 ORDER BY id",
+			"i", after);
 	if (r < 0)
 		return view_result(v, r);
 	for (; i < n; i++) {
@@ -180,7 +181,8 @@ int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_tras
 	return view_result(v, r);
 }
 
-#define PURGED_COLUMNS "SELECT id, uuid, uid, gid, mode, size, generation, created_us, at_us FROM purged "
+#define PURGED_COLUMNS                                                                             \
+	"SELECT id, uuid, uid, gid, mode, size, generation, created_us, at_us FROM purged "
 
 static int read_purged(struct view *v, sqlite3_stmt *st, int r, struct vol_entry *ret)
 {
@@ -209,7 +211,8 @@ static int64_t forgotten_us(void)
 int view_purged(struct view *v, const char *uuid, struct vol_entry *ret)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(&v->conn, &st, PURGED_COLUMNS "WHERE uuid = ? AND at_us > ?", "si", uuid, forgotten_us());
+	int r = conn_row(&v->conn, &st, PURGED_COLUMNS "WHERE uuid = ? AND at_us > ?", "si", uuid,
+		forgotten_us());
 
 	return read_purged(v, st, r, ret);
 }
@@ -217,7 +220,8 @@ int view_purged(struct view *v, const char *uuid, struct vol_entry *ret)
 int view_purged_by_id(struct view *v, int64_t id, struct vol_entry *ret)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(&v->conn, &st, PURGED_COLUMNS "WHERE id = ? AND at_us > ?", "ii", id, forgotten_us());
+	int r = conn_row(&v->conn, &st, PURGED_COLUMNS "WHERE id = ? AND at_us > ?", "ii", id,
+		forgotten_us());
 
 	return read_purged(v, st, r, ret);
 }
@@ -239,8 +243,8 @@ int view_spec(struct view *v, int64_t id, struct buf *ret)
 int view_accepted(struct view *v, const char *file, int64_t *ret_id)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(&v->conn, &st, "SELECT id FROM volume WHERE file = ? AND trashed = 0", "s",
-		file);
+	int r = conn_row(
+		&v->conn, &st, "SELECT id FROM volume WHERE file = ? AND trashed = 0", "s", file);
 
 	if (r == 0) {
 		*ret_id = sqlite3_column_int64(st, 0);

@@ -20,8 +20,8 @@
 #include <string.h>
 
 enum {
-	BATCH_MAX = 256,  /* bounds how long the first waits for the last */
-	WAL_SOFT = 1000,  /* pages of 4 KiB */
+	BATCH_MAX = 256, /* bounds how long the first waits for the last */
+	WAL_SOFT = 1000, /* pages of 4 KiB */
 	WAL_HARD = 8000,
 	FORGET_MS = 1000,
 };
@@ -29,15 +29,15 @@ enum {
 struct writer {
 	struct store *store;
 	struct store_hooks hooks;
-	struct lock lock;          /* leaf: nothing is taken under it */
-	pthread_cond_t work, page; /* lock: something to commit; something to move */
+	struct lock lock;	      /* leaf: nothing is taken under it */
+	pthread_cond_t work, page;    /* lock: something to commit; something to move */
 	struct change *first, **last; /* lock */
-	bool ending, ended;        /* lock; no more is taken up; no more is taken in */
-	int wal_pages;             /* lock; as of the last commit */
-	int64_t forgot_ns;         /* the writer thread's */
-	bool server_written;       /* the writer thread's */
+	bool ending, ended;	      /* lock; no more is taken up; no more is taken in */
+	int wal_pages;		      /* lock; as of the last commit */
+	int64_t forgot_ns;	      /* the writer thread's */
+	bool server_written;	      /* the writer thread's */
 	pthread_t thread, mover;
-	struct conn move;          /* the mover's */
+	struct conn move; /* the mover's */
 };
 
 static struct change *take_batch(struct writer *w)
@@ -129,7 +129,8 @@ static void answer(struct change *batch, int lost)
 		if (lost == -ENOSPC)
 			c->code = err_set(&c->err, lost, "no room on the disk of the catalogue");
 		else if (lost)
-			c->code = err_set(&c->err, lost, "the catalogue cannot be written: see the log");
+			c->code = err_set(
+				&c->err, lost, "the catalogue cannot be written: see the log");
 		c->done(c, c->code, &c->err);
 	}
 }
@@ -144,8 +145,8 @@ static void bound_wal(struct writer *w)
 		pthread_cond_signal(&w->page);
 	lock_drop(&w->lock);
 	if (pages > WAL_HARD)
-		(void)sqlite3_wal_checkpoint_v2(w->store->write.db, NULL, SQLITE_CHECKPOINT_PASSIVE,
-			NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(
+			w->store->write.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 static void *write_thread(void *arg)
@@ -188,8 +189,8 @@ static void *move_thread(void *arg)
 	struct writer *w = arg;
 
 	while (wait_for_pages(w))
-		(void)sqlite3_wal_checkpoint_v2(w->move.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
-			NULL);
+		(void)sqlite3_wal_checkpoint_v2(
+			w->move.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	return NULL;
 }
 
@@ -217,8 +218,8 @@ static int begin_server(struct store *s)
 	sqlite3_stmt *st;
 	int r;
 
-	r = conn_row(c, &st, "SELECT server + 1, (SELECT coalesce(max(id), 0) FROM answered) FROM counts",
-		"");
+	r = conn_row(c, &st,
+		"SELECT server + 1, (SELECT coalesce(max(id), 0) FROM answered) FROM counts", "");
 	if (r < 0)
 		return r;
 	s->server = sqlite3_column_int64(st, 0);

@@ -18,7 +18,8 @@ void fault_reset(void)
 {
 	/* one by one: calls of an engine that still runs may be reading */
 	fault.passed = fault.fail_at = fault.kill_at = fault.delay_us = 0;
-	fault.refuse = fault.hang = fault.down = fault.stick = fault.slow_stat = fault.blocked = NULL;
+	fault.refuse = fault.hang = fault.down = fault.stick = fault.slow_stat = fault.blocked =
+		NULL;
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;

@@ -14,21 +14,23 @@ extern const struct driver driver_fault;
 extern const struct driver driver_fenced; /* the same, with addresses to be fenced */
 
 struct fault {
-	_Atomic long passed;         /* points so far */
-	_Atomic long fail_at;        /* this point fails, from 1; 0: none */
-	_Atomic long kill_at;        /* at this point the process dies */
-	const char *_Atomic refuse;  /* backend whose creations fail */
-	const char *_Atomic hang;    /* backend whose changing calls do not return until this is another */
-	const char *_Atomic down;    /* backend whose statistics fail */
-	const char *_Atomic stick;   /* backend whose removals fail */
+	_Atomic long passed;	    /* points so far */
+	_Atomic long fail_at;	    /* this point fails, from 1; 0: none */
+	_Atomic long kill_at;	    /* at this point the process dies */
+	const char *_Atomic refuse; /* backend whose creations fail */
+	const char *_Atomic
+		hang; /* backend whose changing calls do not return until this is another */
+	const char *_Atomic down;  /* backend whose statistics fail */
+	const char *_Atomic stick; /* backend whose removals fail */
 	_Atomic unsigned created, removed, resized;
-	_Atomic unsigned largest;    /* batch */
-	_Atomic long delay_us;       /* of each changing call */
-	_Atomic uint64_t total;      /* capacity that is told; 0: the real one */
-	const char *_Atomic slow_stat; /* backend whose statistics do not return until this is another */
+	_Atomic unsigned largest; /* batch */
+	_Atomic long delay_us;	  /* of each changing call */
+	_Atomic uint64_t total;	  /* capacity that is told; 0: the real one */
+	const char *_Atomic
+		slow_stat; /* backend whose statistics do not return until this is another */
 	const char *_Atomic blocked; /* backend whose creations say that this server is fenced */
 	_Atomic unsigned fenced;     /* how many addresses */
-	_Atomic bool no_fence;       /* fencing fails */
+	_Atomic bool no_fence;	     /* fencing fails */
 };
 extern struct fault fault;
 void fault_reset(void);

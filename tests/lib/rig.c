@@ -37,13 +37,14 @@ void rig_make(struct rig *r, size_t backends, const char *more)
 	f = fopen(path, "w");
 	if (!f)
 		DIE("%s: %s", path, strerror(errno));
-	(void)fprintf(f, "database = \"%s/volfs.db\";\nstats_interval = 1;\n%s\nbackends = (", r->dir,
-		more ? more : "");
+	(void)fprintf(f, "database = \"%s/volfs.db\";\nstats_interval = 1;\n%s\nbackends = (",
+		r->dir, more ? more : "");
 	for (size_t i = 0; i < backends; i++) {
 		(void)snprintf(dir, sizeof dir, "%s/b%zu", r->dir, i);
 		if (mkdir(dir, 0700) < 0)
 			DIE("%s: %s", dir, strerror(errno));
-		(void)fprintf(f, "%s{ name = \"b%zu\"; driver = \"local\"; path = \"%s\"; timeout = 1; }",
+		(void)fprintf(f,
+			"%s{ name = \"b%zu\"; driver = \"local\"; path = \"%s\"; timeout = 1; }",
 			i ? ", " : "", i, dir);
 	}
 	(void)fprintf(f, ");\n");

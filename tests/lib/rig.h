@@ -32,7 +32,8 @@ void rig_down(struct rig *r);
 
 /* -errno; *ret_row may be NULL; the sentence goes to rig_text. spec is text. */
 int rig_create(struct rig *r, const char *spec, int64_t *ret_row);
-int rig_create_as(struct rig *r, const struct caller *who, const char *spec, const char *file, int64_t *ret_row);
+int rig_create_as(struct rig *r, const struct caller *who, const char *spec, const char *file,
+	int64_t *ret_row);
 int rig_delete(struct rig *r, int64_t volume);
 int rig_purge(struct rig *r, int64_t volume);
 int rig_extend(struct rig *r, int64_t volume, uint64_t size);

@@ -65,7 +65,8 @@ static void goes_elsewhere(void **state)
 		assert_int_equal(rig_create(&rig, "size=1M", &id), 0);
 		check(id, VOL_AVAILABLE, "b1", "");
 	}
-	assert_true(rig_sql(&rig, "SELECT count(*) FROM event WHERE event = 'volume.create.retry'") > 0);
+	assert_true(rig_sql(&rig,
+			    "SELECT count(*) FROM event WHERE event = 'volume.create.retry'") > 0);
 	rig_idle(&rig);
 	assert_int_equal(rig_images(&rig), 8);
 }
@@ -198,7 +199,8 @@ static void disabled_takes_no_new_ones(void **state)
 	assert_int_equal(rig_create(&rig, "size=1M", &id), 0);
 	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
 	rig_begin(&a);
-	engine_backend_disable(rig.engine, (struct change_id){ 0 }, &rig.who, 0, true, rig_done, &a);
+	engine_backend_disable(
+		rig.engine, (struct change_id){ 0 }, &rig.who, 0, true, rig_done, &a);
 	assert_int_equal(rig_wait(&a, NULL), 0);
 	assert_int_equal(state_of(0), BACKEND_DISABLED);
 	assert_int_equal(rig_extend(&rig, id, 2 << 20), 0);

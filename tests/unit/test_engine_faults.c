@@ -60,7 +60,8 @@ static void settles_and_leaves_nothing(int64_t id)
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM volume"), 0);
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM job"), 0);
 	assert_int_equal(rig_sql(&rig, "SELECT total(volumes + size) FROM project"), 0);
-	assert_int_equal(rig_sql(&rig, "SELECT total(volumes + allocated + pending) FROM backend"), 0);
+	assert_int_equal(
+		rig_sql(&rig, "SELECT total(volumes + allocated + pending) FROM backend"), 0);
 }
 
 typedef int64_t operation(void); /* the volume's row, waited for; 0: gone */
@@ -84,7 +85,7 @@ static int64_t extend(void)
 	return id;
 }
 
-static int64_t delete(void)
+static int64_t delete (void)
 {
 	int64_t id = create();
 

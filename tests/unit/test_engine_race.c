@@ -102,7 +102,8 @@ static void a_count_is_reached_exactly(void **state)
 	begin(2, "quota = { volumes = 33; size = -1; };");
 	assert_int_equal(race(32, 4, "size=1M", &user, -EDQUOT), 33);
 	assert_int_equal(rig_create_as(&rig, &user, "size=1M", NULL, NULL), -EDQUOT);
-	assert_string_equal(rig_text, "quota of project 'daemon': 1 more wanted, 33 of 33 volumes in use");
+	assert_string_equal(
+		rig_text, "quota of project 'daemon': 1 more wanted, 33 of 33 volumes in use");
 }
 
 /* Two backends of 10 MiB without over-subscription: 20 volumes of 1 MiB fit, however many ask at once. */
@@ -118,7 +119,8 @@ static void room_is_promised_once(void **state)
 	rig_idle(&rig);
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM volume WHERE status = 2"), 20);
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM volume WHERE status = 18 "
-				       "AND reason LIKE 'no backend fits: b0: %; b1: %'"), 44);
+				       "AND reason LIKE 'no backend fits: b0: %; b1: %'"),
+		44);
 	assert_int_equal(rig_images(&rig), 20);
 	assert_int_equal(rig_sql(&rig, "SELECT max(allocated) FROM backend"), 10 << 20);
 }
@@ -205,7 +207,8 @@ static void deletions_outgrow_the_window(void **state)
 	atomic_store(&fault.hang, "b0");
 	for (int i = 0; i < 6000; i++) {
 		rig_begin(&a[i]);
-		engine_delete(rig.engine, (struct change_id){ 0 }, &rig.who, i + 1, rig_done, &a[i]);
+		engine_delete(
+			rig.engine, (struct change_id){ 0 }, &rig.who, i + 1, rig_done, &a[i]);
 	}
 	for (int i = 0; i < 6000; i++)
 		assert_int_equal(rig_wait(&a[i], NULL), 0);

@@ -9,7 +9,9 @@
 
 static struct rig rig;
 static const gid_t in_bin[] = { 2 };
-static const struct caller user = { .uid = 1, .gid = 1, .pid = 1, .groups = in_bin, .group_count = 1 };
+static const struct caller user = {
+	.uid = 1, .gid = 1, .pid = 1, .groups = in_bin, .group_count = 1
+};
 
 static int set_up(void **state)
 {
@@ -75,12 +77,16 @@ static void refuses_specs(void **state)
 	refused(&user, "size=1M image=i", -ENOENT, "no such image: 'i'");
 	refused(&user, "size=1M backup=b", -ENOENT, "no such backup: 'b'");
 	refused(&user, "size=1M group=g", -ENOENT, "no such group: 'g'");
-	refused(&user, "size=1M hint.same_backend=db,nowhere", -ENOENT, "no such volume: 'nowhere'");
-	refused(&user, "size=1M project=no-such-group", -ENOENT, "there is no group 'no-such-group'");
+	refused(&user, "size=1M hint.same_backend=db,nowhere", -ENOENT,
+		"no such volume: 'nowhere'");
+	refused(&user, "size=1M project=no-such-group", -ENOENT,
+		"there is no group 'no-such-group'");
 	refused(&user, "size=1M project=sys", -EACCES, "you are not in that group");
-	refused(&user, "size=61M", -EFBIG, "a volume of 61M is larger than project 'daemon' may have: 60M");
+	refused(&user, "size=61M", -EFBIG,
+		"a volume of 61M is larger than project 'daemon' may have: 60M");
 	assert_int_equal(rig_create_as(&rig, &user, "size=60M", NULL, NULL), 0);
-	refused(&user, "size=41M", -EDQUOT, "quota of project 'daemon': 41M wanted, 60M of 100M in use");
+	refused(&user, "size=41M", -EDQUOT,
+		"quota of project 'daemon': 41M wanted, 60M of 100M in use");
 	assert_int_equal(rig_create_as(&rig, &user, "size=40M project=bin", NULL, NULL), 0);
 	assert_int_equal(rig_create_as(&rig, &user, "size=40M zone=default", NULL, NULL), 0);
 	assert_int_equal(rig_create_as(&rig, &rig.who, "size=400M project=root", NULL, NULL), 0);
@@ -93,9 +99,11 @@ static void checks_what_is_there_so_far(void **state)
 	struct err err = { 0 };
 
 	assert_int_equal(engine_spec_check(rig.engine, rig.view, &user, &spec, "", true, &err), 0);
-	assert_int_equal(engine_spec_check(rig.engine, rig.view, &user, &spec, "", false, &err), -EINVAL);
+	assert_int_equal(
+		engine_spec_check(rig.engine, rig.view, &user, &spec, "", false, &err), -EINVAL);
 	spec.zone = (char *)"moon";
-	assert_int_equal(engine_spec_check(rig.engine, rig.view, &user, &spec, "", true, &err), -ENOENT);
+	assert_int_equal(
+		engine_spec_check(rig.engine, rig.view, &user, &spec, "", true, &err), -ENOENT);
 }
 
 static void names_come_from_the_file(void **state)
@@ -123,8 +131,8 @@ static void the_same_spec_twice_is_one_volume(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		rig_begin(&a[i]);
-		engine_create(rig.engine, (struct change_id){ 0 }, &rig.who, &spec, uuid, NULL, "", 0,
-			true, rig_done, &a[i]);
+		engine_create(rig.engine, (struct change_id){ 0 }, &rig.who, &spec, uuid, NULL, "",
+			0, true, rig_done, &a[i]);
 	}
 	assert_int_equal(rig_wait(&a[0], &first), 0);
 	assert_int_equal(rig_wait(&a[1], &second), 0);
@@ -200,14 +208,14 @@ static void deletes_what_may_be_deleted(void **state)
 
 	memcpy(uuid, row(id).uuid, sizeof uuid);
 	rig_begin(&a);
-	engine_set(rig.engine, (struct change_id){ 0 }, &rig.who, id, SET_PROTECTED, &values, rig_done,
-		&a);
+	engine_set(rig.engine, (struct change_id){ 0 }, &rig.who, id, SET_PROTECTED, &values,
+		rig_done, &a);
 	assert_int_equal(rig_wait(&a, NULL), 0);
 	assert_int_equal(rig_delete(&rig, id), -EPERM);
 	values.protected_ = false;
 	rig_begin(&a);
-	engine_set(rig.engine, (struct change_id){ 0 }, &rig.who, id, SET_PROTECTED, &values, rig_done,
-		&a);
+	engine_set(rig.engine, (struct change_id){ 0 }, &rig.who, id, SET_PROTECTED, &values,
+		rig_done, &a);
 	assert_int_equal(rig_wait(&a, NULL), 0);
 	atomic_store(&fault.hang, "b0");
 	assert_int_equal(rig_extend(&rig, id, 2 << 20), 0);
@@ -275,7 +283,9 @@ static void changes_owner_and_text(void **state)
 	int64_t id = made("size=50M name=db");
 	struct quota q;
 
-	assert_int_equal(set(&rig.who, id, SET_UID | SET_MODE, (struct volume){ .uid = 7, .mode = 0700 }), 0);
+	assert_int_equal(
+		set(&rig.who, id, SET_UID | SET_MODE, (struct volume){ .uid = 7, .mode = 0700 }),
+		0);
 	assert_int_equal(row(id).uid, 7);
 	assert_int_equal(row(id).mode, 0700);
 	assert_string_equal(row(id).project, "root");
@@ -286,9 +296,12 @@ static void changes_owner_and_text(void **state)
 	id = made("size=51M name=web");
 	assert_int_equal(set(&rig.who, id, SET_GID, (struct volume){ .gid = 1 }), -EDQUOT);
 	assert_string_equal(row(id).project, "root");
-	assert_int_equal(set(&rig.who, id, SET_DESCRIPTION, (struct volume){ .description = "x y" }), 0);
+	assert_int_equal(
+		set(&rig.who, id, SET_DESCRIPTION, (struct volume){ .description = "x y" }), 0);
 	assert_string_equal(row(id).description, "x y");
-	assert_int_equal(set(&rig.who, id, SET_DESCRIPTION, (struct volume){ .description = "x\ny" }), -EINVAL);
+	assert_int_equal(
+		set(&rig.who, id, SET_DESCRIPTION, (struct volume){ .description = "x\ny" }),
+		-EINVAL);
 }
 
 static int meta(int64_t id, const char *key, const char *value, bool create_only)
@@ -296,8 +309,8 @@ static int meta(int64_t id, const char *key, const char *value, bool create_only
 	struct rig_answer a;
 
 	rig_begin(&a);
-	engine_meta(rig.engine, (struct change_id){ 0 }, &rig.who, id, key, value, create_only, rig_done,
-		&a);
+	engine_meta(rig.engine, (struct change_id){ 0 }, &rig.who, id, key, value, create_only,
+		rig_done, &a);
 	return rig_wait(&a, NULL);
 }
 
@@ -349,7 +362,8 @@ static int limit(const struct caller *who, const char *project, const char *reso
 	struct rig_answer a;
 
 	rig_begin(&a);
-	engine_quota_set(rig.engine, (struct change_id){ 0 }, who, project, resource, max, rig_done, &a);
+	engine_quota_set(
+		rig.engine, (struct change_id){ 0 }, who, project, resource, max, rig_done, &a);
 	return rig_wait(&a, NULL);
 }
 
@@ -396,7 +410,8 @@ static void projects_may_be_restricted(void **state)
 	char **was = rig.conf.projects;
 
 	rig.conf.projects = only;
-	refused(&user, "size=1M", -EACCES, "project 'daemon' is not among those that the configuration allows");
+	refused(&user, "size=1M", -EACCES,
+		"project 'daemon' is not among those that the configuration allows");
 	assert_int_equal(rig_create_as(&rig, &user, "size=1M project=bin", NULL, NULL), 0);
 	rig.conf.projects = was;
 }
