@@ -208,7 +208,7 @@ static void be_create(void *backend, struct driver_create *each, size_t n)
 	struct rb_backend *be = backend;
 	size_t from = 0;
 
-	atomic_fetch_add(&be->calls, 1);
+	RB_CALL(be);
 	/* Runs of what can be made, at most a batch each. */
 	for (size_t i = 0; i <= n; i++) {
 		bool ends = i == n || i - from == RB_BATCH;
@@ -222,7 +222,6 @@ static void be_create(void *backend, struct driver_create *each, size_t n)
 		if (ends)
 			from = i < n && each[i].code == -EFBIG ? i + 1 : i;
 	}
-	atomic_fetch_sub(&be->calls, 1);
 }
 
 /* --- the rest of an image's life */
@@ -251,17 +250,16 @@ static int be_remove(void *backend, const struct driver_image *image, struct err
 	bool stale = true;
 	int r = 0;
 
-	atomic_fetch_add(&be->calls, 1);
+	RB_CALL(be);
 	while (stale) {
 		r = rb_pool_get(be, &be->change, &p, err);
 		if (r < 0)
 			break;
 		r = remove_here(be, p, image, err);
-		/* "Nothing is there" is to be believed of a pool that is there. */
-		stale = (r == -ENOENT || r == RB_REMOVED_PARTS) && rb_pool_is_stale(be, p);
+		/* That nothing (more) was there is to be believed of a pool that is there. */
+		stale = (r >= 0 || r == -ENOENT) && r != RB_REMOVED && rb_pool_is_stale(be, p);
 		rb_pool_put(p);
 	}
-	atomic_fetch_sub(&be->calls, 1);
 	return r < 0 ? r : 0;
 }
 
@@ -275,35 +273,12 @@ static int be_resize(
 
 	if (r < 0)
 		return r;
-	atomic_fetch_add(&be->calls, 1);
+	RB_CALL(be);
 	r = rb_pool_get(be, &be->change, &p, err);
 	if (r >= 0) {
 		r = rb_image_resize(be, p, rb_image_name(image->uuid, name), size, err);
 		rb_pool_put(p);
 	}
-	atomic_fetch_sub(&be->calls, 1);
-	return r;
-}
-
-static int be_used(void *backend, const struct driver_image *image, uint64_t *ret, struct err *err)
-{
-	struct rb_backend *be = backend;
-	int r;
-
-	atomic_fetch_add(&be->calls, 1);
-	r = rb_used(be, image, ret, err);
-	atomic_fetch_sub(&be->calls, 1);
-	return r;
-}
-
-static int be_stat(void *backend, struct backend_stats *ret, struct err *err)
-{
-	struct rb_backend *be = backend;
-	int r;
-
-	atomic_fetch_add(&be->calls, 1);
-	r = rb_stat_pool(be, ret, err);
-	atomic_fetch_sub(&be->calls, 1);
 	return r;
 }
 
@@ -354,12 +329,12 @@ const struct driver driver_rbd = {
 	.name = "rbd",
 	.open = be_open,
 	.close = be_close,
-	.stat = be_stat,
+	.stat = rb_stat_pool,
 	.create = be_create,
 	.batch = RB_BATCH,
 	.remove = be_remove,
 	.resize = be_resize,
-	.used = be_used,
+	.used = rb_used,
 	.connection = be_connection,
 	.address = rb_fence_address,
 	.fence = rb_fence,

@@ -16,8 +16,10 @@ int rb_fence_address(void *backend, char *text, size_t room, struct err *err)
 	struct rb_backend *be = backend;
 	char *addresses = NULL;
 	rados_t cluster;
-	int n, r = rb_link_connect(be, &be->change, &cluster, err);
+	int n, r;
 
+	RB_CALL(be);
+	r = rb_link_connect(be, &be->change, &cluster, err);
 	if (r < 0) {
 		if (err)
 			err->code = -ENOTCONN;
@@ -56,8 +58,10 @@ int rb_fence(void *backend, const char *text, struct err *err)
 	struct rb_backend *be = backend;
 	char copy[512], *rest, *address, *list = copy;
 	rados_t change;
-	int r = rb_link_connect(be, &be->change, &change, err);
+	int r;
 
+	RB_CALL(be);
+	r = rb_link_connect(be, &be->change, &change, err);
 	if (r < 0)
 		return r;
 	if ((size_t)snprintf(copy, sizeof copy, "%s", text) >= sizeof copy)

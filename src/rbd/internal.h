@@ -69,6 +69,16 @@ struct rb_backend {
 	char monitors[512];	 /* info_lock */
 };
 
+/* Counts the caller among be->calls to the end of the block: close() leaves alone what somebody still uses. */
+#define RB_CALL(be)                                                                                \
+	atomic_fetch_add(&(be)->calls, 1);                                                         \
+	__attribute__((cleanup(rb_call_end), unused)) struct rb_backend *rb_call_ = (be)
+
+static inline void rb_call_end(struct rb_backend **be)
+{
+	atomic_fetch_sub(&(*be)->calls, 1);
+}
+
 enum rb_direct {
 	RB_DIRECT_UNKNOWN, /* "auto", and not connected yet */
 	RB_DIRECT_ON,

@@ -97,6 +97,7 @@ int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 	struct flight f;
 	int r, alive;
 
+	RB_CALL(be);
 	r = rb_pool_get(be, &be->look, &p, err);
 	if (r < 0)
 		return r;
@@ -150,8 +151,10 @@ int rb_used(void *backend, const struct driver_image *image, uint64_t *ret, stru
 	struct rb_backend *be = backend;
 	char name[RB_NAME_ROOM];
 	struct rb_pool *p;
-	int r = rb_pool_get(be, &be->look, &p, err);
+	int r;
 
+	RB_CALL(be);
+	r = rb_pool_get(be, &be->look, &p, err);
 	if (r < 0)
 		return r;
 	r = atomic_load(&be->direct) == RB_DIRECT_ON ? used_by_map(p, image->image_id, ret)

@@ -441,6 +441,7 @@ static int child_open(const char *name, bool write)
 	if (r < 0 || rados_getaddrs(rig.admin, &address) < 0)
 		return 1;
 	say(address);
+	rados_buffer_free(address);
 	wait_for_end();
 	return rbd_close(image) < 0;
 }
