@@ -57,6 +57,17 @@ static void exec_server(const struct program *p, const struct server_args *a)
 	log_err("cannot start a server: %s", strerror(errno));
 }
 
+/* Whoever called volfs may read its output to the end: `said=$(volfs … 2>&1)`. */
+static void let_go_of_output(void)
+{
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)dup2(fd, STDOUT_FILENO);
+	(void)dup2(fd, STDERR_FILENO);
+}
+
 /* In the child, up to its exec. */
 static void become_server(const struct program *p, const struct server_args *args, pid_t parent)
 {
@@ -65,6 +76,8 @@ static void become_server(const struct program *p, const struct server_args *arg
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE); /* it died before it could be watched */
 	unblock_signals();
+	if (!args->foreground)
+		let_go_of_output();
 	exec_server(p, args);
 	_exit(EXIT_FAILURE);
 }

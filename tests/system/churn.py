@@ -65,13 +65,13 @@ class Writer:
         name, size = self.fresh(), self.random.randint(1, 64) * MIB
         spec = f"size={size // MIB}M\n"
         if self.random.random() < 0.7:
-            self.ask(("create", name, size), lambda: self.put(self.path("new", name), spec))
+            self.ask(("create", name, size, "by close"), lambda: self.put(self.path("new", name), spec))
         else:
             def rename():
                 draft = self.path("new", "." + name)
                 self.put(draft, spec, draft=True)
                 os.rename(draft, self.path("new", name))
-            self.ask(("create", name, size), rename)
+            self.ask(("create", name, size, "by mv"), rename)
         self.names.append(name)
 
     def delete(self):
