@@ -20,6 +20,7 @@ void fault_reset(void)
 	fault.passed = fault.fail_at = fault.kill_at = fault.delay_us = 0;
 	fault.refuse = fault.hang = fault.down = fault.stick = fault.slow_stat = fault.blocked =
 		NULL;
+	fault.commits = fault.kill_after = 0;
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;

@@ -14,8 +14,10 @@ extern const struct driver driver_fault;
 extern const struct driver driver_fenced; /* the same, with addresses to be fenced */
 
 struct fault {
-	_Atomic long passed;	    /* points so far */
-	_Atomic long fail_at;	    /* this point fails, from 1; 0: none */
+	_Atomic long passed;  /* points so far */
+	_Atomic long fail_at; /* this point fails, from 1; 0: none */
+	_Atomic long commits,
+		kill_after; /* commits that changed something; after this one the process dies, nobody told yet */
 	_Atomic long kill_at;	    /* at this point the process dies */
 	const char *_Atomic refuse; /* backend whose creations fail */
 	const char *_Atomic

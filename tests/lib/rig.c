@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,8 @@ static void changed(void *arg, const struct change_note *note, size_t n)
 {
 	struct rig *r = arg;
 
+	if (atomic_fetch_add(&fault.commits, 1) + 1 == atomic_load(&fault.kill_after))
+		kill(getpid(), SIGKILL);
 	LOCK_SCOPE(&r->lock);
 	r->notes += (unsigned)n;
 }

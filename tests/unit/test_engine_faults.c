@@ -6,10 +6,13 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,7 +133,12 @@ static void fails_everywhere(operation *op)
 	}
 }
 
-static void die_in_child(operation *op, long n)
+enum where {
+	AT_POINT,
+	AFTER_COMMIT,
+};
+
+static void die_in_child(operation *op, enum where where, long n)
 {
 	pid_t pid = fork();
 	int status;
@@ -138,14 +146,15 @@ static void die_in_child(operation *op, long n)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		fault_reset();
-		atomic_store(&fault.kill_at, n);
+		atomic_store(where == AT_POINT ? &fault.kill_at : &fault.kill_after, n);
 		rig_up(&rig);
 		(void)op();
 		rig_idle(&rig);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	if (where == AT_POINT)
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 static void dies_everywhere(operation *op)
@@ -153,7 +162,24 @@ static void dies_everywhere(operation *op)
 	long points = points_of(op);
 
 	for (long n = 1; n <= points; n++) {
-		die_in_child(op, n);
+		die_in_child(op, AT_POINT, n);
+		fault_reset();
+		rig_up(&rig);
+		settles_and_leaves_nothing(0);
+		rig_down(&rig);
+	}
+}
+
+/* Dies when a change is durable, and nobody has been told. How many commits there are differs: they may share one. */
+static void dies_after_commits(void **state)
+{
+	for (long n = 1; n <= 12; n++) {
+		die_in_child(delete, AFTER_COMMIT, n);
+		fault_reset();
+		rig_up(&rig);
+		settles_and_leaves_nothing(0);
+		rig_down(&rig);
+		die_in_child(extend, AFTER_COMMIT, n);
 		fault_reset();
 		rig_up(&rig);
 		settles_and_leaves_nothing(0);
@@ -173,8 +199,8 @@ static void dies_twice(operation *op)
 	long points = points_of(op);
 
 	for (long n = 1; n <= points; n++) {
-		die_in_child(op, n);
-		die_in_child(recover, 1);
+		die_in_child(op, AT_POINT, n);
+		die_in_child(recover, AT_POINT, 1);
 		fault_reset();
 		rig_up(&rig);
 		settles_and_leaves_nothing(0);
@@ -246,6 +272,48 @@ static void an_attempt_is_cleaned_up_later(void **state)
 	rig_down(&rig);
 }
 
+/* The disk of the catalogue fills up while an image is made: the result waits until it can be written. */
+static void a_result_waits_for_room(void **state)
+{
+	char small[128], big[160], block[4096] = { 0 };
+	int64_t id, other;
+	enum vol_status status;
+	bool trashed;
+	int fd;
+
+	(void)snprintf(small, sizeof small, "%s/small", rig.dir);
+	assert_int_equal(mkdir(small, 0700), 0);
+	assert_int_equal(mount("volfs-test", small, "tmpfs", 0, "size=2m"), 0);
+	free(rig.conf.database);
+	assert_true(asprintf(&rig.conf.database, "%s/volfs.db", small) > 0);
+	rig_up(&rig);
+	assert_int_equal(rig_create(&rig, "size=1M name=other", &other), 0);
+	assert_int_equal(rig_settle(&rig, other), VOL_AVAILABLE);
+	atomic_store(&fault.delay_us, 300000);
+	assert_int_equal(rig_create(&rig, "size=1M name=db", &id), 0);
+	(void)snprintf(big, sizeof big, "%s/big", small);
+	fd = open(big, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	while (write(fd, block, sizeof block) > 0)
+		;
+	usleep(500000);
+	assert_int_equal(view_status(rig.view, id, &status, &trashed), 0);
+	assert_int_equal(status, VOL_CREATING);
+	assert_int_equal(rig_images(&rig), 2);
+	assert_int_equal(rig_create(&rig, "size=1M", NULL), -ENOSPC);
+	assert_int_equal(rig_delete(&rig, other), -ENOSPC);
+	assert_int_equal(unlink(big), 0);
+	close(fd);
+	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
+	atomic_store(&fault.delay_us, 0);
+	assert_int_equal(rig_delete(&rig, other), 0);
+	rig_idle(&rig);
+	rig_recount(&rig);
+	assert_int_equal(rig_images(&rig), 1);
+	rig_down(&rig);
+	assert_int_equal(umount(small), 0);
+}
+
 /* Kill at random instants, under eight writers that create, extend and delete. */
 static void *writer(void *arg)
 {
@@ -301,7 +369,9 @@ int main(void)
 		TEST(extend_dies),
 		TEST(delete_dies),
 		TEST(create_dies_twice),
+		TEST(dies_after_commits),
 		TEST(an_attempt_is_cleaned_up_later),
+		TEST(a_result_waits_for_room),
 		TEST(killed_at_random),
 	};
 
