@@ -67,7 +67,7 @@ static int lock_or_refuse(int fd, const char *database, struct err *err)
 
 int dblock_take(const char *database, int *ret, struct err *err)
 {
-	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *real = NULL, *path = NULL;
 	int fd, r;
 
 	if (!strncmp(database, "rados:", strlen("rados:"))) {
@@ -77,7 +77,8 @@ int dblock_take(const char *database, int *ret, struct err *err)
 	r = make_folder(database, err);
 	if (r < 0)
 		return r;
-	if (asprintf(&path, "%s.lock", database) < 0)
+	real = realpath(database, NULL); /* SQLite follows symbolic links too; NULL: a new one */
+	if (asprintf(&path, "%s.lock", real ? real : database) < 0)
 		return err_set(err, -ENOMEM, "no memory");
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
