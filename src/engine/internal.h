@@ -287,11 +287,16 @@ int hints_check(struct view *v, struct tx *tx, const char *same, const char *dif
 	struct err *err);				   /* against the one that is not NULL */
 int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
-/* --- op_create.c --- */
+/* --- attempt.c --- */
+
+void attempt_image_id(char id[IMAGE_ID_LEN + 1]); /* a new one */
+
+/* The job is durable: to its backend's workers. counted: it holds one of engine.room. */
+void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
-bool create_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
+bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
 
 /* --- room.c --- */
 

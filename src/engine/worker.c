@@ -235,7 +235,7 @@ static void give_up_locked(struct backend *b)
 
 	for (size_t n = b->create.waiting; n--;) {
 		j = queue_take(&b->create);
-		if (create_give_up(j, false))
+		if (attempt_give_up(j, false))
 			j->state = JOB_ENDS;
 		else
 			queue_push(&b->create, j); /* until the next look at the backend */
@@ -243,7 +243,7 @@ static void give_up_locked(struct backend *b)
 	for (size_t i = 0; b->creating && i < JOB_BUCKETS; i++)
 		for (j = b->jobs[i]; j; j = j->hash_next)
 			if (j->state == JOB_RUNS && j->kind == JOB_CREATE && !j->given_up)
-				j->given_up = create_give_up(j, true);
+				j->given_up = attempt_give_up(j, true);
 }
 
 void worker_give_up(struct backend *b)

@@ -1,0 +1,279 @@
+/*
+ * Creation: attempts at the image, one backend after the other.
+ *
+ *   job ─▶ worker: image ─▶ [ `available`, job gone ]
+ *                    │ failed: undone
+ *                    ▼
+ *   [ place elsewhere: new job, next attempt ] ◀── attempts left and a backend fits? ──▶ [ `error` ]
+ *
+ *   Brackets are transactions. An attempt whose image may still be there (undoing failed, or the call hangs) keeps its own job row
+ *   as JOB_CLEAN until it is gone; each attempt has an image id of its own, so cleaning one cannot hit the next.
+ */
+#include "engine/internal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+void attempt_image_id(char id[IMAGE_ID_LEN + 1])
+{
+	uint64_t n;
+
+	if (getrandom(&n, sizeof n, 0) != sizeof n)
+		abort(); /* Linux: cannot happen for so few bytes */
+	(void)snprintf(id, IMAGE_ID_LEN + 1, "%014llx",
+		(unsigned long long)(n & UINT64_C(0xffffffffffffff)));
+}
+
+void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
+{
+	struct job_brief brief = { row->id, row->volume, row->project, row->kind };
+
+	worker_offer(b, &brief, counted);
+}
+
+/* --- the steps --- */
+
+static void image_create(struct backend *b, struct run *const *run, size_t n)
+{
+	CLEANUP_FREE struct driver_create *each = calloc(n, sizeof *each);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!each) {
+			run[i]->code = err_set(&run[i]->err, -ENOMEM, "out of memory");
+			continue;
+		}
+		memcpy(each[i].image.uuid, run[i]->row.uuid, sizeof each[i].image.uuid);
+		memcpy(each[i].image.image_id, run[i]->row.image_id, sizeof each[i].image.image_id);
+		each[i].image.size = run[i]->row.size;
+	}
+	if (!each)
+		return;
+	b->driver->create(b->be, each, n);
+	for (size_t i = 0; i < n; i++) {
+		run[i]->code = each[i].code;
+		run[i]->err = each[i].err;
+	}
+}
+
+static int image_undo(struct backend *b, struct run *r)
+{
+	return image_remove(b, r, NULL);
+}
+
+static const struct step create_steps[] = {
+	{ "image", image_create, image_undo },
+	{ 0 },
+};
+
+/* --- the result --- */
+
+struct outcome {
+	struct request q;
+	struct backend *b; /* where the attempt was */
+	struct job *job;   /* NULL: a worker still has it */
+	int64_t id;	   /* the job's row */
+	int code;
+	bool left_over, counted;
+	char sentence[ERR_TEXT_MAX];
+	struct backend *next; /* of the last apply(): where the next attempt is; NULL */
+	struct job_row row;
+};
+
+/* Another backend, for the rows of the volume and of the new job. 0, or -ENOSPC with what to tell the user. */
+static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *v, const char *zone,
+	struct placement *ret, struct err *err)
+{
+	size_t n = strlen(o->row.tried);
+	int r;
+
+	(void)snprintf(o->row.tried + n, sizeof o->row.tried - n, "%s\t%.1000s\n", o->b->conf->name,
+		o->sentence);
+	if (o->row.attempt >= o->q.e->conf->attempts)
+		return err_set(err, -ENOSPC, "given up after %d attempts", o->row.attempt);
+	r = place(o->q.e, tx, v->size, zone, o->row.tried, ret, err);
+	return r;
+}
+
+/* "ssd: cannot create…; hdd: …" from "ssd\tcannot create…\nhdd\t…\n". */
+static void tried_text(const char *tried, char *to, size_t room)
+{
+	size_t n = 0;
+
+	for (; *tried && n + 4 < room; tried++) {
+		if (*tried == '\t' || (*tried == '\n' && tried[1])) {
+			to[n++] = *tried == '\t' ? ':' : ';';
+			to[n++] = ' ';
+		} else if (*tried != '\n') {
+			to[n++] = *tried;
+		}
+	}
+	to[n] = '\0';
+}
+
+static int next_attempt(
+	struct outcome *o, struct tx *tx, const struct volume *v, const struct placement *p)
+{
+	struct job_row *j = &o->row;
+	int r;
+
+	attempt_image_id(j->image_id);
+	j->backend = p->b->id;
+	j->attempt++;
+	o->next = p->b;
+	r = tx_volume_place(tx, v->id, p->b->conf->name, p->b->conf->zone, j->image_id);
+	r = r < 0 ? r : tx_job_add(tx, j);
+	r = r < 0 ? r
+		  : request_event(&o->q, tx, v->id, "volume.create.retry",
+			    "%s: %s; attempt %d on %s, weight %.3f", o->b->conf->name, o->sentence,
+			    j->attempt, p->b->conf->name, p->weight);
+	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE, VOL_CREATING, false);
+	return r;
+}
+
+static int no_attempt(
+	struct outcome *o, struct tx *tx, const struct volume *v, const struct err *why)
+{
+	char tried[sizeof o->row.tried], reason[REASON_LEN + 1];
+	int r;
+
+	tried_text(o->row.tried, tried, sizeof tried);
+	(void)snprintf(reason, sizeof reason, "%.500s (tried %.500s)", why->text, tried);
+	r = tx_volume_place(tx, v->id, "", v->zone, v->image_id);
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR, reason);
+	r = r < 0 ? r : request_event(&o->q, tx, v->id, "volume.create.error", "%s", reason);
+	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE | VOL_CHANGED_STATUS, VOL_ERROR, false);
+	return r;
+}
+
+/* The attempt failed or was given up: its row goes, or stays for the cleaning. */
+static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
+{
+	struct placement p;
+	struct err why = { 0 };
+	int r;
+
+	r = o->left_over ? tx_job_abandon(tx, o->id) : tx_job_remove(tx, o->id);
+	if (r < 0)
+		return r;
+	r = try_elsewhere(o, tx, v, v->zone, &p, &why);
+	if (r == 0)
+		return next_attempt(o, tx, v, &p);
+	return r == -ENOSPC && why.code ? no_attempt(o, tx, v, &why) : r;
+}
+
+static int succeeded(struct outcome *o, struct tx *tx, const struct volume *v)
+{
+	int r = tx_job_remove(tx, o->id);
+
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_AVAILABLE, "");
+	r = r < 0 ? r
+		  : request_event(&o->q, tx, v->id, "volume.create.end", "on %s", o->b->conf->name);
+	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, VOL_AVAILABLE, false);
+	return r;
+}
+
+static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct outcome *o = (struct outcome *)q;
+	struct volume v;
+	int r;
+
+	o->next = NULL;
+	r = tx_job(tx, o->id, &o->row);
+	if (r == -ENOENT || (r == 0 && o->row.kind != JOB_CREATE))
+		return 0; /* settled before */
+	r = r < 0 ? r : tx_volume(tx, o->row.volume, &v);
+	if (r < 0)
+		return r;
+	return o->code == 0 ? succeeded(o, tx, &v) : failed(o, tx, &v);
+}
+
+static void outcome_ended(struct request *q, int code)
+{
+	struct outcome *o = (struct outcome *)q;
+	bool counted = o->counted;
+
+	if (o->next)
+		attempt_offer(o->next, &o->row, counted);
+	else if (counted)
+		room_return(q->e);
+	if (!o->job)
+		return; /* its worker cleans up */
+	if (o->left_over) {
+		o->job->kind = JOB_CLEAN;
+		if (o->code == -ECANCELED)
+			worker_again(o->job);
+		else
+			later_job(o->job);
+	} else {
+		worker_forget(o->job);
+	}
+}
+
+static struct outcome *outcome_new(struct job *j)
+{
+	struct outcome *o =
+		request_new(j->b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+
+	if (!o)
+		return NULL;
+	o->b = j->b;
+	o->id = j->id;
+	o->counted = j->counted;
+	o->q.apply = outcome_apply;
+	o->q.ended = outcome_ended;
+	o->q.must = true;
+	return o;
+}
+
+/* One line, as the list of what was tried wants it. */
+static void set_sentence(struct outcome *o, const char *text)
+{
+	(void)snprintf(o->sentence, sizeof o->sentence, "%s", text);
+	for (char *p = o->sentence; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+}
+
+static void attempt_finish(struct backend *b, struct run *r)
+{
+	struct outcome *o = outcome_new(r->job);
+
+	if (!o) {
+		later_job(r->job); /* the image may be there: creating it again finds it */
+		run_free(r);
+		return;
+	}
+	o->job = r->job;
+	r->job->counted = false;
+	o->code = r->code;
+	o->left_over = r->left_over;
+	set_sentence(o, r->err.text[0] ? r->err.text : strerror(-r->code));
+	if (r->code < 0)
+		log_warning("backend %s: volume %s: %s", b->conf->name, r->row.uuid, o->sentence);
+	run_free(r);
+	request_submit(&o->q);
+}
+
+bool attempt_give_up(struct job *j, bool running)
+{
+	struct outcome *o = outcome_new(j);
+
+	if (!o)
+		return false;
+	o->job = running ? NULL : j;
+	j->counted = false;
+	o->code = -ECANCELED;
+	o->left_over = true;
+	set_sentence(o, j->b->reason);
+	request_submit(&o->q);
+	return true;
+}
+
+const struct op op_create = { JOB_CREATE, create_steps, attempt_finish };
