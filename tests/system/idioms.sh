@@ -118,11 +118,9 @@ printf 'size=9\n' >new/.sed
 sed -i s/9/1/ new/.sed
 mv new/.sed new/sed
 expect sed 1G
-if command -v vim.tiny >/dev/null; then
-	# vim: a swap file, 4913, a backup name, fsync, then the file itself
-	vim.tiny -u NONE -n -es -c 'normal isize=1' -c wq new/vim </dev/null || true
-	expect vim 1G
-fi
+# vim: a swap file, 4913, a backup name, fsync, then the file itself
+vim.tiny -u NONE -n -es -c 'normal isize=1' -c wq new/vim </dev/null || true
+expect vim 1G
 
 # The UUID comes back on the same descriptor.
 exec 3<>new/spec

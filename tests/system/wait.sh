@@ -22,24 +22,26 @@ python3 - v/wait >"$T/polled" <<-'END' &
 	fd = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
 	p = select.poll(); p.register(fd, select.POLLIN)
 	assert p.poll(0) == [], "ready too early"
+	print("polls", flush=True)
 	print(p.poll(20000) == [(fd, select.POLLIN)], os.read(fd, 100).decode().strip())
 END
 poller=$!
 python3 - v/status >"$T/polled2" <<-'END' &
 	import os, select, sys
 	fd = os.open(sys.argv[1], os.O_RDONLY)
-	print(os.read(fd, 100).decode().strip())
+	print(os.read(fd, 100).decode().strip(), flush=True)
 	p = select.poll(); p.register(fd, select.POLLPRI)
 	assert p.poll(20000), "no POLLPRI"
 	os.lseek(fd, 0, 0)
 	print(os.read(fd, 100).decode().strip())
 END
 poller2=$!
-sleep 0.3 # they block in the kernel: nothing shows it
+wait_for 20 test -s "$T/polled"
+wait_for 20 test -s "$T/polled2"
 echo available >v/reset
 wait "$poller" "$poller2" $readers
 eq 100 "$(cat "$T"/w.* | grep -cx available)"
-eq "True available" "$(cat "$T/polled")"
+eq "$(printf 'polls\nTrue available')" "$(cat "$T/polled")"
 eq "$(printf 'attaching\navailable')" "$(cat "$T/polled2")"
 
 echo error >v/reset
