@@ -130,30 +130,34 @@ static void give_up_if_lasting(struct backend *b)
 static void went_down(struct backend *b, const char *why, int64_t asked_ns)
 {
 	struct backend_stats stats;
-	char at[16];
+	char reason[sizeof b->reason];
 	time_t now = time(NULL);
 	struct tm tm;
-	bool news;
+	bool news, other;
 
 	localtime_r(&now, &tm);
-	strftime(at, sizeof at, "%H:%M:%S", &tm);
 	lock_take(&b->lock);
 	news = b->state != BACKEND_DOWN || !b->looked;
 	if (news) {
 		b->changed_us = clock_wall_us();
-		(void)snprintf(b->reason, sizeof b->reason, "down since %s: %s", at, why);
+		strftime(b->down_at, sizeof b->down_at, "%H:%M:%S", &tm);
 	}
+	/* what is wrong may change while it is down: no cluster, then no pool */
+	(void)snprintf(reason, sizeof reason, "down since %s: %s", b->down_at, why);
+	other = strcmp(reason, b->reason) != 0;
+	memcpy(b->reason, reason, sizeof reason);
 	b->state = BACKEND_DOWN;
 	b->looked = true;
 	if (!b->trouble_ns)
 		b->trouble_ns = asked_ns;
 	stats = b->stats;
 	lock_drop(&b->lock);
-	if (news) {
+	if (news)
 		log_warning("backend %s: down: %s", b->conf->name, why);
+	if (news || other)
 		report(b, false, &stats);
+	if (news)
 		room_opened(b->e);
-	}
 	give_up_if_lasting(b);
 }
 

@@ -151,6 +151,7 @@ struct backend {
 	bool disabled;		  /* lock */
 	bool ready;		  /* lock; see invariant 4 */
 	bool looked; /* lock; this server knows its state, not only what the last one saw */
+	char down_at[16];              /* lock; since when, as people read it */
 	char reason[REASON_LEN + 1]; /* lock; why it is down */
 	int64_t changed_us;	     /* lock */
 	struct backend_stats stats;  /* lock */
