@@ -335,9 +335,8 @@ static bool pause_for(struct backend *b, long seconds)
 	struct timespec until = clock_mono_in_ms(seconds * 1000);
 
 	LOCK_SCOPE(&b->lock);
-	do
-		measure_asked_locked(b);
-	while (!b->stopping && lock_wait_until(&b->lock, &b->tick, &until));
+	while (measure_asked_locked(b) && !b->stopping && lock_wait_until(&b->lock, &b->tick, &until))
+		;
 	return !b->stopping;
 }
 

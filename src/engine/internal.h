@@ -196,7 +196,7 @@ int backend_job(struct backend *b, int64_t id, struct job_row *ret);
 
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
-void measure_asked_locked(struct backend *b);
+bool measure_asked_locked(struct backend *b); /* false: no answer in time, so look at the backend at once */
 
 /* --- place.c: which backend; the writer thread --- */
 

@@ -42,8 +42,8 @@ static void write_down(struct engine *e, int64_t volume, uint64_t used)
 	request_submit(&m->q);
 }
 
-/* The monitor's thread. */
-static void measure(struct backend *b, int64_t id)
+/* The monitor's thread. -ETIMEDOUT: the storage does not answer. */
+static int measure(struct backend *b, int64_t id)
 {
 	struct driver_image image;
 	struct err err = { 0 };
@@ -55,7 +55,7 @@ static void measure(struct backend *b, int64_t id)
 	r = view_volume(b->view, id, &v);
 	lock_drop(&b->view_lock);
 	if (r < 0 || v.status == VOL_CREATING || strcmp(v.backend, b->conf->name) != 0)
-		return;
+		return 0;
 	image.size = v.size;
 	memcpy(image.uuid, v.uuid, sizeof image.uuid);
 	memcpy(image.image_id, v.image_id, sizeof image.image_id);
@@ -64,18 +64,25 @@ static void measure(struct backend *b, int64_t id)
 		log_debug("volume %s: how much is used is not known: %s", v.name, err.text);
 	else if (used != v.used)
 		write_down(b->e, id, used);
+	return r;
 }
 
-void measure_asked_locked(struct backend *b)
+bool measure_asked_locked(struct backend *b)
 {
 	lock_assert_held(&b->lock);
 	while (b->asked_count > 0 && !b->stopping) {
 		int64_t id = b->asked[--b->asked_count];
+		int r;
 
 		lock_drop(&b->lock);
-		measure(b, id);
+		r = measure(b, id);
 		lock_take(&b->lock);
+		if (r == -ETIMEDOUT) { /* the others would take as long each */
+			b->asked_count = 0;
+			return false;
+		}
 	}
+	return true;
 }
 
 static bool lately_locked(struct backend *b, int64_t volume)
