@@ -71,8 +71,9 @@ struct driver {
 	 */
 	void (*create)(void *be, struct driver_create *each, size_t n);
 
-	/* How many creations one create() can usefully take (1: no gain). A question asked once after open(). */
-	size_t batch;
+	/* How many creations one create() can usefully take at once, as things stand; 1: no gain, each wants a thread of its own.
+	 * Asked before each; never waits. */
+	size_t (*batch)(void *be);
 
 	/* Removes the image and everything of it. 0 if there is nothing. -EBUSY: somebody has it open (untouched).
 	 * -ENOTEMPTY: it has snapshots (untouched). */

@@ -63,7 +63,7 @@ static bool add_locked(struct backend *b, const struct job_brief *brief, bool co
 /* May a worker begin anything of this class now? */
 static bool may_create_locked(const struct backend *b)
 {
-	unsigned limit = b->driver->batch > 1 ? BATCHES : (unsigned)b->e->conf->workers;
+	unsigned limit = b->driver->batch(b->be) > 1 ? BATCHES : (unsigned)b->e->conf->workers;
 
 	return b->ready && !b->stopping && b->create.waiting && b->creating < limit;
 }
@@ -189,8 +189,9 @@ static void load_locked(struct backend *b, bool creations)
 
 static size_t take_locked(struct backend *b, struct job **ret)
 {
-	size_t n = 0, max = b->driver->batch < BATCH_LIMIT ? b->driver->batch : BATCH_LIMIT;
+	size_t n = 0, max = b->driver->batch(b->be);
 
+	max = max < BATCH_LIMIT ? max : BATCH_LIMIT;
 	if (may_create_locked(b) && (b->creating <= b->others || !may_other_locked(b))) {
 		b->creating++;
 		while (n < max && b->create.waiting)
@@ -340,6 +341,7 @@ static void *work_thread(void *arg)
 	bool creations;
 	size_t n;
 
+	backend_name_thread(b, "work");
 	while ((n = next_jobs(b, job, &creations))) {
 		run_jobs(b, job, n, creations);
 		lock_take(&b->lock);

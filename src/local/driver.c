@@ -78,13 +78,18 @@ static void local_connection(void *be, const struct driver_image *image, struct 
 		l->conf->path, name);
 }
 
+static size_t local_batch(void *be)
+{
+	return LOCAL_BATCH;
+}
+
 const struct driver driver_local = {
 	.name = "local",
 	.open = local_open,
 	.close = local_close,
 	.stat = local_stat,
 	.create = local_create,
-	.batch = LOCAL_BATCH,
+	.batch = local_batch,
 	.remove = local_remove,
 	.resize = local_resize,
 	.used = local_used,

@@ -122,42 +122,11 @@ static int check_size(const struct rb_backend *be, uint64_t size, struct err *er
 	return 0;
 }
 
-struct make {
-	struct rb_backend *be;
-	struct rb_pool *p;
-	struct driver_create *create;
-	pthread_t thread;
-	bool started;
-};
-
-static void *make_one(void *arg)
+/* librbd has no creation that does not block: batch() asks for one at a time, so that each has a worker of its own. */
+static void make_by_librbd(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
 {
-	struct make *m = arg;
-
-	m->create->code = rb_image_create(m->be, m->p, &m->create->image, &m->create->err);
-	return NULL;
-}
-
-/*
- * librbd has no creation that does not block, and one after the other a batch would take n times as long as it must: a thread
- * for each but the last. (Starting one costs 1 % of what librbd spends on an image.)
- */
-static void make_by_librbd(
-	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
-{
-	struct make make[RB_BATCH];
-
-	for (size_t i = 0; i < n; i++) {
-		make[i] = (struct make){ .be = be, .p = p, .create = &each[i] };
-		if (i + 1 < n)
-			make[i].started =
-				pthread_create(&make[i].thread, NULL, make_one, &make[i]) == 0;
-		if (!make[i].started)
-			make_one(&make[i]);
-	}
 	for (size_t i = 0; i < n; i++)
-		if (make[i].started)
-			pthread_join(make[i].thread, NULL);
+		each[i].code = rb_image_create(be, p, &each[i].image, &each[i].err);
 }
 
 static void make_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
@@ -325,13 +294,18 @@ static void be_connection(void *backend, const struct driver_image *image, struc
 	buf_addc(out, '\n');
 }
 
+static size_t be_batch(void *be)
+{
+	return atomic_load(&((struct rb_backend *)be)->direct) == RB_DIRECT_ON ? RB_BATCH : 1;
+}
+
 const struct driver driver_rbd = {
 	.name = "rbd",
 	.open = be_open,
 	.close = be_close,
 	.stat = rb_stat_pool,
 	.create = be_create,
-	.batch = RB_BATCH,
+	.batch = be_batch,
 	.remove = be_remove,
 	.resize = be_resize,
 	.used = rb_used,

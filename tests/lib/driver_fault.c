@@ -165,13 +165,18 @@ static void fault_connection(void *be, const struct driver_image *image, struct 
 	driver_local.connection(((struct wrapped *)be)->be, image, out);
 }
 
+static size_t fault_batch(void *be)
+{
+	return 16;
+}
+
 const struct driver driver_fault = {
 	.name = "local",
 	.open = fault_open,
 	.close = fault_close,
 	.stat = fault_stat,
 	.create = fault_create,
-	.batch = 16,
+	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
 	.used = fault_used,
@@ -202,7 +207,7 @@ const struct driver driver_fenced = {
 	.close = fault_close,
 	.stat = fault_stat,
 	.create = fault_create,
-	.batch = 16,
+	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
 	.used = fault_used,
