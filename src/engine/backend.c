@@ -38,6 +38,14 @@ struct backend *backend_by_name(struct engine *e, const char *name)
 	return NULL;
 }
 
+void backend_name_thread(const struct backend *b, const char *what)
+{
+	char name[16]; /* the kernel's limit */
+
+	(void)snprintf(name, sizeof name, "%s-%s", what, b->conf->name);
+	pthread_setname_np(pthread_self(), name);
+}
+
 int backend_job(struct backend *b, int64_t id, struct job_row *ret)
 {
 	LOCK_SCOPE(&b->view_lock);
@@ -335,7 +343,8 @@ static bool pause_for(struct backend *b, long seconds)
 	struct timespec until = clock_mono_in_ms(seconds * 1000);
 
 	LOCK_SCOPE(&b->lock);
-	while (measure_asked_locked(b) && !b->stopping && lock_wait_until(&b->lock, &b->tick, &until))
+	while (measure_asked_locked(b) && !b->stopping &&
+		lock_wait_until(&b->lock, &b->tick, &until))
 		;
 	return !b->stopping;
 }
@@ -376,6 +385,7 @@ static void *monitor_thread(void *arg)
 	int64_t asked;
 	long pause;
 
+	backend_name_thread(b, "look");
 	do {
 		err = (struct err){ 0 };
 		asked = clock_mono_ns();

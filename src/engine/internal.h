@@ -150,8 +150,8 @@ struct backend {
 	enum backend_state state; /* lock; DOWN or UP */
 	bool disabled;		  /* lock */
 	bool ready;		  /* lock; see invariant 4 */
-	bool looked; /* lock; this server knows its state, not only what the last one saw */
-	char down_at[16];              /* lock; since when, as people read it */
+	bool looked;	  /* lock; this server knows its state, not only what the last one saw */
+	char down_at[16]; /* lock; since when, as people read it */
 	char reason[REASON_LEN + 1]; /* lock; why it is down */
 	int64_t changed_us;	     /* lock */
 	struct backend_stats stats;  /* lock */
@@ -191,12 +191,15 @@ void backend_release(struct backend *b);
 int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
 void backend_overdue(struct backend *b);	       /* the ticker, every second */
 
+void backend_name_thread(const struct backend *b, const char *what); /* the caller's: "work-ssd" */
+
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
 
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
-bool measure_asked_locked(struct backend *b); /* false: no answer in time, so look at the backend at once */
+bool measure_asked_locked(
+	struct backend *b); /* false: no answer in time, so look at the backend at once */
 
 /* --- place.c: which backend; the writer thread --- */
 

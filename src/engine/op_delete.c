@@ -238,6 +238,9 @@ static struct outcome *outcome_new(
 	o->id = r->job->id;
 	o->volume = r->row.volume;
 	o->code = r->code;
+	/* After a power cut the job is there again, and finds nothing to remove. (A creation's result waits for the disk: what is
+	 * written to the volume from then on must not meet that job again, for it might be given up.) */
+	o->q.change.lazy = r->code == 0;
 	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
 		r->err.text[0] ? r->err.text : strerror(-r->code));
 	o->q.apply = apply;

@@ -93,6 +93,7 @@ static void *tick_thread(void *arg)
 	struct engine *e = arg;
 	unsigned ticks = 0;
 
+	pthread_setname_np(pthread_self(), "ticker");
 	for (;;) {
 		struct timespec until = clock_mono_in_ms(TICK_MS);
 		bool ticking;

@@ -8,6 +8,7 @@
  * same for one change as for sixty-four.
  *
  *  - run() returned < 0: its savepoint is undone, the others' are not, and done() gets that code.
+ *  - a batch of nothing but lazy changes is committed without waiting for the disk; the next commit that does takes it along.
  *  - the commit itself fails (disk full, I/O): the whole batch is undone and every change of it gets -ENOSPC or -EIO,
  *    deletions and refusals too; the next batch is tried as if nothing had been.
  *
@@ -51,6 +52,7 @@ struct change {
 	int (*run)(struct change *c, struct tx *tx, struct err *err);
 	void (*done)(struct change *c, int code,
 		const struct err *err); /* err->text: the sentence if code < 0 */
+	bool lazy; /* a power cut may take it back (kill -9 cannot): what it says will be found out again */
 	/* the writer's */
 	struct change *next;
 	int code;

@@ -36,6 +36,7 @@ struct writer {
 	int wal_pages;		      /* lock; as of the last commit */
 	int64_t forgot_ns;	      /* the writer thread's */
 	bool server_written;	      /* the writer thread's */
+	bool lazy;		      /* the writer thread's: synchronous is NORMAL */
 	pthread_t thread, mover;
 	struct conn move; /* the mover's */
 };
@@ -94,6 +95,23 @@ static int write_server(struct store *s)
 	return conn_do(&s->write, "UPDATE counts SET server = ?", "i", s->server);
 }
 
+/* Does anybody wait for the disk? In WAL mode NORMAL leaves out the fsync of a commit and nothing else: order and atomicity stay. */
+static int set_durability(struct writer *w, const struct change *batch)
+{
+	bool lazy = true;
+	int r;
+
+	for (const struct change *c = batch; c && lazy; c = c->next)
+		lazy = c->lazy;
+	if (lazy == w->lazy)
+		return 0;
+	r = conn_exec(
+		&w->store->write, lazy ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
+	if (r == 0)
+		w->lazy = lazy;
+	return r;
+}
+
 static int run_batch(struct writer *w, struct change *batch)
 {
 	struct conn *conn = &w->store->write;
@@ -101,7 +119,8 @@ static int run_batch(struct writer *w, struct change *batch)
 	int r;
 
 	conn->lost = 0;
-	r = conn_do(conn, "BEGIN IMMEDIATE", "");
+	r = set_durability(w, batch);
+	r = r < 0 ? r : conn_do(conn, "BEGIN IMMEDIATE", "");
 	if (r >= 0 && !w->server_written)
 		r = write_server(w->store);
 	for (struct change *c = batch; c && r >= 0; c = c->next)
@@ -154,6 +173,7 @@ static void *write_thread(void *arg)
 	struct writer *w = arg;
 	struct change *batch;
 
+	pthread_setname_np(pthread_self(), "writer");
 	while ((batch = take_batch(w))) {
 		int lost = run_batch(w, batch);
 
@@ -188,6 +208,7 @@ static void *move_thread(void *arg)
 {
 	struct writer *w = arg;
 
+	pthread_setname_np(pthread_self(), "checkpoint");
 	while (wait_for_pages(w))
 		(void)sqlite3_wal_checkpoint_v2(
 			w->move.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
