@@ -213,6 +213,8 @@ int store_open(const char *path, const struct quota *defaults, struct store **re
 	struct store *s;
 	int r;
 
+	/* Before SQLite's first use: its count of all memory is one mutex that every thread's every allocation takes. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	r = find_or_create(path, err);
 	if (r < 0)
 		return r;
