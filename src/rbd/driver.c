@@ -123,7 +123,8 @@ static int check_size(const struct rb_backend *be, uint64_t size, struct err *er
 }
 
 /* librbd has no creation that does not block: batch() asks for one at a time, so that each has a worker of its own. */
-static void make_by_librbd(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
+static void make_by_librbd(
+	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		each[i].code = rb_image_create(be, p, &each[i].image, &each[i].err);

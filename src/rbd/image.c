@@ -66,6 +66,9 @@ static int search_trash(struct rb_pool *p, const char *name, const char *id)
 
 	while ((r = rb_trash_find(p, name, id, found)) >= 0) {
 		r = rbd_trash_remove(p->io, found, true);
+		/* Who moved it is dead: the caller fenced it before it tried again. */
+		if (r == -EUCLEAN && rb_trash_finish_move(p, found) >= 0)
+			r = rbd_trash_remove(p->io, found, true);
 		if (r < 0)
 			return r;
 	}

@@ -220,6 +220,9 @@ int rb_image_used(
 /* The id of an image in librbd's trash that has this name or this id; -ENOENT. */
 int rb_trash_find(struct rb_pool *p, const char *name, const char *id, char ret_id[RB_NAME_ROOM]);
 
+/* An image that died on its way into the trash counts as there: else librbd refuses to remove it (-EUCLEAN). */
+int rb_trash_finish_move(struct rb_pool *p, const char *id);
+
 /* --- stats.c */
 
 int rb_stat_pool(void *be, struct backend_stats *ret, struct err *err);

@@ -64,3 +64,14 @@ int rb_trash_find(struct rb_pool *p, const char *name, const char *id, char ret_
 	} while (!found && n == PAGE);
 	return found ? 0 : -ENOENT;
 }
+
+int rb_trash_finish_move(struct rb_pool *p, const char *id)
+{
+	enum { NORMAL, MOVING };
+	struct enc in = { .len = 0 };
+
+	enc_string(&in, id);
+	enc_u8(&in, NORMAL);
+	enc_u8(&in, MOVING); /* as it must be now */
+	return rados_exec(p->io, "rbd_trash", "rbd", "trash_state_set", in.at, in.len, NULL, 0);
+}

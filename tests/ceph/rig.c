@@ -133,6 +133,14 @@ static void add_line(struct lines *l, struct buf *text)
 	l->at[l->n++] = buf_detach(text);
 }
 
+static void add_hex(struct buf *b, unsigned char byte)
+{
+	static const char digit[] = "0123456789abcdef";
+
+	buf_addc(b, digit[byte >> 4]);
+	buf_addc(b, digit[byte & 15]);
+}
+
 /* Bytes in hex, but the id, and strings that end in it, as words: length (u32), bytes. */
 static void add_value(struct buf *b, const char *value, size_t len, const char *id)
 {
@@ -150,7 +158,7 @@ static void add_value(struct buf *b, const char *value, size_t len, const char *
 				continue;
 			}
 		}
-		buf_addf(b, "%02x", (unsigned char)value[i]);
+		add_hex(b, (unsigned char)value[i]);
 	}
 }
 
