@@ -178,6 +178,20 @@ static void back_off(struct removal *m)
 	unwatch(m);
 }
 
+/* May it be removed, and by us? The lock aside. */
+static int judge(const struct removal *m)
+{
+	const struct rb_header *h = &m->h;
+
+	if (m->others)
+		return -EBUSY;
+	if (h->snapshots)
+		return -ENOTEMPTY;
+	if (h->cloned || h->features & ~(uint64_t)RB_PLAIN_FEATURES)
+		return RB_NOT_PLAIN;
+	return h->data_pool >= 0 && h->data_pool != m->p->data_id ? RB_NOT_PLAIN : 0;
+}
+
 /* 0: ours to remove, lock and watch held. RB_NOT_PLAIN, -ENOENT (no header), -EBUSY, …: lock and watch given back. */
 static int take_hold(struct removal *m)
 {
@@ -207,15 +221,10 @@ static int take_hold(struct removal *m)
 	}
 	if (r >= 0)
 		r = question.code < 0 ? question.code : rb_header_answer(&q, &m->h);
-	if (r >= 0 && m->others)
-		r = -EBUSY;
-	else if (r >= 0 && m->h.snapshots)
-		r = -ENOTEMPTY;
-	if (r >= 0 && lock.code < 0)
+	if (r >= 0)
+		r = judge(m);
+	if (r == 0 && lock.code < 0)
 		r = lock.code = lock.code == -EBUSY ? lock_again(m) : lock.code;
-	if (r >= 0 && (m->h.cloned || m->h.features & ~(uint64_t)RB_PLAIN_FEATURES ||
-			      (m->h.data_pool >= 0 && m->h.data_pool != m->p->data_id)))
-		r = RB_NOT_PLAIN;
 	if (r == 0)
 		return 0;
 	if (lock.code >= 0)
