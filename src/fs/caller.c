@@ -95,6 +95,23 @@ bool who_is_admin(struct fs *fs, const struct ctx *c)
 }
 
 /*
+ * Is it past the point of its exit at which the kernel takes its descriptors away and closes them?
+ * Of anybody else /proc/<pid>/stat may not be read: execve(2) closes what is close-on-exec under the
+ * very lock that reading it waits for, and waits there for our answer. /proc/<pid>/status needs no
+ * such lock.
+ */
+static bool has_no_descriptors(pid_t tid)
+{
+	char text[4096];
+	const char *at;
+
+	if (!proc_read(tid, "status", text, sizeof text))
+		return false;
+	at = strstr(text, "\nFDSize:");
+	return at && strtol(at + 8, NULL, 10) == 0;
+}
+
+/*
  * /proc/<pid>/stat: after the name in parentheses the 9th field of all is the kernel's task flags,
  * the last one (52) the exit code, whose low seven bits are the signal. A thread that another
  * thread's exit() takes along has the flag too, but no signal.
@@ -106,7 +123,7 @@ bool who_is_being_killed(pid_t tid)
 	const char *at, *last;
 	unsigned flags;
 
-	if (tid <= 0 || !proc_read(tid, "stat", text, sizeof text))
+	if (tid <= 0 || !has_no_descriptors(tid) || !proc_read(tid, "stat", text, sizeof text))
 		return false;
 	at = strrchr(text, ')');
 	last = strrchr(text, ' ');
