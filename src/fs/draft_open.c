@@ -257,9 +257,32 @@ static int rename_code(int code)
 	return code == -EINVAL ? -EBADMSG : code;
 }
 
+/* Was this rename, sent again by the kernel, accepted from a server that is dead now? ret_dropped: the draft is gone already. */
+static bool rename_was_accepted(struct ctx *c, const char *from, bool *ret_dropped)
+{
+	struct drafts *ds = c->fs->drafts;
+	struct vol_entry v;
+	struct draft *d, *tmp;
+
+	*ret_dropped = false;
+	if (!session_change_id(c->fs->session).resent)
+		return false;
+	LOCK_SCOPE(&ds->lock);
+	HASH_ITER (hh, ds->all, d, tmp) {
+		if (strcmp(d->k->name, from) != 0 ||
+			(view_entry_by_uuid(c->view, d->k->uuid, &v) < 0 &&
+				view_purged(c->view, d->k->uuid, &v) < 0))
+			continue;
+		*ret_dropped = d->k->dropped != 0;
+		return true;
+	}
+	return false;
+}
+
 void draft_rename(struct ctx *c, const char *from, const char *to)
 {
 	struct err err = { 0 };
+	bool accepted, dropped;
 	struct pending *p;
 	struct draft *d;
 	struct who who;
@@ -268,7 +291,12 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 		fuse_reply_err(c->req, rename_kept(c->fs->drafts, from, to) ? 0 : EPERM);
 		return;
 	}
-	if (strcmp(to, "spec") && name_judge(c, to, &err) < 0) {
+	accepted = rename_was_accepted(c, from, &dropped);
+	if (dropped) {
+		fuse_reply_err(c->req, 0);
+		return;
+	}
+	if (!accepted && strcmp(to, "spec") && name_judge(c, to, &err) < 0) {
 		who_fill(c->fs, c->uid, c->gid, c->pid, &who);
 		err.code = rename_code(err.code);
 		draft_refuse(c, &who, to, &err);
