@@ -96,9 +96,9 @@ bool who_is_admin(struct fs *fs, const struct ctx *c)
 
 /*
  * Is it past the point of its exit at which the kernel takes its descriptors away and closes them?
- * Of anybody else /proc/<pid>/stat may not be read: execve(2) closes what is close-on-exec under the
- * very lock that reading it waits for, and waits there for our answer. /proc/<pid>/status needs no
- * such lock.
+ * Of anybody else /proc/<pid>/stat may not be read: execve(2) closes what is close-on-exec under
+ * the very lock that reading it waits for, and waits there for our answer. /proc/<pid>/status needs
+ * no such lock.
  */
 static bool has_no_descriptors(pid_t tid)
 {
