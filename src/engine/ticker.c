@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-	TICK_MS = 100,
+	TICK_MS =
+		1000, /* how often overdue statistics are looked for; what is due sooner wakes it */
 	REQUEST_PAUSE_MAX_MS = 5000,
 	JOB_PAUSE_MAX_MS = 60000,
 };
@@ -32,6 +33,7 @@ void later_request(struct request *q)
 	q->due_ns = clock_mono_ns() + pause_ns(q->tries++, REQUEST_PAUSE_MAX_MS);
 	q->next = e->late;
 	e->late = q;
+	pthread_cond_signal(&e->later);
 }
 
 void later_job(struct job *j)
@@ -42,6 +44,7 @@ void later_job(struct job *j)
 	j->due_ns = clock_mono_ns() + pause_ns(j->failures++, JOB_PAUSE_MAX_MS);
 	j->next = e->late_jobs;
 	e->late_jobs = j;
+	pthread_cond_signal(&e->later);
 }
 
 static struct request *due_request_locked(struct engine *e, int64_t now)
@@ -88,17 +91,35 @@ static void run_due(struct engine *e)
 	} while (q || j);
 }
 
+/* When it has to wake: the first thing that is due, else the next tick. */
+static struct timespec wake_locked(struct engine *e, int64_t tick_ns)
+{
+	int64_t at = tick_ns;
+
+	for (struct request *q = e->late; q; q = q->next)
+		at = q->due_ns < at ? q->due_ns : at;
+	for (struct job *j = e->late_jobs; j; j = j->next)
+		at = j->due_ns < at ? j->due_ns : at;
+	return (struct timespec){ .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 };
+}
+
 static void *tick_thread(void *arg)
 {
 	struct engine *e = arg;
-	unsigned ticks = 0;
+	int64_t tick_ns = 0;
 
 	pthread_setname_np(pthread_self(), "ticker");
 	for (;;) {
-		struct timespec until = clock_mono_in_ms(TICK_MS);
+		struct timespec until;
 		bool ticking;
 
+		if (clock_mono_ns() >= tick_ns) {
+			for (size_t i = 0; i < e->backend_count; i++)
+				backend_overdue(&e->backend[i]);
+			tick_ns = clock_mono_ns() + TICK_MS * INT64_C(1000000);
+		}
 		lock_take(&e->later_lock);
+		until = wake_locked(e, tick_ns);
 		if (e->ticking)
 			(void)lock_wait_until(&e->later_lock, &e->later, &until);
 		ticking = e->ticking;
@@ -106,9 +127,6 @@ static void *tick_thread(void *arg)
 		if (!ticking)
 			return NULL;
 		run_due(e);
-		if (++ticks % (1000 / TICK_MS) == 0)
-			for (size_t i = 0; i < e->backend_count; i++)
-				backend_overdue(&e->backend[i]);
 	}
 }
 
