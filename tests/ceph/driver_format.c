@@ -120,6 +120,12 @@ static void compare(const struct kind *k)
 	free(librbd);
 }
 
+/* Without a map every object that might be there has to be asked for at removal: millions where they are small. */
+static bool is_endless(const struct kind *k)
+{
+	return !strstr(k->features, "object-map") && k->size / k->chunk > 10000;
+}
+
 /* Each value of each dimension once beside the defaults; all combinations in a full run. */
 static void test_equal_to_librbd(void **state)
 {
@@ -130,12 +136,12 @@ static void test_equal_to_librbd(void **state)
 		for (size_t c = 0; c < COUNT(chunks); c++)
 			for (size_t s = 0; s < COUNT(sizes); s++)
 				for (size_t p = 0; p < COUNT(places); p++) {
+					struct kind kind = { feature_sets[f], places[p][0],
+						places[p][1], chunks[c], sizes[s] };
 					size_t apart = (f != 0) + (c != 0) + (s != 0) + (p != 0);
 
-					if (!rig.full && apart > 1)
-						continue;
-					compare(&(struct kind){ feature_sets[f], places[p][0],
-						places[p][1], chunks[c], sizes[s] });
+					if ((rig.full || apart <= 1) && !is_endless(&kind))
+						compare(&kind);
 				}
 }
 
