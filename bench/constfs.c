@@ -20,11 +20,18 @@
 #include <unistd.h>
 
 enum {
-	THREADS = 10, /* as SESSION_THREADS */
 	INO_EMPTY = 2,
 	FILE_BITS = 8, /* inode number: (entry + 1) << FILE_BITS | file; file 0 is the directory */
 	N_MAX = 1000000,
 };
+/* As many as volfs has: see session_threads() in src/fs/fs.c. */
+static unsigned threads(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN) + 1;
+
+	return n < 3 ? 3 : n > 10 ? 10 : (unsigned)n;
+}
+
 static const double forever = 86400;
 static const char word[] = "available\n";
 static const char *const attribute[] = { "status", "error", "id", "size", "used", "type", "zone",
@@ -231,8 +238,8 @@ static int serve(const char *mountpoint)
 	if (!se || !config || fuse_set_signal_handlers(se) < 0 ||
 		fuse_session_mount(se, mountpoint) < 0)
 		return 1;
-	fuse_loop_cfg_set_max_threads(config, THREADS);
-	fuse_loop_cfg_set_idle_threads(config, THREADS);
+	fuse_loop_cfg_set_max_threads(config, threads());
+	fuse_loop_cfg_set_idle_threads(config, threads());
 	r = fuse_session_loop_mt(se, config);
 	fuse_session_unmount(se);
 	fuse_remove_signal_handlers(se);

@@ -34,12 +34,14 @@ int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct s
 	return r;
 }
 
-void attr_truncate(struct ctx *c, struct node n, const struct attr *a)
+void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t size)
 {
 	struct change *ch;
 
 	if (!a->store) {
 		fuse_reply_err(c->req, EACCES);
+	} else if (size != 0) {
+		fuse_reply_err(c->req, EINVAL); /* truncate -s 20G db/size: the value is written, not cut */
 	} else if (!(a->flags & ATTR_FREE)) {
 		struct stat st;
 		int r = node_stat(c, n, &st);

@@ -114,6 +114,14 @@ const struct attr *meta_attr(void)
 	return &a;
 }
 
+/* vim's swap file (a first write that is refused would leave an empty key), its trial file, and backups: vim puts them elsewhere. */
+static bool is_editors(const char *name)
+{
+	size_t n = strlen(name);
+
+	return name[0] == '.' || !strcmp(name, "4913") || (n > 0 && name[n - 1] == '~');
+}
+
 void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fuse_file_info *fi)
 {
 	struct change *ch = change_new(
@@ -122,6 +130,10 @@ void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fus
 
 	if (!ch)
 		return;
+	if (is_editors(name)) {
+		change_answer(ch, -EPERM, "no swap or backup files here: they would be keys");
+		return;
+	}
 	if (spec_metadata_key_check(name, &err) < 0) {
 		change_refuse(ch, &err);
 		return;

@@ -3,6 +3,7 @@
  * most ERRLOG_USERS users, the longest silent one being forgotten first.
  */
 #include "base/clock.h"
+#include "base/text.h"
 #include "fs/internal.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ static struct ring *ring_of_locked(struct errlog *l, uid_t uid)
 	return r;
 }
 
-/* One line: what would break it (a newline in a file's name) is shown as '?'. */
+/* One line of valid text: where a file's name would break it (a newline, bytes that are no UTF-8), everything odd is a '?'. */
 static char *line_text(const struct caller *who, int code, const char *file, const char *text)
 {
 	char when[CLOCK_TEXT_MAX], *line = NULL;
@@ -89,8 +90,10 @@ static char *line_text(const struct caller *who, int code, const char *file, con
 		    clock_text(clock_wall_us(), when), (unsigned)who->uid, (int)who->session,
 		    (int)who->pid, err_name(code), file, text) < 0)
 		return NULL;
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+	bool plain = text_is_plain(line, strlen(line));
+
+	for (char *c = line; *c && !plain; c++)
+		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
 			*c = '?';
 	return line;
 }

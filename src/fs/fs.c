@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct view_ref {
 	struct view *view;
@@ -40,6 +41,17 @@ static gid_t gid_of(const char *name)
 	return g ? g->gr_gid : (gid_t)-1;
 }
 
+/*
+ * No handler waits for the disk or the storage, so more threads than processors only cost switches between them (2 processors, 32
+ * creations in flight: 3 threads 1,181 to 1,225 a second, 10 threads 1,000 to 1,010). One more, for whoever reads /proc.
+ */
+static unsigned session_threads(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN) + 1;
+
+	return n < 3 ? 3 : n > SESSION_THREADS ? SESSION_THREADS : (unsigned)n;
+}
+
 static int build(struct fs *fs, int fuse_fd, struct err *err)
 {
 	if (errlog_new(&fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
@@ -50,7 +62,7 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 			fs->conf->admin_group);
 	if (fs->conf->new_group && fs->conf->new_group[0] && fs->new_gid == (gid_t)-1)
 		return err_set(err, -ENOENT, "no group '%s' (new_group)", fs->conf->new_group);
-	return session_new(&fs_ops, fs, fs->keep, fuse_fd, 0, &fs->session, err);
+	return session_new(&fs_ops, fs, fs->keep, fuse_fd, session_threads(), &fs->session, err);
 }
 
 int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd,

@@ -195,7 +195,7 @@ void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, 
 	struct fuse_file_info *fi);
 void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *text, size_t size,
 	off_t off, struct fuse_file_info *fi);
-void attr_truncate(struct ctx *c, struct node n, const struct attr *a);
+void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t size);
 
 /* Text kept for an open from its read at offset 0 on; fh is an id. */
 int opens_new(struct fs *fs, struct opens **ret);

@@ -121,7 +121,7 @@ static void op_setattr(
 	else if (n.kind == KIND_VOLUME && n.index == 0)
 		setattr_volume(&c, n, attr, to_set);
 	else if (a && (to_set & FUSE_SET_ATTR_SIZE))
-		attr_truncate(&c, n, a);
+		attr_truncate(&c, n, a, attr->st_size);
 	else if (to_set & OWNER)
 		refuse(&c, -EPERM, "chmod or chown",
 			"only a volume's directory has an owner and a mode of its own");

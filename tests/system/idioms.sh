@@ -163,6 +163,13 @@ ok rm new/.x
 not ls new/.x 2>/dev/null
 match spec "$(ls new)"
 
+# A close by execve(2) of a close-on-exec descriptor: the kernel holds a lock there that much of /proc waits for.
+timeout 10 python3 -c 'import os
+fd = os.open("new/execve", os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"size=1\n")
+os.execv("/bin/true", ["true"])'
+expect execve 1G
+
 # A writer that is killed in the middle submits nothing.
 sh -c 'exec 3>new/killed; echo size=1 >&3; kill -9 $$' || true
 python3 - <<-'END' || true

@@ -74,6 +74,10 @@ eq y "$(cat db/metadata/new-key)"
 expect_errno EEXIST create db/metadata/new-key
 rm db/metadata/new-key
 not ls db/metadata/new-key 2>/dev/null
+expect_errno EPERM create db/metadata/.new-key.swp
+expect_errno EINVAL truncate db/size 21474836480
+eq "" "$(cat db/reset)"
+ok tar cf "$T/db.tar" db
 expect_errno EPERM create db/nosuch
 expect_errno EPERM create nosuch
 expect_errno EPERM mkdir nosuch
