@@ -189,6 +189,10 @@ static void server_died(struct supervisor *s, int status)
 	if (!mount_is_there(&s->mount)) {
 		log_info("%s was unmounted", s->mount.path);
 		s->goal = GOAL_END;
+	} else if (code == 0) {
+		/* It found its connection gone under a mount that is still there: no server could go on with that. */
+		log_notice("the connection of %s was aborted (umount -f): ending", s->mount.path);
+		s->goal = GOAL_END;
 	} else if (code == SERVER_REFUSED) {
 		end_with(s, s->said_len ? s->said : "the server refused to start");
 	} else if (died_too_often(s)) {

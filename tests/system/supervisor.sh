@@ -76,6 +76,17 @@ stop_volfs
 exec 5<&-
 kill "$user"
 
+note "umount -f while the mount is in use: the connection is cut, volfs ends with one sentence"
+start_volfs
+exec 9<"$MNT/.volfs/version"
+umount -f "$MNT" 2>/dev/null || true
+wait_for 20 gone "$VOLFS_CHILD"
+wait "$VOLFS_CHILD"
+VOLFS_CHILD=
+exec 9<&-
+not is_mounted
+grep -q 'aborted (umount -f)' "$LOG"
+
 note "kill -9 of the supervisor: the server ends too, and the next start clears the dead mount"
 start_volfs
 server=$(server_pid)
