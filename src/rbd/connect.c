@@ -60,6 +60,12 @@ static int configure(struct rb_backend *be, struct rb_link *l, rados_t cluster, 
 	(void)rados_conf_set(cluster, "client_mount_timeout", seconds);
 	(void)rados_conf_set(cluster, "rados_osd_op_timeout", l->timed ? seconds : "0");
 	(void)rados_conf_set(cluster, "rados_mon_op_timeout", l->timed ? seconds : "0");
+	/* librados asks for a newer map when an operation is ten seconds old; with a time-out none ever is, and an OSD that
+	 * came back at another address would not be found. */
+	if (l->timed) {
+		(void)rados_conf_set(cluster, "objecter_timeout", "0.5");
+		(void)rados_conf_set(cluster, "objecter_tick_interval", "0.5");
+	}
 	for (size_t i = 0; i < sizeof neutral / sizeof *neutral; i++)
 		(void)rados_conf_set(cluster, neutral[i][0], neutral[i][1]);
 	return 0;
