@@ -22,7 +22,7 @@ pid_of()
 
 objects()
 {
-	rados -c "$CEPH/ceph.conf" -p "${1:-vols}" ls --all | sed 's/.*\t//' | sort
+	rados -c "$CEPH/ceph.conf" -p vols ls --all | sed 's/.*\t//' | sort
 }
 
 make_pool()
@@ -48,7 +48,7 @@ disk=", { name = \"disk\"; driver = \"local\"; path = \"$T/disk\"; zone = \"othe
 
 state()
 {
-	cat "$MNT/.volfs/backends/${1:-ssd}/state"
+	cat "$MNT/.volfs/backends/ssd/state"
 }
 is()
 {
