@@ -131,6 +131,7 @@ wait_for 20 grep -qx ready .volfs/status
 osd=$(pid_of osd.0)
 
 note "the OSD stops in the middle of 50 creations: they go to the other backend"
+wait_for 20 grep -qE '^[1-9]' .volfs/backends/ssd/free
 volume onceph
 eq ssd "$(cat onceph/backend)"
 kill -STOP "$osd"
@@ -249,6 +250,7 @@ make_pool
 wait_for 30 is up
 ok rmdir lost
 wait_for 30 settled
+wait_for 20 grep -qE '^[1-9]' .volfs/backends/ssd/free # until then it is unknown, and the last choice
 volume again
 eq ssd "$(cat again/backend)"
 remove_all
@@ -256,7 +258,7 @@ nothing_left "after a new pool"
 cd /
 stop_volfs
 
-note "the monitor is dead at the start, a key that is wrong: sentences"
+note "a client with the rights of the README is enough; a key that is gone: the sentence, and the other backend serves"
 ceph_cmd auth get-or-create client.weak mon 'profile rbd' osd 'profile rbd pool=vols' mgr 'profile rbd pool=vols' \
 	>"$T/weak.keyring"
 cat "$T/weak.keyring" >>"$CEPH/keyring"
@@ -277,7 +279,7 @@ refused()
 	grep -q 'refused the key of client.weak' "$MNT/.volfs/backends/ssd/error"
 }
 wait_for 20 refused
-volume aside zone=other
+volume aside size=1 zone=other
 stop_volfs
 objects >"$T/objects"
 diff "$T/objects.empty" "$T/objects" || fail "objects before (<) and after (>)"
