@@ -89,30 +89,12 @@ static int ping(struct rb_backend *be, struct rb_pool *p, struct flight *f)
 	return f->code;
 }
 
-/*
- * The monitor answers and the OSD does not: perhaps it is up again under another address, of which librados was not told (seen with
- * 16.2 and a killed OSD that was the only one: every operation went on to time out). So both connections ask for the map.
- */
-static void refresh_maps(struct rb_backend *be, struct rb_pool *p)
-{
-	rados_t change = NULL;
-
-	(void)rados_wait_for_latest_osdmap(p->cluster);
-	lock_take(&be->change.lock);
-	if (be->change.state == RB_LINK_UP)
-		change = be->change.cluster;
-	lock_drop(&be->change.lock);
-	if (change)
-		(void)rados_wait_for_latest_osdmap(change);
-}
-
 int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 {
 	struct rb_backend *be = backend;
 	struct backend_stats stats;
 	struct rb_pool *p;
 	struct flight f;
-	bool answered;
 	int r, alive;
 
 	RB_CALL(be);
@@ -122,14 +104,11 @@ int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 	(void)ping(be, p, &f);
 	r = ask_df(be, p->cluster, &stats,
 		err); /* beside the ping, so that both together take one time-out */
-	answered = r >= 0;
 	alive = rb_land(&f);
 	if (r >= 0 && alive == -ENOENT && rb_pool_is_stale(be, p))
 		r = err_set(err, -ENOENT, "pool '%s' was deleted", be->conf->pool);
 	else if (r >= 0 && alive < 0 && alive != -ENOENT)
 		r = rb_fail(be, err, alive, "reach pool '%s'", be->conf->pool);
-	if (alive == -ETIMEDOUT && answered)
-		refresh_maps(be, p);
 	rb_pool_put(p);
 	if (r >= 0)
 		*ret = stats;
