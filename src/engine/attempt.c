@@ -241,15 +241,12 @@ static void set_sentence(struct outcome *o, const char *text)
 			*p = ' ';
 }
 
-static void attempt_finish(struct backend *b, struct run *r)
+static struct request *attempt_finish(struct backend *b, struct run *r)
 {
 	struct outcome *o = outcome_new(r->job);
 
-	if (!o) {
-		later_job(r->job); /* the image may be there: creating it again finds it */
-		run_free(r);
-		return;
-	}
+	if (!o)
+		return NULL; /* the image may be there: creating it again finds it */
 	o->job = r->job;
 	r->job->counted = false;
 	o->code = r->code;
@@ -257,8 +254,7 @@ static void attempt_finish(struct backend *b, struct run *r)
 	set_sentence(o, r->err.text[0] ? r->err.text : strerror(-r->code));
 	if (r->code < 0)
 		log_warning("backend %s: volume %s: %s", b->conf->name, r->row.uuid, o->sentence);
-	run_free(r);
-	request_submit(&o->q);
+	return &o->q;
 }
 
 bool attempt_give_up(struct job *j, bool running)

@@ -90,6 +90,14 @@ static void committed(void *arg, bool ok)
 	e->notes.len = 0;
 }
 
+static void batch_ended(void *arg)
+{
+	struct engine *e = arg;
+
+	for (size_t i = 0; i < e->backend_count; i++)
+		worker_offered(&e->backend[i]);
+}
+
 static int rows_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct engine *e = q->e;
@@ -142,7 +150,7 @@ static int learn_all(struct engine *e, struct err *err)
 
 int engine_start(struct engine *e, struct err *err)
 {
-	struct store_hooks hooks = { committed, e };
+	struct store_hooks hooks = { committed, batch_ended, e };
 	int r = store_start(e->store, &hooks, err);
 
 	if (r < 0)

@@ -85,9 +85,10 @@ struct run {
 	struct err err;
 };
 
-/* Puts a job into memory and to a worker; one that is there already, or does not fit into the window, is left to the catalogue.
- * Any thread. */
+/* Puts a job into memory, for a worker; one that is there already, or does not fit into the window, is left to the catalogue.
+ * From a request's ended(); worker_offered(), after those of the whole batch, wakes the workers. */
 void worker_offer(struct backend *b, const struct job_brief *brief, bool counted);
+void worker_offered(struct backend *b);
 
 /* The result is in the catalogue: forgets the job. again: it waits anew. */
 void worker_forget(struct job *j);
@@ -114,17 +115,14 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	void (*finish)(struct backend *b,
-		struct run *r); /* hands the result to the writer; r is its to free no more */
+	/* The result, for the writer. NULL: not now, the job is to be done again after a pause. r stays the caller's. */
+	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
 extern const struct op op_create, op_purge, op_extend, op_clean;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
-
-/* Frees a run whose row was gone before it began. */
-void run_free(struct run *r);
 
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
@@ -171,6 +169,7 @@ struct backend {
 	unsigned creating,
 		others; /* lock; driver calls under way: create batches, everything else */
 	bool loading;	/* lock; a worker is reading the window */
+	bool offered;	/* lock; jobs of which the workers have not been told */
 
 	int64_t asked[MEASURE_ASKED]; /* lock; volumes to be measured */
 	unsigned asked_count;	      /* lock */

@@ -249,18 +249,14 @@ static struct outcome *outcome_new(
 	return o;
 }
 
-static void purge_finish(struct backend *b, struct run *r)
+static struct request *purge_finish(struct backend *b, struct run *r)
 {
 	struct outcome *o = outcome_new(b, r, purge_outcome_apply);
 
 	if (r->code < 0)
 		log_warning("backend %s: volume %s: cannot be removed: %s", b->conf->name,
 			r->row.uuid, r->err.text);
-	if (o)
-		request_submit(&o->q);
-	else
-		later_job(r->job);
-	run_free(r);
+	return o ? &o->q : NULL;
 }
 
 static const struct step remove_steps[] = {
@@ -285,7 +281,7 @@ static int clean_outcome_apply(struct request *q, struct tx *tx, struct err *err
 	return r < 0 ? r : tx_job_remove(tx, o->id);
 }
 
-static void clean_finish(struct backend *b, struct run *r)
+static struct request *clean_finish(struct backend *b, struct run *r)
 {
 	struct outcome *o = NULL;
 
@@ -295,11 +291,7 @@ static void clean_finish(struct backend *b, struct run *r)
 		log_warning("backend %s: volume %s: what an attempt left cannot be removed yet: %s",
 			b->conf->name, r->row.uuid, r->err.text);
 	r->job->kind = JOB_CLEAN;
-	if (o)
-		request_submit(&o->q);
-	else
-		later_job(r->job);
-	run_free(r);
+	return o ? &o->q : NULL;
 }
 
 const struct op op_clean = { JOB_CLEAN, remove_steps, clean_finish };

@@ -196,15 +196,12 @@ static void outcome_ended(struct request *q, int code)
 	worker_forget(((struct outcome *)q)->job);
 }
 
-static void extend_finish(struct backend *b, struct run *r)
+static struct request *extend_finish(struct backend *b, struct run *r)
 {
 	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
 
-	if (!o) {
-		later_job(r->job);
-		run_free(r);
-		return;
-	}
+	if (!o)
+		return NULL;
 	o->b = b;
 	o->job = r->job;
 	o->id = r->job->id;
@@ -219,8 +216,7 @@ static void extend_finish(struct backend *b, struct run *r)
 	if (r->code < 0)
 		log_warning("backend %s: volume %s: cannot be extended: %s", b->conf->name,
 			r->row.uuid, o->sentence);
-	run_free(r);
-	request_submit(&o->q);
+	return &o->q;
 }
 
 const struct op op_extend = { JOB_EXTEND, extend_steps, extend_finish };

@@ -4,6 +4,8 @@
  *    request_new ─▶ request_submit ─▶ run(): resent? answered before? else apply() ─▶ commit ─▶ ended() ─▶ done() ─▶ freed
  *                                         ▲                                            │
  *                                         └── `must`, and it failed: after a pause ◀───┘
+ *
+ * ended() of a whole batch comes before the first done(): jobs that a commit has made are offered to the workers together.
  */
 #include "engine/internal.h"
 
@@ -55,17 +57,28 @@ static int run(struct change *c, struct tx *tx, struct err *err)
 	return r;
 }
 
+static bool again(const struct request *q, int code)
+{
+	return code < 0 && q->must;
+}
+
+static void ended(struct change *c, int code)
+{
+	struct request *q = (struct request *)c;
+
+	if (q->ended && !again(q, code))
+		q->ended(q, code);
+}
+
 static void done(struct change *c, int code, const struct err *err)
 {
 	struct request *q = (struct request *)c;
 	struct result res = { .code = code, .row = q->row, .text = err->text };
 
-	if (code < 0 && q->must) {
+	if (again(q, code)) {
 		later_request(q);
 		return;
 	}
-	if (q->ended)
-		q->ended(q, code);
 	if (q->done)
 		q->done(q->arg, &res);
 	request_free(q);
@@ -99,6 +112,7 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 	q->done = done_fn;
 	q->arg = arg;
 	q->change.run = run;
+	q->change.ended = ended;
 	q->change.done = done;
 	set_who(q, who);
 	return q;

@@ -67,8 +67,3 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 				undo(op, i, b, live[k]);
 	}
 }
-
-void run_free(struct run *r)
-{
-	free(r);
-}

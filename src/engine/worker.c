@@ -120,6 +120,14 @@ void worker_kick(struct backend *b)
 	wake_locked(b);
 }
 
+void worker_offered(struct backend *b)
+{
+	LOCK_SCOPE(&b->lock);
+	if (b->offered)
+		wake_locked(b);
+	b->offered = false;
+}
+
 void worker_offer(struct backend *b, const struct job_brief *brief, bool counted)
 {
 	bool creation = brief->kind == JOB_CREATE;
@@ -133,7 +141,7 @@ void worker_offer(struct backend *b, const struct job_brief *brief, bool counted
 		w->more = true;
 	else if (!find_locked(b, brief->id) && !add_locked(b, brief, counted))
 		w->more = true;
-	wake_locked(b);
+	b->offered = true;
 }
 
 void worker_forget(struct job *j)
@@ -291,6 +299,18 @@ static struct run *begin(struct backend *b, struct job *j, bool creation)
 	return r;
 }
 
+/* Hands the results to the writer, together: one commit. */
+static void submit_results(struct backend *b, struct request *const *result, size_t n)
+{
+	struct change *first = NULL;
+
+	while (n-- > 0) {
+		result[n]->change.next = first;
+		first = &result[n]->change;
+	}
+	store_submit_all(b->e->store, first);
+}
+
 /* An attempt that was given up while its call was under way: what it made must go. */
 static const struct op *settle_given_up(const struct op *op, struct backend *b, struct run *r)
 {
@@ -312,7 +332,8 @@ static void run_jobs(struct backend *b, struct job **job, size_t count, bool cre
 {
 	const struct op *op = creations ? &op_create : op_of(job[0]->kind);
 	struct run *run[BATCH_LIMIT];
-	size_t n = 0;
+	struct request *result[BATCH_LIMIT];
+	size_t n = 0, results = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		run[n] = begin(b, job[i], creations);
@@ -327,11 +348,16 @@ static void run_jobs(struct backend *b, struct job **job, size_t count, bool cre
 
 		if (run[i]->stale && now != &op_clean) {
 			worker_forget(run[i]->job);
-			run_free(run[i]);
 		} else {
-			now->finish(b, run[i]);
+			result[results] = now->finish(b, run[i]);
+			if (result[results])
+				results++;
+			else
+				later_job(run[i]->job);
 		}
+		free(run[i]);
 	}
+	submit_results(b, result, results);
 }
 
 static void *work_thread(void *arg)

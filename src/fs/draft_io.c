@@ -125,6 +125,7 @@ void draft_flush(struct ctx *c, struct fuse_file_info *fi)
 	struct draft *d = find(c->fs->drafts, fi->fh);
 	struct pending *p;
 	pid_t tgid;
+	bool killed;
 	int refused;
 
 	if (!d || d->k->kept) {
@@ -136,12 +137,12 @@ void draft_flush(struct ctx *c, struct fuse_file_info *fi)
 		fuse_reply_err(c->req, reply_errno(refused));
 		return;
 	}
-	if (who_is_being_killed(c->pid)) {
+	tgid = who_closes(c->pid, &killed);
+	if (killed) {
 		d->k->dropped = 1;
 		fuse_reply_err(c->req, 0);
 		return;
 	}
-	tgid = who_tgid(c->pid);
 	if (draft_held(c->fs, d, tgid) ||
 		(d->k->tgid != tgid && draft_held(c->fs, d, d->k->tgid))) {
 		fuse_reply_err(c->req, 0);

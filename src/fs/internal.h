@@ -119,7 +119,8 @@ struct who {
 void who_fill(struct fs *fs, uid_t uid, gid_t gid, pid_t tid, struct who *ret);
 bool who_is_admin(struct fs *fs, const struct ctx *c);
 pid_t who_tgid(pid_t tid);	     /* 0 if it is gone or unknown */
-bool who_is_being_killed(pid_t tid); /* a signal is ending it */
+/* The same of who closes a descriptor; *ret_killed: because a signal is ending it. */
+pid_t who_closes(pid_t tid, bool *ret_killed);
 /* How many descriptors of process tgid lead to an inode number. */
 unsigned who_descriptors(pid_t tgid, fuse_ino_t ino);
 

@@ -38,8 +38,10 @@ int store_open(const char *path, const struct quota *defaults, struct store **re
 void store_close(struct store *s); /* after store_stop() and every view_close(); NULL is fine */
 
 struct store_hooks {
-	/* The writer thread, after each batch and before its done() calls; ok: it was committed. */
+	/* The writer thread, after each batch and before its ended() calls; ok: it was committed. */
 	void (*committed)(void *arg, bool ok);
+	/* The same, after all ended() calls of the batch and before the first done(): what they began may begin together. */
+	void (*ended)(void *arg);
 	void *arg;
 };
 int store_start(struct store *s, const struct store_hooks *hooks, struct err *err);
@@ -50,8 +52,9 @@ void store_stop(struct store *s);
 /* Embedded in the caller's struct, which lives until done() has been called; done() may free it. */
 struct change {
 	int (*run)(struct change *c, struct tx *tx, struct err *err);
+	void (*ended)(struct change *c, int code); /* what is to go on from here; may be NULL */
 	void (*done)(struct change *c, int code,
-		const struct err *err); /* err->text: the sentence if code < 0 */
+		const struct err *err); /* who asked is told. err->text: the sentence if code < 0 */
 	bool lazy; /* a power cut may take it back (kill -9 cannot): what it says will be found out again */
 	/* the writer's */
 	struct change *next;
@@ -59,8 +62,11 @@ struct change {
 	struct err err;
 };
 
-/* Any thread, done() and run() included; never waits for the disk. In order of submission. */
+/* Any thread, run(), ended() and done() included; never waits for the disk. In order of submission. */
 void store_submit(struct store *s, struct change *c);
+
+/* Several at once, linked by next: they share a commit. NULL: none. */
+void store_submit_all(struct store *s, struct change *first);
 
 /* --- volumes.c ------------------------------------------------------------------------------------------------------ */
 

@@ -1,7 +1,7 @@
 /*
  * The one writer: group commit.
  *
- *   submit ──▶ list ──▶ BEGIN  (SAVEPOINT run RELEASE)*  COMMIT ──▶ committed() ──▶ done()*
+ *   submit ──▶ list ──▶ BEGIN  (SAVEPOINT run RELEASE)*  COMMIT ──▶ committed() ──▶ ended()* ──▶ done()*
  *
  * While a commit waits for the disk the next batch gathers by itself; nothing is delayed on purpose.
  *
@@ -139,17 +139,28 @@ static int run_batch(struct writer *w, struct change *batch)
 	return r == -ENOSPC ? -ENOSPC : -EIO;
 }
 
-static void answer(struct change *batch, int lost)
+static void explain_loss(struct change *c, int lost)
+{
+	c->code = lost == -ENOSPC
+			  ? err_set(&c->err, lost, "no room on the disk of the catalogue")
+			  : err_set(&c->err, lost, "the catalogue cannot be written: see the log");
+}
+
+/* The work that follows from the batch begins before anybody is told of it: telling takes longer. */
+static void answer(struct writer *w, struct change *batch, int lost)
 {
 	struct change *next;
 
+	for (struct change *c = batch; c; c = c->next) {
+		if (lost)
+			explain_loss(c, lost);
+		if (c->ended)
+			c->ended(c, c->code);
+	}
+	if (w->hooks.ended)
+		w->hooks.ended(w->hooks.arg);
 	for (struct change *c = batch; c; c = next) {
 		next = c->next; /* done() may free it */
-		if (lost == -ENOSPC)
-			c->code = err_set(&c->err, lost, "no room on the disk of the catalogue");
-		else if (lost)
-			c->code = err_set(
-				&c->err, lost, "the catalogue cannot be written: see the log");
 		c->done(c, c->code, &c->err);
 	}
 }
@@ -179,7 +190,7 @@ static void *write_thread(void *arg)
 
 		if (w->hooks.committed)
 			w->hooks.committed(w->hooks.arg, lost == 0);
-		answer(batch, lost);
+		answer(w, batch, lost);
 		bound_wal(w);
 	}
 	return NULL;
@@ -283,18 +294,32 @@ int store_start(struct store *s, const struct store_hooks *hooks, struct err *er
 	return 0;
 }
 
-void store_submit(struct store *s, struct change *c)
+void store_submit_all(struct store *s, struct change *first)
 {
 	struct writer *w = s->writer;
+	struct change *last = first;
+	bool wake;
 
-	c->next = NULL;
-	LOCK_SCOPE(&w->lock);
-	if (w->ended)
+	if (!first)
 		return;
-	if (!w->first)
+	while (last->next)
+		last = last->next;
+	lock_take(&w->lock);
+	wake = !w->first && !w->ended;
+	if (!w->ended) {
+		*w->last = first;
+		w->last = &last->next;
+	}
+	lock_drop(&w->lock);
+	/* Not under the lock: woken at once, the writer would wait for it. */
+	if (wake)
 		pthread_cond_signal(&w->work);
-	*w->last = c;
-	w->last = &c->next;
+}
+
+void store_submit(struct store *s, struct change *c)
+{
+	c->next = NULL;
+	store_submit_all(s, c);
 }
 
 void store_stop(struct store *s)

@@ -122,7 +122,7 @@ static void hook(void *arg, bool ok)
 
 static void up(void)
 {
-	struct store_hooks hooks = { hook, NULL };
+	struct store_hooks hooks = { .committed = hook };
 
 	if (store_open(path, &defaults, &s, &err) < 0 || store_start(s, &hooks, &err) < 0)
 		fail_msg("%s", err.text);
