@@ -27,13 +27,13 @@
 /* One backend of the configuration; config.c fills it, drivers keep the pointer for their life. */
 struct backend_conf {
 	char *name, *driver, *zone;
-	double reserved_percentage;          /* 0 … 100 */
-	double max_over_subscription_ratio;  /* ≥ 1; 0: "auto" */
+	double reserved_percentage;	    /* 0 … 100 */
+	double max_over_subscription_ratio; /* ≥ 1; 0: "auto" */
 	bool thin;
-	long timeout;                        /* seconds */
+	long timeout; /* seconds */
 	/* rbd */
 	char *ceph_conf, *ceph_user, *pool, *namespace, *data_pool, *features, *direct;
-	uint64_t chunk_size;                 /* bytes, a power of two, 4 KiB … 32 MiB */
+	uint64_t chunk_size; /* bytes, a power of two, 4 KiB … 32 MiB */
 	/* local */
 	char *path;
 	long crash_at; /* test only, from VOLFS_TEST_*; 0 */

@@ -11,14 +11,14 @@
 #include <sys/types.h>
 
 enum {
-	NAME_LEN = 255,        /* bytes of a name, a description, a metadata key or value */
-	UUID_LEN = 36,         /* canonical text */
-	IMAGE_ID_LEN = 14,     /* hex digits of an RBD image id, chosen by us */
-	SPEC_MAX = 64 * 1024,  /* bytes of a spec */
-	SIZE_UNIT = 512,       /* a volume's size is a multiple of it */
-	REASON_LEN = 1023,     /* bytes of the sentence in `error` */
+	NAME_LEN = 255,	      /* bytes of a name, a description, a metadata key or value */
+	UUID_LEN = 36,	      /* canonical text */
+	IMAGE_ID_LEN = 14,    /* hex digits of an RBD image id, chosen by us */
+	SPEC_MAX = 64 * 1024, /* bytes of a spec */
+	SIZE_UNIT = 512,      /* a volume's size is a multiple of it */
+	REASON_LEN = 1023,    /* bytes of the sentence in `error` */
 };
-#define SIZE_MIN (UINT64_C(1) << 20)
+#define SIZE_MIN	(UINT64_C(1) << 20)
 #define SIZE_LIMIT_NONE INT64_C(-1) /* a quota limit of -1: no limit */
 
 /*
@@ -64,33 +64,33 @@ enum vol_status {
 	VOL_STATUS_COUNT,
 };
 
-const char *vol_status_name(enum vol_status s);         /* "in-use"; static */
+const char *vol_status_name(enum vol_status s);		     /* "in-use"; static */
 int vol_status_find(const char *name, enum vol_status *ret); /* 0 or -ENOENT */
-bool vol_status_settled(enum vol_status s);             /* nothing is under way: `wait` returns */
-bool vol_status_is_error(enum vol_status s);            /* `wait` ends in EIO */
+bool vol_status_settled(enum vol_status s);  /* nothing is under way: `wait` returns */
+bool vol_status_is_error(enum vol_status s); /* `wait` ends in EIO */
 
 /* One row of the catalogue. Plain data: copied by assignment, owns nothing. */
 struct volume {
-	int64_t id;                       /* row; never used twice; part of the inode number */
+	int64_t id; /* row; never used twice; part of the inode number */
 	char uuid[UUID_LEN + 1];
-	char name[NAME_LEN + 1];          /* the directory's; in the trash: as it was */
-	char image_id[IMAGE_ID_LEN + 1];  /* chosen before the image exists */
-	char backend[NAME_LEN + 1];       /* "" until one is chosen, or when none fits */
-	char type[NAME_LEN + 1];          /* "" : none */
+	char name[NAME_LEN + 1];	 /* the directory's; in the trash: as it was */
+	char image_id[IMAGE_ID_LEN + 1]; /* chosen before the image exists */
+	char backend[NAME_LEN + 1];	 /* "" until one is chosen, or when none fits */
+	char type[NAME_LEN + 1];	 /* "" : none */
 	char zone[NAME_LEN + 1];
 	char project[NAME_LEN + 1];
 	char description[NAME_LEN + 1];
-	char reason[REASON_LEN + 1];      /* the sentence in `error`; "" : none */
+	char reason[REASON_LEN + 1]; /* the sentence in `error`; "" : none */
 	enum vol_status status;
-	uint64_t size;                    /* bytes */
-	uint64_t used;                    /* bytes really allocated, as last known */
+	uint64_t size; /* bytes */
+	uint64_t used; /* bytes really allocated, as last known */
 	uid_t uid;
-	gid_t gid;                        /* the project's group */
-	mode_t mode;                      /* permission bits of the directory */
-	bool protected_;                  /* rmdir answers EPERM */
-	bool trashed;                     /* its directory is .volfs/trash/<uuid> */
-	uint64_t generation;              /* counts up when it comes back from the trash */
-	int64_t created_us, updated_us;   /* clock_wall_us() */
+	gid_t gid;			/* the project's group */
+	mode_t mode;			/* permission bits of the directory */
+	bool protected_;		/* rmdir answers EPERM */
+	bool trashed;			/* its directory is .volfs/trash/<uuid> */
+	uint64_t generation;		/* counts up when it comes back from the trash */
+	int64_t created_us, updated_us; /* clock_wall_us() */
 };
 
 /* What stands in .volfs/quotas/<project>: limits (SIZE_LIMIT_NONE: unlimited) and what is used now. */
@@ -98,13 +98,13 @@ struct quota {
 	int64_t id; /* row */
 	char project[NAME_LEN + 1];
 	int64_t volumes_max, volumes;
-	int64_t size_max, size;   /* bytes */
-	int64_t per_volume_max;   /* bytes */
+	int64_t size_max, size; /* bytes */
+	int64_t per_volume_max; /* bytes */
 };
 
 /* A backend's state as its last statistics told. Sizes in bytes. */
 enum backend_state {
-	BACKEND_DOWN,     /* did not answer, or never has yet */
+	BACKEND_DOWN, /* did not answer, or never has yet */
 	BACKEND_UP,
 	BACKEND_DISABLED, /* by an administrator: no new volumes */
 };

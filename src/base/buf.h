@@ -17,7 +17,7 @@ struct buf {
 };
 
 void buf_release(struct buf *b); /* frees the contents; leaves { 0 } */
-void buf_clear(struct buf *b);   /* empty again, memory kept */
+void buf_clear(struct buf *b);	 /* empty again, memory kept */
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);

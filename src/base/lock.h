@@ -17,7 +17,10 @@ struct lock {
 	_Atomic(pthread_t) owner; /* 0: free; only compared with the caller's own */
 };
 
-#define LOCK_INIT { .mutex = PTHREAD_MUTEX_INITIALIZER }
+#define LOCK_INIT                                                                                  \
+	{                                                                                          \
+		.mutex = PTHREAD_MUTEX_INITIALIZER                                                 \
+	}
 
 static inline void lock_init(struct lock *l)
 {
@@ -58,7 +61,8 @@ static inline void lock_wait(struct lock *l, pthread_cond_t *cond)
 }
 
 /* The same until a moment of CLOCK_MONOTONIC; false when that has come. */
-static inline bool lock_wait_until(struct lock *l, pthread_cond_t *cond, const struct timespec *until)
+static inline bool lock_wait_until(
+	struct lock *l, pthread_cond_t *cond, const struct timespec *until)
 {
 	int r;
 

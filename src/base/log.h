@@ -21,10 +21,10 @@ void log_open(enum log_target target, const char *modules);
 __attribute__((format(printf, 2, 3))) void log_line(int level, const char *fmt, ...);
 bool log_debugs(const char *file);
 
-#define log_err(...)     log_line(3, __VA_ARGS__)
+#define log_err(...)	 log_line(3, __VA_ARGS__)
 #define log_warning(...) log_line(4, __VA_ARGS__)
-#define log_notice(...)  log_line(5, __VA_ARGS__)
-#define log_info(...)    log_line(6, __VA_ARGS__)
+#define log_notice(...)	 log_line(5, __VA_ARGS__)
+#define log_info(...)	 log_line(6, __VA_ARGS__)
 #define log_debug(...)                                                                             \
 	do {                                                                                       \
 		if (log_debugs(__FILE__))                                                          \

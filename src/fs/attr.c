@@ -41,7 +41,8 @@ void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t siz
 	if (!a->store) {
 		fuse_reply_err(c->req, EACCES);
 	} else if (size != 0) {
-		fuse_reply_err(c->req, EINVAL); /* truncate -s 20G db/size: the value is written, not cut */
+		fuse_reply_err(c->req,
+			EINVAL); /* truncate -s 20G db/size: the value is written, not cut */
 	} else if (!(a->flags & ATTR_FREE)) {
 		struct stat st;
 		int r = node_stat(c, n, &st);

@@ -112,6 +112,8 @@ double node_attr_timeout(struct node n)
 
 	if (n.kind == KIND_META)
 		return dir_metadata.timeout;
+	if (n.kind == KIND_DRAFT)
+		return DRAFT_TIMEOUT;
 	return d ? d->attr_timeout : 0;
 }
 
@@ -207,6 +209,7 @@ static bool page_add(
 		/* The kernel takes "." and ".." by name alone. */
 		if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
 			param.ino = 0;
+		changes_tell(p->c->fs->changes, e->node);
 		n = fuse_add_direntry_plus(
 			p->c->req, p->at + p->len, p->room - p->len, name, &param, at);
 	} else {

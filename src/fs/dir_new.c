@@ -35,9 +35,11 @@ static int new_list(struct ctx *c, int64_t row, int64_t after, struct entry *ret
 	return draft_list(c, after, ret, n);
 }
 
+/* Who writes a spec needs to search and to write this directory: without its attributes in the cache
+ * the kernel would ask for them twice for each volume. They are the configuration's. */
 const struct dir dir_new = {
 	.timeout = 0,
-	.attr_timeout = 0,
+	.attr_timeout = LONG_TIMEOUT,
 	.stat = new_stat,
 	.find = new_find,
 	.list = new_list,

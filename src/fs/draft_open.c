@@ -123,6 +123,7 @@ void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file
 	}
 	draft_stat_of(c, d->k, &e.attr);
 	e.ino = e.attr.st_ino;
+	e.attr_timeout = DRAFT_TIMEOUT;
 	open_reply_params(fi, d);
 	fuse_reply_create(c->req, &e, fi);
 }

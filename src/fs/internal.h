@@ -118,7 +118,7 @@ struct who {
 };
 void who_fill(struct fs *fs, uid_t uid, gid_t gid, pid_t tid, struct who *ret);
 bool who_is_admin(struct fs *fs, const struct ctx *c);
-pid_t who_tgid(pid_t tid);	     /* 0 if it is gone or unknown */
+pid_t who_tgid(pid_t tid); /* 0 if it is gone or unknown */
 /* The same of who closes a descriptor; *ret_killed: because a signal is ending it. */
 pid_t who_closes(pid_t tid, bool *ret_killed);
 /* How many descriptors of process tgid lead to an inode number. */
@@ -216,6 +216,8 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
 
 #define LONG_TIMEOUT                                                                               \
 	86400.0 /* seconds: what changes only through this mount is invalidated at each change */
+#define DRAFT_TIMEOUT                                                                              \
+	1.0 /* enough for an open(2), which asks whether it may; writes invalidate it */
 
 struct subdir {
 	const char *name; /* NULL ends a table */
@@ -307,6 +309,8 @@ void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	struct fuse_pollhandle *ph);
 /* A volume changed: those who wait for it look again, on the waiters' own thread. */
 void waiters_wake(struct waiters *w, int64_t volume);
+/* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
+void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
 
 /* --- guard.c: tree walkers must not destroy */
@@ -319,9 +323,11 @@ bool guard_blocks(struct guard *g, pid_t tgid, int64_t volume); /* … within th
 
 /* --- notify.c: changes to the kernel's caches */
 
-int changes_new(struct changes **ret);
+int changes_new(bool all_told, struct changes **ret); /* all_told: an earlier server did */
 void changes_free(struct changes *ch);
 uint64_t changes_seen(struct changes *ch);
+/* The kernel is about to be told of n: from here on its changes are notified. */
+void changes_tell(struct changes *ch, struct node n);
 /* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have
  * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);

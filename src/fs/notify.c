@@ -7,6 +7,10 @@
  * notification. The kernel did not know the inode when it was notified and would now cache the old
  * attributes. So every change has a number, the latest CHANGES of them are remembered by row, and
  * who answers with attributes repeats the notification if the row changed since it began to read.
+ *
+ * Most volumes live and die without anybody looking at their files. So one bit for each (of 65,536, by row: several volumes share
+ * one) says whether the kernel was ever told of a file of it: if not, there is nothing to drop but the directory. What an earlier
+ * server told is not known: then all bits are set.
  */
 #include "base/clock.h"
 #include "fs/internal.h"
@@ -14,17 +18,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CHANGES = 1024 };
+enum { CHANGES = 1024, TOLD = 65536 };
 
 struct changes {
 	_Atomic uint64_t count;
 	_Atomic int64_t row[CHANGES]; /* of change number i: at i % CHANGES */
+	_Atomic uint64_t told[TOLD / 64];
 };
 
-int changes_new(struct changes **ret)
+int changes_new(bool all_told, struct changes **ret)
 {
 	*ret = calloc(1, sizeof **ret);
-	return *ret ? 0 : -ENOMEM;
+	if (!*ret)
+		return -ENOMEM;
+	for (size_t i = 0; all_told && i < TOLD / 64; i++)
+		atomic_store(&(*ret)->told[i], UINT64_MAX);
+	return 0;
 }
 
 void changes_free(struct changes *ch)
@@ -35,6 +44,30 @@ void changes_free(struct changes *ch)
 uint64_t changes_seen(struct changes *ch)
 {
 	return atomic_load(&ch->count);
+}
+
+static _Atomic uint64_t *told_word(struct changes *ch, int64_t volume, uint64_t *ret_bit)
+{
+	*ret_bit = UINT64_C(1) << (volume % 64);
+	return &ch->told[volume % TOLD / 64];
+}
+
+void changes_tell(struct changes *ch, struct node n)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = told_word(ch, n.row, &bit);
+
+	/* `wait` has no text of its own and is what everybody opens. */
+	if (n.kind == KIND_VOLUME && n.index && n.index != volume_attr_index("wait") &&
+		!(atomic_load(word) & bit))
+		atomic_fetch_or(word, bit);
+}
+
+static bool was_told(struct changes *ch, int64_t volume)
+{
+	uint64_t bit;
+
+	return atomic_load(told_word(ch, volume, &bit)) & bit;
 }
 
 static void changes_add(struct changes *ch, int64_t row)
@@ -75,7 +108,8 @@ static void volume_changed(struct fs *fs, const struct change_note *n)
 	if (!(n->mask & VOL_CHANGED_NEW)) {
 		changes_add(fs->changes, n->volume);
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, 0 }));
-		volume_changed_attrs(n->mask, touch_attr, &t);
+		if (was_told(fs->changes, n->volume) || n->mask & VOL_CHANGED_OWNER)
+			volume_changed_attrs(n->mask, touch_attr, &t);
 		if (n->mask & VOL_CHANGED_OWNER)
 			session_inval(
 				fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
@@ -106,10 +140,7 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 	case CHANGE_META:
 		meta_changed(fs, n);
 		break;
-	case CHANGE_LIST:
-		atomic_store(&fs->listed_us, clock_wall_us());
-		session_inval(fs->session, FUSE_ROOT_ID);
-		break;
+	case CHANGE_LIST:  /* once for all of a commit */
 	case CHANGE_QUOTA: /* never cached: their numbers change with every volume */
 	case CHANGE_BACKEND:
 		break;
@@ -119,7 +150,14 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 void fs_changed(void *arg, const struct change_note *note, size_t n)
 {
 	struct fs *fs = arg;
+	bool listed = false;
 
-	for (size_t i = 0; i < n && fs->session; i++)
+	for (size_t i = 0; i < n && fs->session; i++) {
 		one_changed(fs, &note[i]);
+		listed |= note[i].kind == CHANGE_LIST;
+	}
+	if (!listed)
+		return;
+	atomic_store(&fs->listed_us, clock_wall_us());
+	waiters_list_changed(fs->waiters);
 }

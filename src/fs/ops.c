@@ -63,6 +63,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	e.generation = found.generation;
 	e.attr = found.st;
 	e.attr_timeout = node_attr_timeout(found.node);
+	changes_tell(c.fs->changes, found.node);
 	fuse_reply_entry(req, &e);
 	changes_repeat(c.fs, c.seen, found.node.row, e.ino);
 }

@@ -9,8 +9,14 @@
  *
  * A poll is remembered in the keep as well: the kernel does not send sleeping polls again to a
  * later server, so that one wakes all of them and they ask anew.
+ *
+ * The same thread tells the kernel that the root's time has changed. Not at each commit: every path
+ * into the mount asks for the root's attributes when they are not cached, so under a stream of
+ * creations that would be one more request for each.
  */
 #include "fs/internal.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +25,8 @@
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
+
+enum { LIST_PAUSE_MS = 5 };
 
 struct waiter {
 	uint64_t id;
@@ -68,6 +76,7 @@ struct waiters {
 	struct watched *watched;    /* lock */
 	struct watched *woken;	    /* lock */
 	struct waiter *interrupted; /* lock: taken off their volume */
+	int64_t list_due_ns;	    /* lock: when to notify the root; 0: not at all */
 	struct poller *by_fh;	    /* lock */
 	struct per_uid *uids;	    /* lock */
 	unsigned free_count;	    /* lock */
@@ -375,14 +384,20 @@ void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 void waiters_wake(struct waiters *w, int64_t volume)
 {
 	struct watched *x;
+	bool first;
 
-	LOCK_SCOPE(&w->lock);
+	lock_take(&w->lock);
 	HASH_FIND(hh, w->watched, &volume, sizeof volume, x);
-	if (!x || x->woken)
-		return;
-	x->woken = true;
-	DL_APPEND(w->woken, x);
-	pthread_cond_signal(&w->more);
+	first = !w->woken;
+	if (x && !x->woken) {
+		x->woken = true;
+		DL_APPEND(w->woken, x);
+	} else {
+		first = false;
+	}
+	lock_drop(&w->lock);
+	if (first)
+		pthread_cond_signal(&w->more);
 }
 
 static void answer_all(struct fs *fs, struct waiter *list, const struct buf *text, int error)
@@ -398,6 +413,19 @@ static void answer_all(struct fs *fs, struct waiter *list, const struct buf *tex
 		buf_release(&copy);
 		free(v);
 	}
+}
+
+void waiters_list_changed(struct waiters *w)
+{
+	bool first;
+
+	lock_take(&w->lock);
+	first = !w->list_due_ns;
+	if (first)
+		w->list_due_ns = clock_mono_ns() + LIST_PAUSE_MS * INT64_C(1000000);
+	lock_drop(&w->lock);
+	if (first)
+		pthread_cond_signal(&w->more);
 }
 
 /* Looks at a woken volume once for all who wait for it. */
@@ -452,6 +480,26 @@ static void answer_interrupted(struct waiter *list)
 	}
 }
 
+/* Waits for something to do. True: the root is to be notified. */
+static bool next_locked(struct waiters *w)
+{
+	while (!w->ending && !w->interrupted && !w->woken) {
+		int64_t due = w->list_due_ns;
+
+		if (due && clock_mono_ns() >= due)
+			break;
+		if (due)
+			(void)lock_wait_until(&w->lock, &w->more,
+				&(struct timespec){ due / 1000000000, due % 1000000000 });
+		else
+			lock_wait(&w->lock, &w->more);
+	}
+	if (!w->list_due_ns || clock_mono_ns() < w->list_due_ns)
+		return false;
+	w->list_due_ns = 0;
+	return true;
+}
+
 static void *run(void *arg)
 {
 	struct waiters *w = arg;
@@ -461,10 +509,10 @@ static void *run(void *arg)
 		struct waiter *interrupted;
 		struct watched *x;
 		int64_t volume = 0;
+		bool listed;
 
 		lock_take(&w->lock);
-		while (!w->ending && !w->interrupted && !w->woken)
-			lock_wait(&w->lock, &w->more);
+		listed = next_locked(w);
 		if (w->ending) {
 			lock_drop(&w->lock);
 			return NULL;
@@ -478,6 +526,8 @@ static void *run(void *arg)
 			volume = x->volume;
 		}
 		lock_drop(&w->lock);
+		if (listed)
+			session_inval(w->fs->session, FUSE_ROOT_ID);
 		answer_interrupted(interrupted);
 		if (volume)
 			serve(w, &c, volume);
