@@ -40,6 +40,9 @@ struct keep_draft_state {
 	uint64_t last_write; /* `unique` (without the top bit) of the last WRITE counted in len */
 	int32_t last_result; /* what it was answered */
 	uint32_t spare;
+	uint64_t moved_by; /* `unique` of the RENAME or UNLINK that came last: sent again, it is
+			      answered, not repeated */
+	char name[NAME_LEN + 1];
 	char reason[512]; /* the sentence of the refusal */
 };
 
@@ -61,7 +64,6 @@ struct keep_draft {
 	uint64_t made_by; /* `unique` of the CREATE or OPEN that made it: sent again, it makes no
 			     second one */
 	char uuid[UUID_LEN + 1];
-	char name[NAME_LEN + 1];
 	uint32_t group_count;
 	gid_t groups[64]; /* the caller's supplementary groups at OPEN */
 	struct keep_draft_state state[2];

@@ -50,6 +50,15 @@ void draft_free_locked(struct drafts *ds, struct draft *d)
 	free(d);
 }
 
+void draft_end_locked(struct drafts *ds, struct draft *d)
+{
+	bool gone = d->released || (d->k->dropped && d->k->opens == 0);
+
+	lock_assert_held(&ds->lock);
+	if (gone && !d->submitting && !d->moving)
+		draft_free_locked(ds, d);
+}
+
 static struct draft *adopt_locked(struct drafts *ds, struct keep_draft *k)
 {
 	struct draft *d = calloc(1, sizeof *d);
@@ -106,7 +115,7 @@ struct draft *draft_by_name_locked(struct drafts *ds, const char *name)
 
 	lock_assert_held(&ds->lock);
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->file == d->serial && !d->k->dropped && !strcmp(d->k->name, name))
+		if (d->k->file == d->serial && !d->k->dropped && !strcmp(draft_name(d), name))
 			return d;
 	return NULL;
 }
@@ -170,7 +179,7 @@ struct draft *draft_take_locked(
 	k->group_count = (uint32_t)who->caller.group_count;
 	memcpy(k->groups, who->groups, sizeof who->groups);
 	new_uuid(k->uuid);
-	(void)snprintf(k->name, sizeof k->name, "%s", name);
+	(void)snprintf(k->state[0].name, sizeof k->state[0].name, "%s", name); /* turn is 0 */
 	return adopt_locked(ds, k);
 }
 
@@ -257,7 +266,7 @@ static int list_kept_locked(struct ctx *c, int64_t after, struct entry *ret, siz
 	qsort(all, count, sizeof(struct draft *), by_serial);
 	for (; done < count && done < n; done++) {
 		ret[done] = (struct entry){ .generation = 1, .at = (int64_t)all[done]->serial + 1 };
-		memcpy(ret[done].name, all[done]->k->name, sizeof ret[done].name);
+		memcpy(ret[done].name, draft_name(all[done]), sizeof ret[done].name);
 		draft_stat_of(c, all[done]->k, &ret[done].st);
 		ret[done].node = ino_node(ret[done].st.st_ino);
 	}

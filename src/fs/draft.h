@@ -25,6 +25,7 @@ struct draft {
 	struct keep_draft *k;
 	uint64_t serial; /* = k->serial */
 	bool submitting; /* lock: the engine has it; nobody frees it meanwhile */
+	bool moving;	 /* lock: its unlink is not answered yet: nobody frees it meanwhile */
 	bool released;	 /* lock: its last open is gone: freed when the submission has ended */
 	char to[NAME_LEN + 1];	 /* lock: the name of a renamed draft while it is submitted */
 	struct pending *pending; /* lock */
@@ -46,6 +47,8 @@ struct draft *draft_by_name_locked(struct drafts *ds, const char *name);
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);
 struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
+void draft_end_locked(
+	struct drafts *ds, struct draft *d); /* frees it if nothing needs it any more */
 
 /* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no
  * slot is free. */
@@ -54,6 +57,11 @@ struct draft *draft_take_locked(
 void draft_prune_locked(struct drafts *ds); /* kept drafts that nobody has open die after an hour */
 void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st);
 uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */
+
+static inline const char *draft_name(const struct draft *d)
+{
+	return keep_draft_now(d->k)->name;
+}
 
 /* Has bytes that were neither submitted nor refused. */
 static inline bool draft_unsubmitted(const struct keep_draft *k)

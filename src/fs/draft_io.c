@@ -112,7 +112,7 @@ void draft_write(struct ctx *c, struct fuse_file_info *fi, const char *text, siz
 	if (err.code) {
 		draft_caller(c->fs, d->k, &who);
 		(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN,
-			d->k->name[0] ? d->k->name : "spec");
+			draft_name(d)[0] ? draft_name(d) : "spec");
 		errlog_add(c->fs->errlog, &who, r, file, err.text);
 	}
 	fuse_reply_err(c->req, reply_errno(r));
@@ -169,8 +169,8 @@ void draft_release(struct ctx *c, struct fuse_file_info *fi)
 	if (d && d->k->opens > 0 && --d->k->opens == 0) {
 		submit = !d->k->kept && draft_unsubmitted(d->k) && !d->submitting;
 		d->released = !d->k->kept || d->k->dropped;
-		if (d->released && !submit && !d->submitting)
-			draft_free_locked(ds, d);
+		if (!submit)
+			draft_end_locked(ds, d);
 	}
 	lock_drop(&ds->lock);
 	if (submit)

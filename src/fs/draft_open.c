@@ -163,7 +163,7 @@ static bool name_of_file(struct drafts *ds, uint64_t file, char name[NAME_LEN + 
 	d = draft_by_file_locked(ds, file);
 	if (!d)
 		return false;
-	memcpy(name, d->k->name, NAME_LEN + 1);
+	memcpy(name, draft_name(d), NAME_LEN + 1);
 	*mode = d->k->mode;
 	return true;
 }
@@ -195,52 +195,100 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 	fuse_reply_open(c->req, fi);
 }
 
+/* A RENAME or UNLINK that the kernel sends again was carried out on this draft by a server that is
+ * dead now. */
+static struct draft *moved_by_locked(struct drafts *ds, struct change_id id)
+{
+	struct draft *d, *tmp;
+
+	lock_assert_held(&ds->lock);
+	if (!id.resent)
+		return NULL;
+	HASH_ITER (hh, ds->all, d, tmp)
+		if (keep_draft_now(d->k)->moved_by == id.unique)
+			return d;
+	return NULL;
+}
+
+/* name NULL: it keeps its own. */
+static void move_locked(struct drafts *ds, struct draft *d, const char *name, struct change_id id)
+{
+	struct keep_draft_state *next = keep_draft_next(d->k);
+
+	lock_assert_held(&ds->lock);
+	next->moved_by = id.unique;
+	if (name)
+		(void)snprintf(next->name, sizeof next->name, "%s", name);
+	keep_draft_flip(d->k);
+}
+
+/* Takes a draft off its name: freed after the answer, for until then it is the only trace of what
+ * was done. -ENOENT: there is none. */
+static int unlink_begin(
+	struct drafts *ds, const char *name, struct change_id id, struct draft **ret)
+{
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = moved_by_locked(ds, id);
+	d = d ? d : draft_by_name_locked(ds, name);
+	if (!d)
+		return -ENOENT;
+	if (d->submitting)
+		return -EBUSY;
+	move_locked(ds, d, NULL, id);
+	d->k->dropped = 1;
+	d->moving = true;
+	*ret = d;
+	return 0;
+}
+
+static void unlink_end(struct drafts *ds, struct draft *d)
+{
+	LOCK_SCOPE(&ds->lock);
+	d->moving = false;
+	draft_end_locked(ds, d);
+}
+
 void draft_unlink(struct ctx *c, const char *name)
 {
 	struct drafts *ds = c->fs->drafts;
+	struct draft *d = NULL;
 	int64_t volume;
-	struct draft *d;
-	int code = 0;
+	int r = unlink_begin(ds, name, session_change_id(c->fs->session), &d);
 
-	lock_take(&ds->lock);
-	d = draft_by_name_locked(ds, name);
-	if (d && !d->submitting) {
-		d->k->dropped = 1;
-		if (d->k->opens == 0)
-			draft_free_locked(ds, d);
-	} else {
-		code = d ? EBUSY : 0;
-	}
-	lock_drop(&ds->lock);
-	if (!d)
-		code = !strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0 ? EPERM
-											   : ENOENT;
-	fuse_reply_err(c->req, code);
+	if (r == -ENOENT && (!strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0))
+		r = -EPERM;
+	fuse_reply_err(c->req, reply_errno(r));
+	if (d)
+		unlink_end(ds, d);
 }
 
-/* One draft name to another: the old content of the new name goes. False: `from` is no kept draft.
- */
-static bool rename_kept(struct drafts *ds, const char *from, const char *to)
+/* One draft name to another: the old content of the new name goes first, so that no moment knows two
+ * of that name. False: `from` is no kept draft. */
+static bool rename_kept(struct drafts *ds, const char *from, const char *to, struct change_id id)
 {
 	struct draft *d, *old;
 
 	LOCK_SCOPE(&ds->lock);
+	if (moved_by_locked(ds, id))
+		return true;
 	d = draft_by_name_locked(ds, from);
 	if (!d || !d->k->kept || d->submitting)
 		return false;
 	old = draft_by_name_locked(ds, to);
 	if (old && old != d) {
 		old->k->dropped = 1;
-		if (old->k->opens == 0)
-			draft_free_locked(ds, old);
+		draft_end_locked(ds, old);
 	}
-	(void)snprintf(d->k->name, sizeof d->k->name, "%s", to);
+	move_locked(ds, d, to, id);
 	return true;
 }
 
 /* Takes a kept draft for submission under another name. NULL: there is none, or it is on its way
  * already. */
-static struct draft *take_for_rename(struct drafts *ds, const char *from, const char *to)
+static struct draft *take_for_rename(
+	struct drafts *ds, const char *from, const char *to, struct change_id id)
 {
 	struct draft *d;
 
@@ -248,6 +296,7 @@ static struct draft *take_for_rename(struct drafts *ds, const char *from, const 
 	d = draft_by_name_locked(ds, from);
 	if (!d || !d->k->kept || d->submitting)
 		return NULL;
+	move_locked(ds, d, NULL, id);
 	(void)snprintf(d->to, sizeof d->to, "%s", to);
 	return d;
 }
@@ -258,30 +307,30 @@ static int rename_code(int code)
 	return code == -EINVAL ? -EBADMSG : code;
 }
 
-/* Was this rename, sent again by the kernel, accepted from a server that is dead now? ret_dropped: the draft is gone already. */
-static bool rename_was_accepted(struct ctx *c, const char *from, bool *ret_dropped)
+/* Was this rename, sent again by the kernel, accepted from a server that is dead now? ret_dropped: the
+ * draft is gone already. */
+static bool rename_was_accepted(struct ctx *c, struct change_id id, bool *ret_dropped)
 {
 	struct drafts *ds = c->fs->drafts;
+	char uuid[UUID_LEN + 1];
 	struct vol_entry v;
-	struct draft *d, *tmp;
+	struct draft *d;
 
 	*ret_dropped = false;
-	if (!session_change_id(c->fs->session).resent)
-		return false;
-	LOCK_SCOPE(&ds->lock);
-	HASH_ITER (hh, ds->all, d, tmp) {
-		if (strcmp(d->k->name, from) != 0 ||
-			(view_entry_by_uuid(c->view, d->k->uuid, &v) < 0 &&
-				view_purged(c->view, d->k->uuid, &v) < 0))
-			continue;
+	lock_take(&ds->lock);
+	d = moved_by_locked(ds, id);
+	if (d) {
+		memcpy(uuid, d->k->uuid, sizeof uuid);
 		*ret_dropped = d->k->dropped != 0;
-		return true;
 	}
-	return false;
+	lock_drop(&ds->lock);
+	return d &&
+	       (view_entry_by_uuid(c->view, uuid, &v) == 0 || view_purged(c->view, uuid, &v) == 0);
 }
 
 void draft_rename(struct ctx *c, const char *from, const char *to)
 {
+	struct change_id id = session_change_id(c->fs->session);
 	struct err err = { 0 };
 	bool accepted, dropped;
 	struct pending *p;
@@ -289,10 +338,10 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 	struct who who;
 
 	if (strlen(to) <= NAME_LEN && draft_is_name(c->fs, to)) {
-		fuse_reply_err(c->req, rename_kept(c->fs->drafts, from, to) ? 0 : EPERM);
+		fuse_reply_err(c->req, rename_kept(c->fs->drafts, from, to, id) ? 0 : EPERM);
 		return;
 	}
-	accepted = rename_was_accepted(c, from, &dropped);
+	accepted = rename_was_accepted(c, id, &dropped);
 	if (dropped) {
 		fuse_reply_err(c->req, 0);
 		return;
@@ -303,7 +352,7 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 		draft_refuse(c, &who, to, &err);
 		return;
 	}
-	d = take_for_rename(c->fs->drafts, from, to);
+	d = take_for_rename(c->fs->drafts, from, to, id);
 	p = d ? calloc(1, sizeof *p) : NULL;
 	if (!p) {
 		fuse_reply_err(c->req, d ? ENOMEM : EPERM);

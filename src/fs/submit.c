@@ -78,7 +78,7 @@ int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct er
 	struct view *v = fs_view(fs);
 	struct caller who;
 	struct spec spec = { 0 };
-	int r = parse(k, k->name, len, false, &spec, err);
+	int r = parse(k, keep_draft_now(k)->name, len, false, &spec, err);
 
 	draft_caller(fs, k, &who);
 	if (r == 0 && v)
@@ -157,8 +157,7 @@ static void answer_all(struct fs *fs, struct draft *d, int code)
 	}
 	d->submitting = false;
 	d->to[0] = '\0';
-	if (d->released || (d->k->dropped && d->k->opens == 0))
-		draft_free_locked(ds, d);
+	draft_end_locked(ds, d);
 	lock_drop(&ds->lock);
 }
 
@@ -172,9 +171,9 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 	if (code < 0) {
 		draft_caller(fs, d->k, &who);
 		(void)snprintf(file, sizeof file, "new/%s",
-			d->to[0]	? d->to
-			: d->k->name[0] ? d->k->name
-					: "spec");
+			d->to[0]	   ? d->to
+			: draft_name(d)[0] ? draft_name(d)
+					   : "spec");
 		errlog_add(fs->errlog, &who, code, file, text);
 	} else if (d->to[0]) {
 		d->k->dropped = 1; /* its name is the volume's spec now */
@@ -217,7 +216,7 @@ void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblo
 	struct err err = { 0 };
 	struct spec spec = { 0 };
 	struct caller who;
-	const char *file = d->to[0] ? d->to : k->name;
+	const char *file = d->to[0] ? d->to : draft_name(d);
 	char name[NAME_LEN + 1];
 	size_t len = keep_draft_now(k)->len;
 
