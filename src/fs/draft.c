@@ -7,13 +7,15 @@
  * hour old
  *
  * Everything that must outlive the server is in the keep and changes there by one flip; this file
- * holds what finds it again: a hash by serial number, which is also the handle given to the kernel.
+ * holds what finds it again: a hash by serial number, which is also the handle given to the kernel,
+ * and one by name.
  */
 #include "fs/draft.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 
 static const uint64_t SERIAL_MASK = (UINT64_C(1) << 52) - 1;
 static const int64_t KEPT_US = INT64_C(3600) * 1000000;
+static const int64_t PRUNE_US = INT64_C(60) * 1000000;
 
 fuse_ino_t draft_ino(struct fs *fs, uint64_t file)
 {
@@ -42,9 +45,45 @@ struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial)
 	return d;
 }
 
+static void unname_locked(struct drafts *ds, struct draft *d)
+{
+	lock_assert_held(&ds->lock);
+	if (d->named)
+		HASH_DELETE(by_name, ds->named, d);
+	d->named = false;
+}
+
+void draft_name_locked(struct drafts *ds, struct draft *d)
+{
+	unname_locked(ds, d);
+	memcpy(d->name, draft_name(d), sizeof d->name);
+	if (d->k->file != d->serial || d->k->dropped || draft_by_name_locked(ds, d->name))
+		return;
+	HASH_ADD_KEYPTR(by_name, ds->named, d->name, strlen(d->name), d);
+	d->named = true;
+}
+
+void draft_drop_locked(struct drafts *ds, struct draft *d)
+{
+	d->k->dropped = 1;
+	unname_locked(ds, d);
+}
+
+bool draft_keep_locked(struct drafts *ds, struct draft *d, long max)
+{
+	lock_assert_held(&ds->lock);
+	if (!tally_take(&ds->kept, d->k->uid, max))
+		return false;
+	d->k->kept = 1;
+	return true;
+}
+
 void draft_free_locked(struct drafts *ds, struct draft *d)
 {
 	lock_assert_held(&ds->lock);
+	unname_locked(ds, d);
+	if (d->k->kept)
+		tally_give(&ds->kept, d->k->uid);
 	HASH_DEL(ds->all, d);
 	keep_draft_drop(ds->fs->keep, d->k);
 	free(d);
@@ -71,6 +110,7 @@ static struct draft *adopt_locked(struct drafts *ds, struct keep_draft *k)
 	d->k = k;
 	d->serial = k->serial;
 	HASH_ADD(hh, ds->all, serial, sizeof d->serial, d);
+	draft_name_locked(ds, d);
 	return d;
 }
 
@@ -86,9 +126,12 @@ int drafts_new(struct fs *fs, struct drafts **ret, struct err *err)
 	ds->base = fs->keep->mount_id & SERIAL_MASK;
 	lock_init(&ds->lock);
 	LOCK_SCOPE(&ds->lock);
-	while ((k = keep_draft_each(fs->keep, &at)))
-		if (!adopt_locked(ds, k))
+	while ((k = keep_draft_each(fs->keep, &at))) {
+		struct draft *d = adopt_locked(ds, k);
+
+		if (!d || (k->kept && !draft_keep_locked(ds, d, LONG_MAX)))
 			return err_set(err, -ENOMEM, "no memory for drafts");
+	}
 	*ret = ds;
 	return 0;
 }
@@ -102,8 +145,11 @@ void drafts_free(struct drafts *ds)
 		return;
 	HASH_ITER (hh, ds->all, d, tmp) {
 		HASH_DEL(ds->all, d);
+		if (d->named)
+			HASH_DELETE(by_name, ds->named, d);
 		free(d);
 	}
+	tally_release(&ds->kept);
 	lock_release(&ds->lock);
 	free(ds);
 }
@@ -111,13 +157,11 @@ void drafts_free(struct drafts *ds)
 /* The file of that name: a kept draft, or the first open of a name that is being written. */
 struct draft *draft_by_name_locked(struct drafts *ds, const char *name)
 {
-	struct draft *d, *tmp;
+	struct draft *d;
 
 	lock_assert_held(&ds->lock);
-	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->file == d->serial && !d->k->dropped && !strcmp(draft_name(d), name))
-			return d;
-	return NULL;
+	HASH_FIND(by_name, ds->named, name, strlen(name), d);
+	return d;
 }
 
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file)
@@ -139,8 +183,12 @@ void draft_prune_locked(struct drafts *ds)
 	struct draft *d, *tmp;
 
 	lock_assert_held(&ds->lock);
+	if (now - ds->pruned_us < PRUNE_US)
+		return;
+	ds->pruned_us = now;
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->kept && !d->k->opens && !d->submitting && now - d->k->opened_us > KEPT_US)
+		if (d->k->kept && !d->k->opens && !d->submitting && !d->moving &&
+			now - d->k->opened_us > KEPT_US)
 			draft_free_locked(ds, d);
 }
 

@@ -3,6 +3,7 @@
 #ifndef VOLFS_FS_DRAFT_H
 #define VOLFS_FS_DRAFT_H
 
+#include "base/tally.h"
 #include "fs/internal.h"
 
 #include <uthash.h>
@@ -29,14 +30,20 @@ struct draft {
 	bool released;	 /* lock: its last open is gone: freed when the submission has ended */
 	char to[NAME_LEN + 1];	 /* lock: the name of a renamed draft while it is submitted */
 	struct pending *pending; /* lock */
+	char name[NAME_LEN + 1]; /* lock: as in the keep, where it moves with each change */
+	bool named;		 /* lock: it is in drafts.named */
 	UT_hash_handle hh;	 /* by serial */
+	UT_hash_handle by_name;
 };
 
 struct drafts {
 	struct fs *fs;
-	struct lock lock; /* nothing is called under it but /proc-free, I/O-free code */
-	struct draft *all;
-	uint64_t base; /* displaces the serials in inode numbers */
+	struct lock lock;    /* nothing is called under it but /proc-free, I/O-free code */
+	struct draft *all;   /* lock */
+	struct draft *named; /* lock: those that are a file by themselves, and not dropped */
+	struct tally kept;   /* lock */
+	int64_t pruned_us;   /* lock */
+	uint64_t base;	     /* displaces the serials in inode numbers */
 };
 
 /* draft.c */
@@ -47,13 +54,18 @@ struct draft *draft_by_name_locked(struct drafts *ds, const char *name);
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);
 struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
-void draft_end_locked(
-	struct drafts *ds, struct draft *d); /* frees it if nothing needs it any more */
+void draft_end_locked(struct drafts *ds, struct draft *d); /* frees what nothing needs any more */
 
 /* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no
  * slot is free. */
 struct draft *draft_take_locked(
 	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own);
+
+/* It has another name now. It is found by none any more, and never submitted. It is a kept one;
+ * false: its user has max of them already. */
+void draft_name_locked(struct drafts *ds, struct draft *d);
+void draft_drop_locked(struct drafts *ds, struct draft *d);
+bool draft_keep_locked(struct drafts *ds, struct draft *d, long max);
 void draft_prune_locked(struct drafts *ds); /* kept drafts that nobody has open die after an hour */
 void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st);
 uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */

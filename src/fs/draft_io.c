@@ -13,6 +13,12 @@ static struct draft *find(struct drafts *ds, uint64_t serial)
 	return draft_by_serial_locked(ds, serial);
 }
 
+static void drop(struct drafts *ds, struct draft *d)
+{
+	LOCK_SCOPE(&ds->lock);
+	draft_drop_locked(ds, d);
+}
+
 void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 {
 	struct draft *d = find(c->fs->drafts, fi->fh);
@@ -139,7 +145,7 @@ void draft_flush(struct ctx *c, struct fuse_file_info *fi)
 	}
 	tgid = who_closes(c->pid, &killed);
 	if (killed) {
-		d->k->dropped = 1;
+		drop(c->fs->drafts, d);
 		fuse_reply_err(c->req, 0);
 		return;
 	}

@@ -53,16 +53,6 @@ static void open_reply_params(struct fuse_file_info *fi, const struct draft *d)
 	fi->fh = d->serial;
 }
 
-static long kept_by_locked(struct drafts *ds, uid_t uid)
-{
-	struct draft *d, *tmp;
-	long n = 0;
-
-	HASH_ITER (hh, ds->all, d, tmp)
-		n += d->k->kept && d->k->uid == uid;
-	return n;
-}
-
 /* A CREATE or OPEN that a killed server carried out but did not answer made this. */
 static struct draft *made_by_locked(struct drafts *ds, uint64_t unique)
 {
@@ -88,17 +78,16 @@ static struct draft *open_new(struct ctx *c, const struct who *who, const char *
 	if (d)
 		return d;
 	draft_prune_locked(ds);
-	if (kept && who->caller.uid != 0 &&
-		kept_by_locked(ds, who->caller.uid) >= c->fs->conf->max_drafts) {
-		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
-		return NULL;
-	}
 	d = draft_take_locked(ds, who, name, file, own);
 	if (!d) {
 		err_set(err, -EAGAIN, "too many specs are being written");
 		return NULL;
 	}
-	d->k->kept = kept;
+	if (kept && !draft_keep_locked(ds, d, c->fs->conf->max_drafts)) {
+		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
+		draft_free_locked(ds, d);
+		return NULL;
+	}
 	d->k->mode = mode & 0777;
 	d->k->made_by = id.unique;
 	return d;
@@ -220,6 +209,8 @@ static void move_locked(struct drafts *ds, struct draft *d, const char *name, st
 	if (name)
 		(void)snprintf(next->name, sizeof next->name, "%s", name);
 	keep_draft_flip(d->k);
+	if (name)
+		draft_name_locked(ds, d);
 }
 
 /* Takes a draft off its name: freed after the answer, for until then it is the only trace of what
@@ -237,7 +228,7 @@ static int unlink_begin(
 	if (d->submitting)
 		return -EBUSY;
 	move_locked(ds, d, NULL, id);
-	d->k->dropped = 1;
+	draft_drop_locked(ds, d);
 	d->moving = true;
 	*ret = d;
 	return 0;
@@ -278,7 +269,7 @@ static bool rename_kept(struct drafts *ds, const char *from, const char *to, str
 		return false;
 	old = draft_by_name_locked(ds, to);
 	if (old && old != d) {
-		old->k->dropped = 1;
+		draft_drop_locked(ds, old);
 		draft_end_locked(ds, old);
 	}
 	move_locked(ds, d, to, id);

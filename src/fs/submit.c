@@ -46,8 +46,9 @@ static unsigned other_opens(struct drafts *ds, const struct draft *d, pid_t tgid
 
 bool draft_held(struct fs *fs, struct draft *d, pid_t tgid)
 {
-	return tgid > 0 &&
-	       who_descriptors(tgid, draft_ino(fs, d->k->file)) > other_opens(fs->drafts, d, tgid);
+	unsigned n = tgid > 0 ? who_descriptors(tgid, draft_ino(fs, d->k->file)) : 0;
+
+	return n > 0 && n > other_opens(fs->drafts, d, tgid);
 }
 
 /* Parses text for the name that the file gives. On failure *ret is released. */
@@ -176,7 +177,8 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 					   : "spec");
 		errlog_add(fs->errlog, &who, code, file, text);
 	} else if (d->to[0]) {
-		d->k->dropped = 1; /* its name is the volume's spec now */
+		LOCK_SCOPE(&fs->drafts->lock);
+		draft_drop_locked(fs->drafts, d); /* its name is the volume's spec now */
 	}
 	answer_all(fs, d, code);
 }

@@ -14,6 +14,7 @@
  * into the mount asks for the root's attributes when they are not cached, so under a stream of
  * creations that would be one more request for each.
  */
+#include "base/tally.h"
 #include "fs/internal.h"
 
 #include "base/clock.h"
@@ -59,12 +60,6 @@ struct watched {
 	UT_hash_handle hh;
 };
 
-struct per_uid {
-	uid_t uid;
-	long blocked;
-	UT_hash_handle hh;
-};
-
 struct waiters {
 	struct fs *fs;
 	struct lock lock; /* after a request's own lock; never held over a reply */
@@ -78,7 +73,7 @@ struct waiters {
 	struct waiter *interrupted; /* lock: taken off their volume */
 	int64_t list_due_ns;	    /* lock: when to notify the root; 0: not at all */
 	struct poller *by_fh;	    /* lock */
-	struct per_uid *uids;	    /* lock */
+	struct tally blocked;	    /* lock */
 	unsigned free_count;	    /* lock */
 	uint32_t free_slot[KEEP_POLLS];
 };
@@ -150,37 +145,11 @@ static void unwatch_locked(struct waiters *w, int64_t volume)
 	free(x);
 }
 
-/* One more or one less blocked reader of a user; false: over the limit. */
-static bool count_locked(struct waiters *w, uid_t uid, int by)
-{
-	struct per_uid *u;
-
-	lock_assert_held(&w->lock);
-	if (uid == 0)
-		return true;
-	HASH_FIND(hh, w->uids, &uid, sizeof uid, u);
-	if (!u) {
-		u = calloc(1, sizeof *u);
-		if (!u)
-			return false;
-		u->uid = uid;
-		HASH_ADD(hh, w->uids, uid, sizeof u->uid, u);
-	}
-	if (by > 0 && u->blocked >= w->fs->conf->max_blocked)
-		return false;
-	u->blocked += by;
-	if (u->blocked == 0) {
-		HASH_DEL(w->uids, u);
-		free(u);
-	}
-	return true;
-}
-
 static void forget_locked(struct waiters *w, struct waiter *x)
 {
 	lock_assert_held(&w->lock);
 	HASH_DEL(w->by_id, x);
-	(void)count_locked(w, x->uid, -1);
+	tally_give(&w->blocked, x->uid);
 }
 
 /* Called with the request's lock held: hands over and returns. */
@@ -219,7 +188,7 @@ static struct waiter *waiter_new(
 		.req = c->req, .volume = volume, .fh = fh, .uid = c->uid, .size = size
 	};
 	LOCK_SCOPE(&w->lock);
-	if (w->ending || !count_locked(w, c->uid, 1)) {
+	if (w->ending || !tally_take(&w->blocked, c->uid, c->fs->conf->max_blocked)) {
 		free(v);
 		*ret_error = EAGAIN;
 		return NULL;
