@@ -63,15 +63,13 @@ static int parse(const struct keep_draft *k, const char *file, size_t len, bool 
 	if (!file[0]) /* new/spec: the spec names it, or its UUID does */
 		return ret->name ? spec_name_check(ret->name, k->uuid, err) : 0;
 	draft_volume_name(file, name);
-	if (ret->name) {
-		r = err_set(err, -EINVAL, "the file's name '%s' is the volume's: leave name= out",
+	if (ret->name && strcmp(ret->name, name) != 0)
+		return err_set(err, -EINVAL,
+			"the file's name '%s' is the volume's: leave name= out, or give the same",
 			name);
-	} else {
+	if (!ret->name)
 		ret->name = strdup(name);
-		r = ret->name ? spec_name_check(name, k->uuid, err)
-			      : err_set(err, -ENOMEM, "no memory");
-	}
-	return r;
+	return ret->name ? spec_name_check(name, k->uuid, err) : err_set(err, -ENOMEM, "no memory");
 }
 
 int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct err *err)
