@@ -120,7 +120,7 @@ static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, str
 static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
 	const struct volume *to = &c->values;
-	mode_t mode = c->fields & SET_MODE ? to->mode & 07777 : v->mode;
+	mode_t mode = c->fields & SET_MODE ? to->mode & 0777 : v->mode;
 	uid_t uid = c->fields & SET_UID ? to->uid : v->uid;
 	gid_t gid = c->fields & SET_GID ? to->gid : v->gid;
 	const char *project = c->fields & SET_GID ? c->project : v->project;

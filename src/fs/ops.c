@@ -81,11 +81,12 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_attr(req, &st, node_attr_timeout(n));
 }
 
-/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. */
+/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. Set-id and sticky bits mean
+ * nothing there, and no file of it can be run: as on filesystems that have none, they are left out in silence. */
 static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr, int to_set)
 {
 	struct volume v = {
-		.mode = attr->st_mode & 07777, .uid = attr->st_uid, .gid = attr->st_gid
+		.mode = attr->st_mode & 0777, .uid = attr->st_uid, .gid = attr->st_gid
 	};
 	unsigned fields = 0;
 	struct change *ch;

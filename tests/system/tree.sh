@@ -118,6 +118,8 @@ as 1000:100 chmod 700 db
 eq 700 "$(stat -c %a db)"
 not as 2000:2000 cat db/status 2>/dev/null
 as 1000:100 chmod 755 db
+as 1000:100 chmod 7755 db
+eq 755 "$(stat -c %a db)"
 chown 1001 db
 eq 1001 "$(stat -c %u db)"
 eq 1001 "$(stat -c %u db/size)"
