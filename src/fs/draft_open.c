@@ -292,12 +292,6 @@ static struct draft *take_for_rename(
 	return d;
 }
 
-/* mv says "cannot move to a subdirectory of itself" for EINVAL: a bad spec is EBADMSG here. */
-static int rename_code(int code)
-{
-	return code == -EINVAL ? -EBADMSG : code;
-}
-
 /* Was this rename, sent again by the kernel, accepted from a server that is dead now? ret_dropped: the
  * draft is gone already. */
 static bool rename_was_accepted(struct ctx *c, struct change_id id, bool *ret_dropped)

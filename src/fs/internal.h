@@ -128,6 +128,7 @@ unsigned who_descriptors(pid_t tgid, fuse_ino_t ino);
 
 enum reply_kind {
 	REPLY_CODE,   /* fuse_reply_err, also of 0 */
+	REPLY_RENAME, /* the same, by rename_code() */
 	REPLY_WRITE,  /* fuse_reply_write(size) */
 	REPLY_ATTR,   /* fuse_reply_attr of node */
 	REPLY_OPEN,   /* fuse_reply_open(fi) */
@@ -154,6 +155,10 @@ __attribute__((format(printf, 4, 5))) struct change *change_new(
 engine_done change_done; /* the engine's callback; arg: the struct change */
 void change_answer(struct change *ch, int code, const char *text); /* from the handler itself */
 #define change_refuse(ch, err) change_answer((ch), (err)->code, (err)->text)
+
+/* What a rename answers: mv says "cannot move to a subdirectory of itself" for EINVAL, so a name or a
+ * text that is refused is EBADMSG. */
+int rename_code(int code);
 
 /* The errno that the kernel may see of a code (never ENOSYS, never positive). */
 int reply_errno(int code);

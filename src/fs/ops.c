@@ -386,7 +386,7 @@ static void rename_volume(struct ctx *c, const char *name, const char *newname)
 		return;
 	}
 	ch = change_new(
-		c, REPLY_CODE, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
+		c, REPLY_RENAME, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
 	if (ch)
 		engine_rename(
 			c->fs->engine, ch->id, &ch->who.caller, v.id, newname, change_done, ch);

@@ -128,10 +128,8 @@ static void answer_one(struct fs *fs, struct draft *d, struct pending *p, int co
 {
 	switch (p->kind) {
 	case PENDING_FLUSH:
-		fuse_reply_err(p->req, reply_errno(code));
-		break;
 	case PENDING_RENAME:
-		fuse_reply_err(p->req, reply_errno(code == -EINVAL ? -EBADMSG : code));
+		fuse_reply_err(p->req, reply_errno(code));
 		break;
 	case PENDING_READ:
 		draft_reply_read(fs, d, p->req, p->size, p->off);
@@ -166,6 +164,8 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 	char file[2 * NAME_LEN];
 	struct caller who;
 
+	if (d->to[0])
+		code = rename_code(code);
 	settle(d, code, text);
 	if (code < 0) {
 		draft_caller(fs, d->k, &who);

@@ -100,8 +100,11 @@ eq "$id" "$(cat data/id)"
 eq "../../../data" "$(readlink ".volfs/by/id/$id")"
 not ls db 2>/dev/null
 expect_errno EEXIST rename data db2
-expect_errno EINVAL rename data "a b"
-expect_errno EINVAL rename data "$(cat db2/id)"
+expect_errno EBADMSG rename data "a b"
+match "EBADMSG data: name 'a b' has white space" "$(tail -n1 .volfs/errors)"
+expect_errno EBADMSG rename data 'a@b'
+expect_errno EBADMSG rename data "$(cat db2/id)"
+expect_errno ENAMETOOLONG rename data "$(printf 'a%.0s' {1..256})"
 ok mv data db
 
 # owners, by the kernel
