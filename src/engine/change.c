@@ -15,7 +15,7 @@ struct edit {
 	struct volume values;
 	char project[NAME_LEN + 1];
 	char *key, *value;
-	bool create_only;
+	enum meta_how how;
 	enum quota_limit limit;
 	int64_t max;
 	struct backend *b;
@@ -135,12 +135,33 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	return r;
 }
 
-static int set_text(struct edit *c, struct tx *tx, const struct volume *v)
+/* Text has no lines: what is appended comes after a blank. */
+static int append(const char *had, const char *more, char text[NAME_LEN + 1], struct err *err)
+{
+	const char *blank = *had && *more ? " " : "";
+	size_t len = strlen(had) + strlen(blank) + strlen(more);
+
+	if (len > NAME_LEN)
+		return err_set(err, -EINVAL,
+			"with what is there already the value is %zu bytes long; at most %d are possible",
+			len, NAME_LEN);
+	(void)snprintf(text, NAME_LEN + 1, "%s%s%s", had, blank, more);
+	return 0;
+}
+
+static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
 	const struct volume *to = &c->values;
 	const char *text = c->fields & SET_DESCRIPTION ? to->description : v->description;
 	bool protected_ = c->fields & SET_PROTECTED ? to->protected_ : v->protected_;
-	int r = tx_volume_text(tx, v->id, text, protected_);
+	char both[NAME_LEN + 1];
+	int r = 0;
+
+	if (c->fields & SET_APPEND) {
+		r = append(v->description, to->description, both, err);
+		text = both;
+	}
+	r = r < 0 ? r : tx_volume_text(tx, v->id, text, protected_);
 
 	r = r < 0 ? r
 		  : request_event(&c->q, tx, v->id, "volume.update", "%s%s",
@@ -160,7 +181,7 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r == 0 && c->fields & (SET_MODE | SET_UID | SET_GID))
 		r = set_owner(c, tx, &v, err);
 	if (r == 0 && c->fields & (SET_DESCRIPTION | SET_PROTECTED))
-		r = set_text(c, tx, &v);
+		r = set_text(c, tx, &v, err);
 	return r;
 }
 
@@ -243,11 +264,20 @@ static int meta_remove(struct edit *c, struct tx *tx, struct err *err)
 
 static int meta_put(struct edit *c, struct tx *tx, struct err *err)
 {
+	char had[NAME_LEN + 1] = "", both[NAME_LEN + 1];
+	const char *value = c->value;
 	int64_t row;
+	int r = c->how == META_SET ? 0 : tx_meta_get(tx, c->q.volume, c->key, &row, had);
 
-	if (c->create_only && tx_meta_find(tx, c->q.volume, c->key, &row) == 0)
+	if (r == 0 && c->how == META_CREATE)
 		return err_set(err, -EEXIST, "metadata '%s' exists", c->key);
-	return tx_meta_set(tx, c->q.volume, c->key, c->value, &c->q.row);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && c->how == META_APPEND) {
+		r = append(had, c->value, both, err);
+		value = both;
+	}
+	return r < 0 ? r : tx_meta_set(tx, c->q.volume, c->key, value, &c->q.row);
 }
 
 static int meta_apply(struct request *q, struct tx *tx, struct err *err)
@@ -270,7 +300,7 @@ static int meta_apply(struct request *q, struct tx *tx, struct err *err)
 }
 
 void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	const char *key, const char *value, bool create_only, engine_done *done, void *arg)
+	const char *key, const char *value, enum meta_how how, engine_done *done, void *arg)
 {
 	struct edit *c = edit_new(e, id, who, volume, meta_apply, done, arg);
 	struct err err = { 0 };
@@ -283,7 +313,7 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 		r = spec_value_check(value, strlen(value), &err);
 	c->key = strdup(key);
 	c->value = value ? strdup(value) : NULL;
-	c->create_only = create_only;
+	c->how = how;
 	if (r == 0 && (!c->key || (value && !c->value)))
 		r = -ENOMEM;
 	send(c, r, &err);

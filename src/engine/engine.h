@@ -129,7 +129,14 @@ void engine_extend(struct engine *e, struct change_id id, const struct caller *w
 	uint64_t size, engine_done *done, void *arg);
 
 /* Which fields engine_set() takes from its struct volume. */
-enum { SET_MODE = 1, SET_UID = 2, SET_GID = 4, SET_DESCRIPTION = 8, SET_PROTECTED = 16 };
+enum {
+	SET_MODE = 1,
+	SET_UID = 2,
+	SET_GID = 4,
+	SET_DESCRIPTION = 8,
+	SET_PROTECTED = 16,
+	SET_APPEND = 32, /* with SET_DESCRIPTION: after what is there, and a blank */
+};
 
 /* SET_GID moves the quota to the project of that group (-EDQUOT if it does not fit). */
 void engine_set(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
@@ -139,9 +146,15 @@ void engine_set(struct engine *e, struct change_id id, const struct caller *who,
 void engine_reset(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	enum vol_status status, engine_done *done, void *arg);
 
-/* Metadata: value NULL removes (-ENOENT if absent); create_only: -EEXIST if present. res->row: the key's row. */
+enum meta_how {
+	META_SET,
+	META_CREATE, /* -EEXIST if present */
+	META_APPEND, /* after what is there, and a blank */
+};
+
+/* Metadata: value NULL removes (-ENOENT if absent). res->row: the key's row. */
 void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	const char *key, const char *value, bool create_only, engine_done *done, void *arg);
+	const char *key, const char *value, enum meta_how how, engine_done *done, void *arg);
 
 /* A limit of a project (row made if need be): resource "volumes", "size", "per_volume_size"; max or SIZE_LIMIT_NONE. */
 void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,

@@ -103,8 +103,8 @@ static void meta_store(struct change *ch, int64_t row, const char *text)
 	if (r < 0)
 		change_refuse(ch, &err);
 	else
-		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, m.volume, m.key, text, false,
-			change_done, ch);
+		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, m.volume, m.key, text,
+			ch->append ? META_APPEND : META_SET, change_done, ch);
 }
 
 const struct attr *meta_attr(void)
@@ -142,8 +142,8 @@ void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fus
 	ch->fi.direct_io = 1;
 	ch->fi.noflush = 1;
 	ch->fi.fh = opens_next(c->fs->opens);
-	engine_meta(
-		c->fs->engine, ch->id, &ch->who.caller, volume, name, "", true, change_done, ch);
+	engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, "", META_CREATE,
+		change_done, ch);
 }
 
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
@@ -157,7 +157,7 @@ void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
 		change_answer(
 			ch, -EPERM, "this process was just refused to remove the volume's files");
 	else
-		engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, NULL, false,
+		engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, NULL, META_SET,
 			change_done, ch);
 }
 

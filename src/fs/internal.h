@@ -142,6 +142,7 @@ struct change {
 	fuse_req_t req;
 	enum reply_kind reply;
 	size_t size;		  /* REPLY_WRITE */
+	bool append;		  /* of free text: after what is there */
 	struct node node;	  /* REPLY_ATTR, REPLY_CREATE */
 	struct fuse_file_info fi; /* REPLY_OPEN, REPLY_CREATE */
 	struct change_id id;

@@ -57,6 +57,21 @@ eq hello "$(cat db/description)"
 : >db/description
 eq "" "$(cat db/description)"
 expect_errno EINVAL write db/description "$(printf 'x%.0s' {1..300})"
+echo hello >db/description
+{ echo more; echo yet more; } >>db/description
+eq "hello more yet more" "$(cat db/description)"
+echo >>db/description
+eq "hello more yet more" "$(cat db/description)"
+expect_errno EINVAL@write write db/description "$(printf 'x%.0s' {1..240})" APPEND NOTRUNC
+match 'EINVAL db/description: with what is there' "$(tail -n1 .volfs/errors)"
+: >db/description
+echo first >>db/description
+eq first "$(cat db/description)"
+for i in 1 2 3; do
+	echo "$i" >>db/metadata/grows
+done
+eq "1 2 3" "$(cat db/metadata/grows)"
+rm db/metadata/grows
 echo 20G >db/size
 eq available "$(cat db/wait)"
 eq 20G "$(cat db/size)"
