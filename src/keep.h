@@ -46,13 +46,14 @@ struct keep_draft_state {
 	char reason[512]; /* the sentence of the refusal */
 };
 
-/* One open spec or draft file in new/. */
+/* One open spec or draft file in new/, or a draft among metadata. */
 struct keep_draft {
 	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
 	_Atomic uint32_t turn; /* which of state[] is valid */
 	uint64_t serial;       /* names this open (fi->fh); never 0 */
 	uint64_t file; /* its inode number is made from it: the serial of the first open of that
 			  name; 0: new/spec */
+	int64_t dir;   /* 0: new/; else the row of the volume in whose metadata/ it is */
 	int64_t opened_us;
 	uid_t uid; /* the caller: who opened it */
 	gid_t gid;

@@ -138,14 +138,17 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 /* Text has no lines: what is appended comes after a blank. */
 static int append(const char *had, const char *more, char text[NAME_LEN + 1], struct err *err)
 {
-	const char *blank = *had && *more ? " " : "";
-	size_t len = strlen(had) + strlen(blank) + strlen(more);
+	size_t len = strlen(had), n = strlen(more);
+	bool blank = len && n;
 
-	if (len > NAME_LEN)
+	if (len + blank + n > NAME_LEN)
 		return err_set(err, -EINVAL,
-			"with what is there already the value is %zu bytes long; at most %d are possible",
-			len, NAME_LEN);
-	(void)snprintf(text, NAME_LEN + 1, "%s%s%s", had, blank, more);
+			"with what is there the value is %zu bytes long; at most %d are possible",
+			len + blank + n, NAME_LEN);
+	memcpy(text, had, len);
+	if (blank)
+		text[len++] = ' ';
+	memcpy(text + len, more, n + 1);
 	return 0;
 }
 
@@ -280,21 +283,34 @@ static int meta_put(struct edit *c, struct tx *tx, struct err *err)
 	return r < 0 ? r : tx_meta_set(tx, c->q.volume, c->key, value, &c->q.row);
 }
 
+/* May its metadata be changed now? */
+static int meta_volume(struct request *q, struct tx *tx, struct volume *ret, struct err *err)
+{
+	int r = live(tx, q->volume, ret, err);
+
+	if (r == 0 && (ret->status == VOL_MAINTENANCE || ret->status == VOL_UPLOADING))
+		r = err_set(
+			err, -EBUSY, "volume '%s' is %s", ret->name, vol_status_name(ret->status));
+	return r;
+}
+
+static void note_meta(struct engine *e, const struct volume *v, int64_t row)
+{
+	note(e, (struct change_note){
+			.kind = CHANGE_META, .volume = v->id, .row = row, .status = v->status });
+}
+
 static int meta_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
 	struct volume v;
-	int r = live(tx, q->volume, &v, err);
+	int r = meta_volume(q, tx, &v, err);
 
-	if (r == 0 && (v.status == VOL_MAINTENANCE || v.status == VOL_UPLOADING))
-		r = err_set(err, -EBUSY, "volume '%s' is %s", v.name, vol_status_name(v.status));
 	if (r == 0)
 		r = c->value ? meta_put(c, tx, err) : meta_remove(c, tx, err);
 	if (r < 0)
 		return r;
-	note(q->e,
-		(struct change_note){
-			.kind = CHANGE_META, .volume = v.id, .row = q->row, .status = v.status });
+	note_meta(q->e, &v, q->row);
 	return request_event(q, tx, v.id, "volume.update", "metadata %s %s", c->key,
 		c->value ? "set" : "removed");
 }
@@ -315,6 +331,48 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 	c->value = value ? strdup(value) : NULL;
 	c->how = how;
 	if (r == 0 && (!c->key || (value && !c->value)))
+		r = -ENOMEM;
+	send(c, r, &err);
+}
+
+/* value: the other key. The row moves, as an inode does. */
+static int meta_rename_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	int64_t replaced;
+	struct volume v;
+	int r = meta_volume(q, tx, &v, err);
+
+	if (r < 0)
+		return r;
+	r = tx_meta_find(tx, v.id, c->key, &q->row);
+	if (r == -ENOENT)
+		return err_set(err, r, "no such metadata: '%s'", c->key);
+	if (r == 0 && tx_meta_find(tx, v.id, c->value, &replaced) == 0 && replaced != q->row) {
+		r = tx_meta_remove(tx, replaced);
+		note_meta(q->e, &v, replaced);
+	}
+	r = r < 0 ? r : tx_meta_rename(tx, q->row, c->value);
+	if (r < 0)
+		return r;
+	note_meta(q->e, &v, q->row);
+	return request_event(
+		q, tx, v.id, "volume.update", "metadata %s set, was %s", c->value, c->key);
+}
+
+void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, const char *key, const char *to, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, volume, meta_rename_apply, done, arg);
+	struct err err = { 0 };
+	int r;
+
+	if (!c)
+		return;
+	r = spec_metadata_key_check(to, &err);
+	c->key = strdup(key);
+	c->value = strdup(to);
+	if (r == 0 && (!c->key || !c->value))
 		r = -ENOMEM;
 	send(c, r, &err);
 }

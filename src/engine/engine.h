@@ -156,6 +156,10 @@ enum meta_how {
 void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	const char *key, const char *value, enum meta_how how, engine_done *done, void *arg);
 
+/* Another key for the value; one that is there already goes. -ENOENT: there is no `key`. */
+void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, const char *key, const char *to, engine_done *done, void *arg);
+
 /* A limit of a project (row made if need be): resource "volumes", "size", "per_volume_size"; max or SIZE_LIMIT_NONE. */
 void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
 	const char *project, const char *resource, int64_t max, engine_done *done, void *arg);

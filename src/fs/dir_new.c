@@ -17,7 +17,7 @@ static int new_stat(struct ctx *c, int64_t row, struct stat *st)
 static int new_find(struct ctx *c, int64_t row, const char *name, struct entry *ret)
 {
 	char volume[NAME_LEN + 1];
-	int r = draft_find(c, name, ret);
+	int r = draft_find(c, 0, name, ret);
 
 	if (r != -ENOENT)
 		return r;

@@ -1,5 +1,5 @@
 /*
- * new/: bytes of specs until they are submitted.
+ * new/: bytes of specs until they are submitted; and temporary files among metadata.
  *
  *    an open of new/spec or creat of new/NAME      a draft of its own for each open, so writers
  * never mix creat of a name that matches draft_patterns   a kept draft: one file that may be
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,11 @@ struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial)
 	return d;
 }
 
+static unsigned key_len(const struct draft_key *key)
+{
+	return (unsigned)(offsetof(struct draft_key, name) + strlen(key->name));
+}
+
 static void unname_locked(struct drafts *ds, struct draft *d)
 {
 	lock_assert_held(&ds->lock);
@@ -56,10 +62,12 @@ static void unname_locked(struct drafts *ds, struct draft *d)
 void draft_name_locked(struct drafts *ds, struct draft *d)
 {
 	unname_locked(ds, d);
-	memcpy(d->name, draft_name(d), sizeof d->name);
-	if (d->k->file != d->serial || d->k->dropped || draft_by_name_locked(ds, d->name))
+	d->key.dir = d->k->dir;
+	memcpy(d->key.name, draft_name(d), sizeof d->key.name);
+	if (d->k->file != d->serial || d->k->dropped ||
+		draft_by_name_locked(ds, d->key.dir, d->key.name))
 		return;
-	HASH_ADD_KEYPTR(by_name, ds->named, d->name, strlen(d->name), d);
+	HASH_ADD_KEYPTR(by_name, ds->named, &d->key, key_len(&d->key), d);
 	d->named = true;
 }
 
@@ -155,12 +163,14 @@ void drafts_free(struct drafts *ds)
 }
 
 /* The file of that name: a kept draft, or the first open of a name that is being written. */
-struct draft *draft_by_name_locked(struct drafts *ds, const char *name)
+struct draft *draft_by_name_locked(struct drafts *ds, int64_t dir, const char *name)
 {
+	struct draft_key key = { .dir = dir };
 	struct draft *d;
 
 	lock_assert_held(&ds->lock);
-	HASH_FIND(by_name, ds->named, name, strlen(name), d);
+	(void)snprintf(key.name, sizeof key.name, "%s", name);
+	HASH_FIND(by_name, ds->named, &key, key_len(&key), d);
 	return d;
 }
 
@@ -209,8 +219,8 @@ static void new_uuid(char text[UUID_LEN + 1])
 }
 
 /* A new draft of the caller; file 0 and own: its own serial is its file. NULL: no slot is free. */
-struct draft *draft_take_locked(
-	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own)
+struct draft *draft_take_locked(struct drafts *ds, const struct who *who, int64_t dir,
+	const char *name, uint64_t file, bool own)
 {
 	struct keep_draft *k = keep_draft_take(ds->fs->keep);
 
@@ -218,6 +228,7 @@ struct draft *draft_take_locked(
 	if (!k)
 		return NULL;
 	k->file = own ? k->serial : file;
+	k->dir = dir;
 	k->opened_us = clock_wall_us();
 	k->uid = who->caller.uid;
 	k->gid = who->caller.gid;
@@ -272,19 +283,19 @@ int draft_stat(struct ctx *c, struct node n, struct stat *st)
 	return 0;
 }
 
-int draft_find(struct ctx *c, const char *name, struct entry *ret)
+int draft_find(struct ctx *c, int64_t dir, const char *name, struct entry *ret)
 {
 	struct drafts *ds = c->fs->drafts;
 	struct draft *d;
 
 	ret->generation = 1;
-	if (!strcmp(name, "spec")) {
+	if (dir == 0 && !strcmp(name, "spec")) {
 		ret->node = ino_node(draft_ino(c->fs, 0));
 		stat_of_spec(c, &ret->st);
 		return 0;
 	}
 	LOCK_SCOPE(&ds->lock);
-	d = draft_by_name_locked(ds, name);
+	d = draft_by_name_locked(ds, dir, name);
 	if (!d)
 		return -ENOENT;
 	ret->node = ino_node(draft_ino(c->fs, d->k->file));
@@ -309,7 +320,8 @@ static int list_kept_locked(struct ctx *c, int64_t after, struct entry *ret, siz
 	if (!all)
 		return -ENOMEM;
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->kept && !d->k->dropped && (int64_t)d->serial + 1 > after)
+		if (d->k->kept && d->k->dir == 0 && !d->k->dropped &&
+			(int64_t)d->serial + 1 > after)
 			all[count++] = d;
 	qsort(all, count, sizeof(struct draft *), by_serial);
 	for (; done < count && done < n; done++) {
@@ -329,7 +341,7 @@ int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n)
 
 	if (after < 1) {
 		*ret = (struct entry){ .name = "spec", .at = 1 };
-		return draft_find(c, "spec", ret) == 0 ? 1 : -EIO;
+		return draft_find(c, 0, "spec", ret) == 0 ? 1 : -EIO;
 	}
 	LOCK_SCOPE(&ds->lock);
 	draft_prune_locked(ds);

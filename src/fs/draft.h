@@ -1,5 +1,5 @@
-/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures) and submit.c (when and how
- * one becomes a request) share. */
+/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures), submit.c (when and how one
+ * becomes a request) and draft_meta.c (how one becomes metadata) share. */
 #ifndef VOLFS_FS_DRAFT_H
 #define VOLFS_FS_DRAFT_H
 
@@ -21,6 +21,12 @@ struct pending {
 	struct pending *next;
 };
 
+/* Where a file is found: dir as in the keep. */
+struct draft_key {
+	int64_t dir;
+	char name[NAME_LEN + 1];
+};
+
 /* One open spec, or one kept draft: the part that dies with the server. The rest is in the keep. */
 struct draft {
 	struct keep_draft *k;
@@ -30,7 +36,7 @@ struct draft {
 	bool released;	 /* lock: its last open is gone: freed when the submission has ended */
 	char to[NAME_LEN + 1];	 /* lock: the name of a renamed draft while it is submitted */
 	struct pending *pending; /* lock */
-	char name[NAME_LEN + 1]; /* lock: as in the keep, where it moves with each change */
+	struct draft_key key;	 /* lock: as in the keep, where the name moves with each change */
 	bool named;		 /* lock: it is in drafts.named */
 	UT_hash_handle hh;	 /* by serial */
 	UT_hash_handle by_name;
@@ -50,7 +56,7 @@ struct drafts {
 
 /* Found by handle; by the name of a kept draft or of the first open of a spec; by the file serial
  * (any open of it). */
-struct draft *draft_by_name_locked(struct drafts *ds, const char *name);
+struct draft *draft_by_name_locked(struct drafts *ds, int64_t dir, const char *name);
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);
 struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
@@ -58,8 +64,8 @@ void draft_end_locked(struct drafts *ds, struct draft *d); /* frees what nothing
 
 /* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no
  * slot is free. */
-struct draft *draft_take_locked(
-	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own);
+struct draft *draft_take_locked(struct drafts *ds, const struct who *who, int64_t dir,
+	const char *name, uint64_t file, bool own);
 
 /* It has another name now. It is found by none any more, and never submitted. It is a kept one;
  * false: its user has max of them already. */
@@ -82,6 +88,13 @@ static inline bool draft_unsubmitted(const struct keep_draft *k)
 
 	return s->len > s->submitted && !s->refused && !s->done && !k->dropped;
 }
+
+/* draft_open.c */
+
+/* A RENAME or UNLINK that the kernel sends again was carried out on this draft by a server that is
+ * dead now; NULL: by none. What is noted for that: name NULL: it keeps its own. */
+struct draft *draft_moved_by_locked(struct drafts *ds, struct change_id id);
+void draft_move_locked(struct drafts *ds, struct draft *d, const char *name, struct change_id id);
 
 /* submit.c */
 

@@ -19,13 +19,13 @@ static bool draft_is_name(struct fs *fs, const char *name)
 	return false;
 }
 
-/* Refuses a create or an open in new/ with a line in `errors`. */
+/* Refuses a create, an open or a rename with a line in `errors`. */
 static void draft_refuse(
-	struct ctx *c, const struct who *who, const char *name, const struct err *err)
+	struct ctx *c, const struct who *who, int64_t dir, const char *name, const struct err *err)
 {
-	char file[NAME_LEN + 8];
+	char file[NAME_LEN + 16];
 
-	(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN, name);
+	(void)snprintf(file, sizeof file, "%s%.*s", dir ? "metadata/" : "new/", NAME_LEN, name);
 	errlog_add(c->fs->errlog, &who->caller, err->code, file, err->text);
 	fuse_reply_err(c->req, reply_errno(err->code));
 }
@@ -66,8 +66,8 @@ static struct draft *made_by_locked(struct drafts *ds, uint64_t unique)
 }
 
 /* A draft for one more open of a name, or why not. */
-static struct draft *open_new(struct ctx *c, const struct who *who, const char *name, uint64_t file,
-	bool own, bool kept, mode_t mode, struct err *err)
+static struct draft *open_new(struct ctx *c, const struct who *who, int64_t dir, const char *name,
+	uint64_t file, bool own, bool kept, mode_t mode, struct err *err)
 {
 	struct change_id id = session_change_id(c->fs->session);
 	struct drafts *ds = c->fs->drafts;
@@ -78,7 +78,7 @@ static struct draft *open_new(struct ctx *c, const struct who *who, const char *
 	if (d)
 		return d;
 	draft_prune_locked(ds);
-	d = draft_take_locked(ds, who, name, file, own);
+	d = draft_take_locked(ds, who, dir, name, file, own);
 	if (!d) {
 		err_set(err, -EAGAIN, "too many specs are being written");
 		return NULL;
@@ -93,9 +93,10 @@ static struct draft *open_new(struct ctx *c, const struct who *who, const char *
 	return d;
 }
 
-void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file_info *fi)
+void draft_create(
+	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	bool kept = draft_is_name(c->fs, name);
+	bool kept = dir || draft_is_name(c->fs, name);
 	struct fuse_entry_param e = { .generation = 1 };
 	struct err err = { 0 };
 	struct draft *d = NULL;
@@ -105,9 +106,9 @@ void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file
 	if (kept && strlen(name) > NAME_LEN)
 		err_set(&err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
 	else if (kept || name_judge(c, name, &err) == 0)
-		d = open_new(c, &who, name, 0, true, kept, mode, &err);
+		d = open_new(c, &who, dir, name, 0, true, kept, mode, &err);
 	if (!d) {
-		draft_refuse(c, &who, name, &err);
+		draft_refuse(c, &who, dir, name, &err);
 		return;
 	}
 	draft_stat_of(c, d->k, &e.attr);
@@ -175,18 +176,16 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		return;
 	}
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	d = open_new(c, &who, name, file, false, false, mode, &err);
+	d = open_new(c, &who, 0, name, file, false, false, mode, &err);
 	if (!d) {
-		draft_refuse(c, &who, name[0] ? name : "spec", &err);
+		draft_refuse(c, &who, 0, name[0] ? name : "spec", &err);
 		return;
 	}
 	open_reply_params(fi, d);
 	fuse_reply_open(c->req, fi);
 }
 
-/* A RENAME or UNLINK that the kernel sends again was carried out on this draft by a server that is
- * dead now. */
-static struct draft *moved_by_locked(struct drafts *ds, struct change_id id)
+struct draft *draft_moved_by_locked(struct drafts *ds, struct change_id id)
 {
 	struct draft *d, *tmp;
 
@@ -199,8 +198,7 @@ static struct draft *moved_by_locked(struct drafts *ds, struct change_id id)
 	return NULL;
 }
 
-/* name NULL: it keeps its own. */
-static void move_locked(struct drafts *ds, struct draft *d, const char *name, struct change_id id)
+void draft_move_locked(struct drafts *ds, struct draft *d, const char *name, struct change_id id)
 {
 	struct keep_draft_state *next = keep_draft_next(d->k);
 
@@ -216,18 +214,18 @@ static void move_locked(struct drafts *ds, struct draft *d, const char *name, st
 /* Takes a draft off its name: freed after the answer, for until then it is the only trace of what
  * was done. -ENOENT: there is none. */
 static int unlink_begin(
-	struct drafts *ds, const char *name, struct change_id id, struct draft **ret)
+	struct drafts *ds, int64_t dir, const char *name, struct change_id id, struct draft **ret)
 {
 	struct draft *d;
 
 	LOCK_SCOPE(&ds->lock);
-	d = moved_by_locked(ds, id);
-	d = d ? d : draft_by_name_locked(ds, name);
+	d = draft_moved_by_locked(ds, id);
+	d = d ? d : draft_by_name_locked(ds, dir, name);
 	if (!d)
 		return -ENOENT;
 	if (d->submitting)
 		return -EBUSY;
-	move_locked(ds, d, NULL, id);
+	draft_move_locked(ds, d, NULL, id);
 	draft_drop_locked(ds, d);
 	d->moving = true;
 	*ret = d;
@@ -241,38 +239,52 @@ static void unlink_end(struct drafts *ds, struct draft *d)
 	draft_end_locked(ds, d);
 }
 
-void draft_unlink(struct ctx *c, const char *name)
+bool draft_unlink(struct ctx *c, int64_t dir, const char *name)
 {
 	struct drafts *ds = c->fs->drafts;
 	struct draft *d = NULL;
-	int64_t volume;
-	int r = unlink_begin(ds, name, session_change_id(c->fs->session), &d);
+	int r = unlink_begin(ds, dir, name, session_change_id(c->fs->session), &d);
 
-	if (r == -ENOENT && (!strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0))
-		r = -EPERM;
+	if (r == -ENOENT)
+		return false;
 	fuse_reply_err(c->req, reply_errno(r));
 	if (d)
 		unlink_end(ds, d);
+	return true;
+}
+
+void new_unlink(struct ctx *c, const char *name)
+{
+	int64_t volume;
+
+	if (draft_unlink(c, 0, name))
+		return;
+	if (!strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0)
+		fuse_reply_err(c->req, EPERM);
+	else
+		fuse_reply_err(c->req, ENOENT);
 }
 
 /* One draft name to another: the old content of the new name goes first, so that no moment knows two
  * of that name. False: `from` is no kept draft. */
-static bool rename_kept(struct drafts *ds, const char *from, const char *to, struct change_id id)
+static bool rename_kept(struct ctx *c, int64_t dir, const char *from, const char *to)
 {
+	struct change_id id = session_change_id(c->fs->session);
+	struct drafts *ds = c->fs->drafts;
 	struct draft *d, *old;
 
 	LOCK_SCOPE(&ds->lock);
-	if (moved_by_locked(ds, id))
+	if (draft_moved_by_locked(ds, id))
 		return true;
-	d = draft_by_name_locked(ds, from);
+	d = draft_by_name_locked(ds, dir, from);
 	if (!d || !d->k->kept || d->submitting)
 		return false;
-	old = draft_by_name_locked(ds, to);
+	old = draft_by_name_locked(ds, dir, to);
 	if (old && old != d) {
 		draft_drop_locked(ds, old);
 		draft_end_locked(ds, old);
 	}
-	move_locked(ds, d, to, id);
+	draft_move_locked(ds, d, to, id);
 	return true;
 }
 
@@ -284,10 +296,10 @@ static struct draft *take_for_rename(
 	struct draft *d;
 
 	LOCK_SCOPE(&ds->lock);
-	d = draft_by_name_locked(ds, from);
+	d = draft_by_name_locked(ds, 0, from);
 	if (!d || !d->k->kept || d->submitting)
 		return NULL;
-	move_locked(ds, d, NULL, id);
+	draft_move_locked(ds, d, NULL, id);
 	(void)snprintf(d->to, sizeof d->to, "%s", to);
 	return d;
 }
@@ -303,7 +315,7 @@ static bool rename_was_accepted(struct ctx *c, struct change_id id, bool *ret_dr
 
 	*ret_dropped = false;
 	lock_take(&ds->lock);
-	d = moved_by_locked(ds, id);
+	d = draft_moved_by_locked(ds, id);
 	if (d) {
 		memcpy(uuid, d->k->uuid, sizeof uuid);
 		*ret_dropped = d->k->dropped != 0;
@@ -313,7 +325,16 @@ static bool rename_was_accepted(struct ctx *c, struct change_id id, bool *ret_dr
 	       (view_entry_by_uuid(c->view, uuid, &v) == 0 || view_purged(c->view, uuid, &v) == 0);
 }
 
-void draft_rename(struct ctx *c, const char *from, const char *to)
+bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to)
+{
+	bool done = rename_kept(c, dir, from, to);
+
+	if (done)
+		fuse_reply_err(c->req, 0);
+	return done;
+}
+
+void new_rename(struct ctx *c, const char *from, const char *to)
 {
 	struct change_id id = session_change_id(c->fs->session);
 	struct err err = { 0 };
@@ -323,7 +344,8 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 	struct who who;
 
 	if (strlen(to) <= NAME_LEN && draft_is_name(c->fs, to)) {
-		fuse_reply_err(c->req, rename_kept(c->fs->drafts, from, to, id) ? 0 : EPERM);
+		if (!draft_rename(c, 0, from, to))
+			fuse_reply_err(c->req, EPERM);
 		return;
 	}
 	accepted = rename_was_accepted(c, id, &dropped);
@@ -334,7 +356,7 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 	if (!accepted && strcmp(to, "spec") && name_judge(c, to, &err) < 0) {
 		who_fill(c->fs, c->uid, c->gid, c->pid, &who);
 		err.code = rename_code(err.code);
-		draft_refuse(c, &who, to, &err);
+		draft_refuse(c, &who, 0, to, &err);
 		return;
 	}
 	d = take_for_rename(c->fs->drafts, from, to, id);

@@ -283,16 +283,20 @@ int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_pu
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
-void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fuse_file_info *fi);
+void metadata_create(
+	struct ctx *c, int64_t volume, const char *name, mode_t mode, struct fuse_file_info *fi);
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name);
+void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname);
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
 
-/* --- draft.c, draft_open.c, draft_io.c: new/ */
+/* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among metadata. dir: 0: new/; else
+ * the volume in whose metadata/ it is. */
 
 int drafts_new(struct fs *fs, struct drafts **ret, struct err *err);
 void drafts_free(struct drafts *d);
 fuse_ino_t draft_ino(struct fs *fs, uint64_t file);
-void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file_info *fi);
+void draft_create(
+	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi);
 void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
 void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off);
 void draft_write(
@@ -300,11 +304,16 @@ void draft_write(
 void draft_flush(struct ctx *c, struct fuse_file_info *fi);
 void draft_release(struct ctx *c, struct fuse_file_info *fi);
 void draft_truncate(struct ctx *c, struct node n, off_t size);
-void draft_unlink(struct ctx *c, const char *name);
-void draft_rename(struct ctx *c, const char *from, const char *to);
+void new_unlink(struct ctx *c, const char *name);
+void new_rename(struct ctx *c, const char *from, const char *to);
 int draft_stat(struct ctx *c, struct node n, struct stat *st);
-int draft_find(struct ctx *c, const char *name, struct entry *ret);
+int draft_find(struct ctx *c, int64_t dir, const char *name, struct entry *ret);
 int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n);
+
+/* False: there is no such draft, and nothing is answered. To another draft's name; to a key's. */
+bool draft_unlink(struct ctx *c, int64_t dir, const char *name);
+bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to);
+bool draft_to_key(struct ctx *c, int64_t volume, const char *from, const char *key);
 
 /* --- wait.c: readers that block until a volume has settled, and poll(2) */
 

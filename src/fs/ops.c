@@ -271,9 +271,9 @@ static void op_create(
 	struct node p = ino_node(parent);
 
 	if (p.kind == KIND_NEW)
-		draft_create(&c, name, mode, fi);
+		draft_create(&c, 0, name, mode, fi);
 	else if (p.kind == KIND_METADATA)
-		metadata_create(&c, p.row, name, fi);
+		metadata_create(&c, p.row, name, mode, fi);
 	else
 		refuse(&c, -EPERM, name, "nothing can be created here");
 }
@@ -326,7 +326,7 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (p.kind == KIND_METADATA) {
 		metadata_unlink(&c, p.row, name);
 	} else if (p.kind == KIND_NEW) {
-		draft_unlink(&c, name);
+		new_unlink(&c, name);
 	} else if ((r = dir_lookup(&c, p, name, &e, &timeout)) < 0) {
 		fuse_reply_err(req, reply_errno(r));
 	} else {
@@ -401,7 +401,9 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	if (flags & ~(unsigned)RENAME_NOREPLACE)
 		fuse_reply_err(req, EINVAL);
 	else if (from.kind == KIND_NEW && to.kind == KIND_NEW)
-		draft_rename(&c, name, newname);
+		new_rename(&c, name, newname);
+	else if (from.kind == KIND_METADATA && to.kind == KIND_METADATA && from.row == to.row)
+		metadata_rename(&c, from.row, name, newname);
 	else if (from.kind == KIND_ROOT && to.kind == KIND_ROOT)
 		rename_volume(&c, name, newname);
 	else

@@ -101,6 +101,13 @@ int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *valu
 	return r < 0 ? r : 0;
 }
 
+int tx_meta_rename(struct tx *tx, int64_t id, const char *key)
+{
+	int r = conn_do(tx->conn, "UPDATE meta SET key = ? WHERE id = ?", "si", key, id);
+
+	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
+}
+
 int tx_meta_remove(struct tx *tx, int64_t id)
 {
 	int r = conn_do(tx->conn, "DELETE FROM meta WHERE id = ?", "i", id);

@@ -103,6 +103,7 @@ int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id
 int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,
 	char ret_value[NAME_LEN + 1]);
 int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id);
+int tx_meta_rename(struct tx *tx, int64_t id, const char *key); /* -EEXIST */
 int tx_meta_remove(struct tx *tx, int64_t id);
 
 /* --- jobs.c --------------------------------------------------------------------------------------------------------- */

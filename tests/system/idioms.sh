@@ -122,6 +122,71 @@ expect sed 1G
 vim.tiny -u NONE -n -es -c 'normal isize=1' -c wq new/vim </dev/null || true
 expect vim 1G
 
+# Metadata: what writes a temporary file and renames it, and what writes in place; neither leaves a trace.
+mkdir "$T/src"
+echo by-rsync >"$T/src/app"
+cd echo/metadata
+has()
+{
+	eq "$1" "$(cat app)" "metadata/app"
+	eq app "$(ls -A)" "keys"
+}
+echo one >app
+sed -i s/one/two/ app
+has two
+sed -i -e 's/two/three/;s/$/ words/' app
+has "three words"
+sed -i.bak s/three/four/ app
+eq "three words" "$(cat app.bak)" "sed -i.bak"
+rm app.bak
+has "four words"
+vim.tiny -u NONE -es -c '%s/four/five/' -c wq app </dev/null || true
+has "five words"
+vim.tiny -u NONE -es -c 'set backup backupdir=.' -c '%s/five/six/' -c wq app </dev/null || true
+has "six words"
+rsync -a "$T/src/app" app
+has by-rsync
+rsync -r "$T/src/" .
+has by-rsync
+cp -f "$T/a" app
+has size=1
+printf 'by mv\n' >.new
+mv .new app
+has "by mv"
+printf 'by mv too\n' >new
+mv new app
+has "by mv too"
+python3 - <<-'END'
+	import os, tempfile # as Ansible's copy does it, and as others do
+	for prefix, text in ((".ansible_tmp", "ansible"), ("tmp", "python")):
+	    fd, path = tempfile.mkstemp(prefix=prefix, dir=".", suffix="app" if prefix[0] == "." else "")
+	    os.write(fd, text.encode())
+	    os.close(fd)
+	    if prefix[0] == ".":
+	        os.chmod(path, 0o644)
+	        os.chown(path, 0, 0)
+	        os.utime(path)
+	    os.rename(path, "app")
+	    assert open("app").read() == text + "\n", text
+END
+has python
+mv app other
+eq python "$(cat other)"
+mv other app
+has python
+printf 'a\nb\n' >.bad
+expect_errno EBADMSG rename .bad app
+match 'EBADMSG metadata/app: .*control' "$(tail -n1 ../../.volfs/errors)"
+expect_errno EBADMSG rename app 'a=b'
+expect_errno ENOENT rename nosuch app
+rm .bad
+expect_errno EPERM rename app ../../cp/metadata/app
+has python
+match 'metadata app set, was other' "$(tail -n1 ../history)"
+cd ../..
+# Nothing can be made beside an attribute, so sed -i finds no place for its copy.
+not sed -i s/a/b/ echo/description 2>/dev/null
+
 # The UUID comes back on the same descriptor.
 exec 3<>new/spec
 echo size=1 >&3

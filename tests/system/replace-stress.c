@@ -249,6 +249,22 @@ static void volfs_pass(unsigned me, unsigned long k)
 	answered_spec_pass();
 }
 
+/* As sed -i does it. */
+static void keyed_pass(unsigned me)
+{
+	struct path temporary = in("s%u/metadata/.new", me), key = in("s%u/metadata/key", me);
+	struct path other = in("s%u/metadata/other", me);
+
+	(void)write_text(temporary, "value\n");
+	move(temporary, key, 0);
+	move(temporary, key, ENOENT);
+	move(key, other, 0);
+	move(key, other, ENOENT);
+	expect_text(other, "value\n");
+	drop_file(other, 0);
+	drop_file(other, ENOENT);
+}
+
 /* A draft that goes to and fro between two names, and away. */
 static void drafts_pass(unsigned me, unsigned long k)
 {
@@ -264,6 +280,7 @@ static void drafts_pass(unsigned me, unsigned long k)
 	drop_file(b, ENOENT);
 	drop_file(a, 0);
 	drop_file(a, ENOENT);
+	keyed_pass(me);
 }
 
 static void volfs_look(unsigned me)

@@ -89,7 +89,11 @@ eq y "$(cat db/metadata/new-key)"
 expect_errno EEXIST create db/metadata/new-key
 rm db/metadata/new-key
 not ls db/metadata/new-key 2>/dev/null
-expect_errno EPERM create db/metadata/.new-key.swp
+expect_errno OK create db/metadata/.new-key.swp
+eq "$(printf 'app\ntier')" "$(ls -A db/metadata)"
+ok rm db/metadata/.new-key.swp
+expect_errno ENOENT unlink db/metadata/.new-key.swp
+expect_errno EPERM create db/metadata/4913
 expect_errno EINVAL truncate db/size 21474836480
 eq "" "$(cat db/reset)"
 ok tar cf "$T/db.tar" db

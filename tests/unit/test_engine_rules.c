@@ -314,6 +314,32 @@ static int meta(int64_t id, const char *key, const char *value, enum meta_how ho
 	return rig_wait(&a, NULL);
 }
 
+static int meta_rename(int64_t id, const char *key, const char *to)
+{
+	struct rig_answer a;
+
+	rig_begin(&a);
+	engine_meta_rename(
+		rig.engine, (struct change_id){ 0 }, &rig.who, id, key, to, rig_done, &a);
+	return rig_wait(&a, NULL);
+}
+
+static void renames_metadata(void **state)
+{
+	int64_t id = made("size=1M name=db metadata.a=1 metadata.b=2");
+	struct meta_entry entry[4];
+
+	assert_int_equal(meta_rename(id, "c", "a"), -ENOENT);
+	assert_int_equal(meta_rename(id, "a", "a/b"), -EINVAL);
+	assert_int_equal(meta_rename(id, "a", "a"), 0);
+	assert_int_equal(meta_rename(id, "a", "c"), 0);
+	assert_int_equal(view_meta_by_key(rig.view, id, "a", entry), -ENOENT);
+	assert_int_equal(meta_rename(id, "c", "b"), 0);
+	assert_int_equal(view_metas(rig.view, id, 0, entry, 4), 1);
+	assert_string_equal(entry[0].key, "b");
+	assert_string_equal(entry[0].value, "1");
+}
+
 static void keeps_metadata(void **state)
 {
 	int64_t id = made("size=1M name=db metadata.a=1");
@@ -435,6 +461,7 @@ int main(void)
 		TEST(extends),
 		TEST(changes_owner_and_text),
 		TEST(keeps_metadata),
+		TEST(renames_metadata),
 		TEST(resets),
 		TEST(limits),
 		TEST(tells_the_connection),
