@@ -62,6 +62,8 @@ struct keep_draft {
 	uint32_t kept;	  /* a name that matches draft_patterns: stays after RELEASE */
 	uint32_t dropped; /* unlinked, or its writer was killed: never submitted */
 	uint32_t mode;	  /* permission bits */
+	int64_t again; /* the volume that this very file became: it is written once more, and must be
+			     the same */
 	uint64_t made_by; /* `unique` of the CREATE or OPEN that made it: sent again, it makes no
 			     second one */
 	char uuid[UUID_LEN + 1];

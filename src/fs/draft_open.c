@@ -54,13 +54,17 @@ static void open_reply_params(struct fuse_file_info *fi, const struct draft *d)
 }
 
 /* A CREATE or OPEN that a killed server carried out but did not answer made this. */
-static struct draft *made_by_locked(struct drafts *ds, uint64_t unique)
+static struct draft *made_before(struct ctx *c)
 {
+	struct change_id id = session_change_id(c->fs->session);
+	struct drafts *ds = c->fs->drafts;
 	struct draft *d, *tmp;
 
-	lock_assert_held(&ds->lock);
+	if (!id.resent)
+		return NULL;
+	LOCK_SCOPE(&ds->lock);
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->made_by == unique)
+		if (d->k->made_by == id.unique)
 			return d;
 	return NULL;
 }
@@ -74,9 +78,6 @@ static struct draft *open_new(struct ctx *c, const struct who *who, int64_t dir,
 	struct draft *d;
 
 	LOCK_SCOPE(&ds->lock);
-	d = id.resent ? made_by_locked(ds, id.unique) : NULL;
-	if (d)
-		return d;
 	draft_prune_locked(ds);
 	d = draft_take_locked(ds, who, dir, name, file, own);
 	if (!d) {
@@ -93,20 +94,52 @@ static struct draft *open_new(struct ctx *c, const struct who *who, int64_t dir,
 	return d;
 }
 
+/* An accepted spec that this process unlinked just now: it may be written once more. NULL: it is none. */
+static struct draft *open_again(
+	struct ctx *c, const struct who *who, const char *name, mode_t mode, struct err *err)
+{
+	int64_t volume = accepted_find(c, name);
+	struct draft *d;
+
+	if (!volume || !accepted_was_unlinked(c, volume))
+		return NULL;
+	d = open_new(c, who, 0, name, 0, true, false, mode, err);
+	if (d) {
+		d->k->again = volume;
+		guard_forget(c->fs->unlinked, who->tgid, volume);
+	}
+	return d;
+}
+
+static struct draft *create(struct ctx *c, const struct who *who, int64_t dir, const char *name,
+	mode_t mode, struct err *err)
+{
+	bool kept = dir || draft_is_name(c->fs, name);
+	struct draft *d = made_before(c);
+
+	if (d)
+		return d;
+	if (strlen(name) > NAME_LEN) {
+		err_set(err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
+		return NULL;
+	}
+	if (!kept)
+		d = open_again(c, who, name, mode, err);
+	if (!d && !err->code && (kept || name_judge(c, name, err) == 0))
+		d = open_new(c, who, dir, name, 0, true, kept, mode, err);
+	return d;
+}
+
 void draft_create(
 	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	bool kept = dir || draft_is_name(c->fs, name);
 	struct fuse_entry_param e = { .generation = 1 };
 	struct err err = { 0 };
-	struct draft *d = NULL;
+	struct draft *d;
 	struct who who;
 
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	if (kept && strlen(name) > NAME_LEN)
-		err_set(&err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
-	else if (kept || name_judge(c, name, &err) == 0)
-		d = open_new(c, &who, dir, name, 0, true, kept, mode, &err);
+	d = create(c, &who, dir, name, mode, &err);
 	if (!d) {
 		draft_refuse(c, &who, dir, name, &err);
 		return;
@@ -176,7 +209,8 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		return;
 	}
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	d = open_new(c, &who, 0, name, file, false, false, mode, &err);
+	d = made_before(c);
+	d = d ? d : open_new(c, &who, 0, name, file, false, false, mode, &err);
 	if (!d) {
 		draft_refuse(c, &who, 0, name[0] ? name : "spec", &err);
 		return;
@@ -251,18 +285,6 @@ bool draft_unlink(struct ctx *c, int64_t dir, const char *name)
 	if (d)
 		unlink_end(ds, d);
 	return true;
-}
-
-void new_unlink(struct ctx *c, const char *name)
-{
-	int64_t volume;
-
-	if (draft_unlink(c, 0, name))
-		return;
-	if (!strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0)
-		fuse_reply_err(c->req, EPERM);
-	else
-		fuse_reply_err(c->req, ENOENT);
 }
 
 /* One draft name to another: the old content of the new name goes first, so that no moment knows two

@@ -79,7 +79,8 @@ struct fs {
 	struct waiters *waiters;
 	struct drafts *drafts;
 	struct opens *opens;
-	struct guard *guard;
+	struct guard *guard;	/* was refused to unlink an attribute */
+	struct guard *unlinked; /* unlinked new/NAME */
 	struct changes *changes;
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
@@ -289,8 +290,14 @@ void metadata_unlink(struct ctx *c, int64_t volume, const char *name);
 void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname);
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
 
-/* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among metadata. dir: 0: new/; else
- * the volume in whose metadata/ it is. */
+/* --- dir_new.c */
+
+int64_t accepted_find(struct ctx *c, const char *file);	   /* what a spec became: a row; 0: none */
+bool accepted_was_unlinked(struct ctx *c, int64_t volume); /* by this process, just now */
+void new_unlink(struct ctx *c, const char *name);
+
+/* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among metadata. dir: 0: new/;
+ * else the volume in whose metadata/ it is. */
 
 int drafts_new(struct fs *fs, struct drafts **ret, struct err *err);
 void drafts_free(struct drafts *d);
@@ -328,13 +335,15 @@ void waiters_wake(struct waiters *w, int64_t volume);
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
 
-/* --- guard.c: tree walkers must not destroy */
+/* --- guard.c: what a process did to a volume within the last 60 s: tree walkers must not destroy, and who
+ * removes an accepted spec may write it again */
 
 int guard_new(struct guard **ret);
 void guard_free(struct guard *g);
-void guard_refused(
-	struct guard *g, pid_t tgid, int64_t volume); /* an unlink of an attribute was refused */
-bool guard_blocks(struct guard *g, pid_t tgid, int64_t volume); /* … within the last 60 s */
+void guard_note(struct guard *g, pid_t tgid, int64_t volume);
+bool guard_knows(struct guard *g, pid_t tgid, int64_t volume);
+void guard_forget(struct guard *g, pid_t tgid, int64_t volume);
+bool guard_is_empty(struct guard *g); /* then nobody needs to ask /proc who it is */
 
 /* --- notify.c: changes to the kernel's caches */
 

@@ -72,13 +72,33 @@ static int parse(const struct keep_draft *k, const char *file, size_t len, bool 
 	return ret->name ? spec_name_check(name, k->uuid, err) : err_set(err, -ENOMEM, "no memory");
 }
 
+/* A spec that is written once more can only be what was accepted. */
+static int judge_again(
+	struct fs *fs, const struct keep_draft *k, size_t len, bool whole, struct err *err)
+{
+	struct view *v = fs_view(fs);
+	struct buf text = { 0 };
+	int r = v ? view_spec(v, k->again, &text) : -EIO;
+
+	if (r < 0)
+		err_set(err, r, "the spec that was accepted cannot be read");
+	else if (text.len < len || memcmp(text.at, k->text, len) || (whole && text.len > len))
+		r = err_set(err, -EEXIST,
+			"another spec was accepted under this name, and its volume lives");
+	buf_release(&text);
+	return r;
+}
+
 int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct err *err)
 {
 	struct view *v = fs_view(fs);
 	struct caller who;
 	struct spec spec = { 0 };
-	int r = parse(k, keep_draft_now(k)->name, len, false, &spec, err);
+	int r;
 
+	if (k->again)
+		return judge_again(fs, k, len, false, err);
+	r = parse(k, keep_draft_now(k)->name, len, false, &spec, err);
 	draft_caller(fs, k, &who);
 	if (r == 0 && v)
 		r = engine_spec_check(fs->engine, v, &who, &spec, k->uuid, true, err);
@@ -222,6 +242,11 @@ void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblo
 
 	if (join(fs->drafts, d, p))
 		return;
+	if (k->again) {
+		(void)judge_again(fs, k, len, true, &err);
+		finish(fs, d, err.code, err.text);
+		return;
+	}
 	if (!strcmp(file, "spec"))
 		file = "";
 	s = malloc(sizeof *s);

@@ -228,6 +228,29 @@ ok rm new/.x
 not ls new/.x 2>/dev/null
 match spec "$(ls new)"
 
+# What removes a file before it writes it anew finds nothing to do; another text is refused.
+twice()
+{
+	ok "$@" "$T/a" new/install
+	eq "size=1" "$(cat new/install)" "after $*"
+	cp "$T/b" "$T/install.b"
+	not "$@" "$T/install.b" new/install 2>"$T/err"
+	match 'EEXIST new/install: another spec was accepted' "$(tail -n1 .volfs/errors)" "$*"
+}
+twice install -m 600
+twice cp -f
+twice cp --remove-destination
+cp "$T/a" "$T/tar"
+tar cf "$T/spec.tar" -C "$T" tar
+tar xf "$T/spec.tar" -C new
+expect tar 1G
+tar xf "$T/spec.tar" -C new
+ok rm new/install
+expect_errno EEXIST create new/install
+expect_errno EPERM unlink new/spec
+eq 1G "$(cat install/size)"
+not as 1234:100 rm -f new/install 2>"$T/err"
+
 # A close by execve(2) of a close-on-exec descriptor: the kernel holds a lock there that much of /proc waits for.
 timeout 10 python3 -c 'import os
 fd = os.open("new/execve", os.O_WRONLY | os.O_CREAT)
