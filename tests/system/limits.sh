@@ -1,9 +1,11 @@
 #!/bin/bash
-# What one user can take: drafts. The next is told, root is exempt, and many of them make nobody slow.
+# What one user can take: drafts (the next is told) and requests in flight (the next waits). Root is exempt, and many drafts
+# make nobody slow.
 . "$(dirname "$0")/lib.sh"
 cat >"$T/volfs.conf" <<END
 database = "$T/volfs.db";
-limits = { drafts = 3; };
+limits = { drafts = 3; requests = 2; };
+quota = { volumes = -1; size = -1; };
 backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
 END
 mkdir "$T/disk"
@@ -32,6 +34,30 @@ user sh -c ': >new/.d4; : >new/.d5'
 not user "$BASH" -c ': >new/.d6' 2>"$T/err"
 user rm new/.d3 new/.d4 new/.d5
 ok user "$BASH" -c ': >new/.d6'
+
+note "requests in flight: 24 writers of one user, two at a time; some are killed, and the server too"
+user sh -c 'echo size=1M >new/mine'
+eq available "$(cat mine/wait)"
+writers=
+for i in $(seq 24); do
+	user sh -c "for k in 1 2 3 4 5; do echo x >mine/metadata/k$i-\$k && echo size=1M >new/v$i-\$k || exit 1; done" &
+	writers+=" $!"
+done
+victims=
+for i in $(seq 8); do
+	user "$BASH" -c 'while :; do echo y >>mine/description; : >mine/description; done' 2>/dev/null &
+	victims+=" $!"
+done
+sleep 0.1 # the instant does not matter
+kill -9 "$(server_pid)"
+kill -9 $victims
+wait $victims 2>/dev/null || true
+for pid in $writers; do
+	ok wait "$pid"
+done
+eq 120 "$(ls mine/metadata | wc -l)" "keys"
+eq 120 "$(ls | grep -c '^v')" "volumes"
+ok user rmdir mine v*
 
 note "8,000 drafts of root: the last ones come as fast as the first"
 python3 -S - new >"$T/times" <<'END'
