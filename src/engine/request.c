@@ -105,7 +105,7 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 
 	if (!q) {
 		/* Without memory for this there is none for a thread to answer from. */
-		log_err("out of memory: a request is refused");
+		log_err_seldom("out of memory: a request is refused");
 		if (done_fn)
 			done_fn(arg, &(struct result){ -ENOMEM, 0, "out of memory" });
 		return NULL;
@@ -183,7 +183,8 @@ void note(struct engine *e, struct change_note n)
 		struct change_note *at = realloc(all->at, room * sizeof *at);
 
 		if (!at) {
-			log_err("out of memory: a change is not shown until its cache entry ends");
+			log_err_seldom(
+				"out of memory: a change is not shown until its cache entry ends");
 			return;
 		}
 		all->at = at;

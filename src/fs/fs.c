@@ -23,7 +23,7 @@ struct view *fs_view(struct fs *fs)
 		return mine;
 	ref = calloc(1, sizeof *ref);
 	if (!ref || view_open(fs->store, &ref->view, &err) < 0) {
-		log_err("cannot read the catalogue: %s", ref ? err.text : "no memory");
+		log_err_seldom("cannot read the catalogue: %s", ref ? err.text : "no memory");
 		free(ref);
 		return NULL;
 	}
