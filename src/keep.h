@@ -1,8 +1,7 @@
 /*
  * What lives between two servers: a memfd that the supervisor owns and every server maps. The
  * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
- * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles,
- * the last change notified.
+ * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles.
  *
  * Every server may be killed at any instruction, so a record is changed by writing its spare half
  * and then one number that says which half is valid. The file is sparse: only what was touched
@@ -73,23 +72,17 @@ struct keep_draft {
 	char text[SPEC_MAX + 1];
 };
 
-struct keep_poll {
-	_Atomic uint64_t kh; /* 0: free */
-	uint64_t ino;
-};
-
 struct keep {
 	uint32_t magic, version;
-	uint64_t mount_id;	   /* random, one per mount */
-	_Atomic uint64_t server;   /* counts the servers of this mount, from 1 */
-	_Atomic uint64_t notified; /* row of the last event whose notification went out */
+	uint64_t mount_id;	 /* random, one per mount */
+	_Atomic uint64_t server; /* counts the servers of this mount, from 1 */
 	_Atomic uint64_t draft_serial;
 	_Atomic uint32_t init_len, init_reply_len;
 	_Atomic uint32_t draft_high; /* slots from here on were never taken: nobody looks there */
 	uint8_t init[KEEP_INIT_MAX]; /* the kernel's FUSE_INIT message; valid if init_len */
 	uint8_t init_reply[KEEP_INIT_MAX]; /* its answer, without the header */
 	uint64_t capable;		   /* INIT flags that the kernel offered (64 bits) */
-	struct keep_poll poll[KEEP_POLLS];
+	_Atomic uint64_t poll[KEEP_POLLS]; /* kernel's handles of sleepers; 0: free */
 	struct keep_draft draft[KEEP_DRAFTS];
 };
 
@@ -115,7 +108,7 @@ struct keep_draft *keep_draft_each(struct keep *k, size_t *at);
 
 /* Remembers a poll handle, so that its sleeper is woken when this server is replaced; the slot, or
  * -ENOSPC. */
-int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino);
+int keep_poll_add(struct keep *k, uint64_t kh);
 void keep_poll_drop(struct keep *k, int slot);
 
 /* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that

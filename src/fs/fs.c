@@ -101,6 +101,8 @@ int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 		r = waiters_new(fs, &fs->waiters, err);
 	if (r == 0)
 		r = session_start(fs->session, err);
+	if (r == 0 && session_is_successor(fs->session) && !session_epoch_done(fs->session))
+		changes_again(fs);
 	return r;
 }
 

@@ -356,6 +356,9 @@ void changes_tell(struct changes *ch, struct node n);
  * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
 
+/* Notifies what a dead server may have changed and not notified, where the kernel did not drop all. */
+void changes_again(struct fs *fs);
+
 extern const struct fuse_lowlevel_ops fs_ops; /* ops.c */
 
 #endif

@@ -45,7 +45,7 @@ struct poller {
 	uint64_t fh;
 	uint64_t kh;
 	int64_t volume;
-	unsigned slot; /* in keep->poll */
+	int slot; /* in the keep */
 	struct poller *prev, *next;
 	UT_hash_handle hh;
 };
@@ -74,8 +74,6 @@ struct waiters {
 	int64_t list_due_ns;	    /* lock: when to notify the root; 0: not at all */
 	struct poller *by_fh;	    /* lock */
 	struct tally blocked;	    /* lock */
-	unsigned free_count;	    /* lock */
-	uint32_t free_slot[KEEP_POLLS];
 };
 
 /* What a reader of `wait` is told now: false while it must wait. error: of the read after it. */
@@ -286,8 +284,7 @@ static void poller_free_locked(struct waiters *w, struct poller *p)
 		unwatch_locked(w, p->volume);
 	}
 	HASH_DEL(w->by_fh, p);
-	atomic_store(&w->fs->keep->poll[p->slot].kh, 0);
-	w->free_slot[w->free_count++] = p->slot;
+	keep_poll_drop(w->fs->keep, p->slot);
 	free(p);
 }
 
@@ -305,19 +302,21 @@ static bool poller_add(struct waiters *w, int64_t volume, uint64_t fh, uint64_t 
 {
 	struct watched *x;
 	struct poller *p;
+	int slot;
 
 	LOCK_SCOPE(&w->lock);
 	HASH_FIND(hh, w->by_fh, &fh, sizeof fh, p);
 	if (p)
 		return true;
-	x = w->free_count ? watch_locked(w, volume) : NULL;
+	x = watch_locked(w, volume);
 	p = x ? calloc(1, sizeof *p) : NULL;
-	if (!p)
+	slot = p ? keep_poll_add(w->fs->keep, kh) : -ENOMEM;
+	if (slot < 0) {
+		free(p);
+		unwatch_locked(w, volume);
 		return false;
-	*p = (struct poller){
-		.fh = fh, .kh = kh, .volume = volume, .slot = w->free_slot[--w->free_count]
-	};
-	atomic_store(&w->fs->keep->poll[p->slot].kh, kh);
+	}
+	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .slot = slot };
 	DL_APPEND(x->pollers, p);
 	HASH_ADD(hh, w->by_fh, fh, sizeof p->fh, p);
 	return true;
@@ -512,8 +511,6 @@ int waiters_new(struct fs *fs, struct waiters **ret, struct err *err)
 	w->fs = fs;
 	lock_init(&w->lock);
 	cond_init(&w->more);
-	for (uint32_t i = KEEP_POLLS; i > 0; i--)
-		w->free_slot[w->free_count++] = i - 1;
 	if (pthread_create(&w->thread, NULL, run, w)) {
 		free(w);
 		return err_set(err, -EAGAIN, "cannot start the waiters' thread");
