@@ -359,7 +359,8 @@ struct engine {
 	struct turns *turns; /* turns_lock: users who have requests at the writer */
 
 	struct lock project_lock;
-	struct project_name *projects; /* project_lock */
+	struct project_name *projects; /* project_lock; by gid */
+	struct project_gid *gids;      /* project_lock; by name */
 };
 
 #endif

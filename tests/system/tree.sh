@@ -158,6 +158,18 @@ eq up "$(cat ".volfs/backends/$b/state")"
 eq 2 "$(cat ".volfs/backends/$b/volumes")"
 eq $((30 << 30)) "$(cat ".volfs/backends/$b/allocated")"
 eq "$(printf '%s\n' allocated driver error free state total volumes zone)" "$(ls ".volfs/backends/$b" | sort)"
+# the system is asked once who a group is
+strace -f -qq -e trace=openat -o "$T/strace" -p "$(server_pid)" &
+tracer=$!
+wait_for 10 grep -q 'TracerPid:.[1-9]' "/proc/$(server_pid)/status"
+for _ in 1 2 3 4 5; do
+	ls .volfs/quotas/games >/dev/null
+	not ls .volfs/quotas/nosuchgroup 2>/dev/null
+	expect_errno ENOENT@write write new/x $'size=1 project=nosuchgroup\n'
+done
+kill "$tracer"
+wait "$tracer" || true
+eq 2 "$(grep -c /etc/group "$T/strace")" "questions for two groups"
 echo 100G >.volfs/quotas/daemon/size.max
 eq $((100 << 30)) "$(df --output=size -B1 .volfs/quotas/daemon | tail -n1 | tr -d ' ')"
 eq $((80 << 30)) "$(df --output=avail -B1 .volfs/quotas/daemon | tail -n1 | tr -d ' ')"
