@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
-enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 1 };
+enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 2 };
 
 /* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
  * hint. */
@@ -173,7 +173,7 @@ void keep_draft_flip(struct keep_draft *d)
 	atomic_fetch_xor_explicit(&d->turn, 1, memory_order_release);
 }
 
-int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino)
+int keep_poll_add(struct keep *k, uint64_t kh)
 {
 	uint32_t start = atomic_load(&poll_hint);
 
@@ -181,9 +181,8 @@ int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino)
 		uint32_t i = (start + n) % KEEP_POLLS;
 		uint64_t was = 0;
 
-		if (!atomic_compare_exchange_strong(&k->poll[i].kh, &was, kh))
+		if (!atomic_compare_exchange_strong(&k->poll[i], &was, kh))
 			continue;
-		k->poll[i].ino = ino;
 		atomic_store(&poll_hint, (i + 1) % KEEP_POLLS);
 		return (int)i;
 	}
@@ -192,6 +191,6 @@ int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino)
 
 void keep_poll_drop(struct keep *k, int slot)
 {
-	atomic_store(&k->poll[slot].kh, 0);
+	atomic_store(&k->poll[slot], 0);
 	lower_to(&poll_hint, (uint32_t)slot);
 }

@@ -1,8 +1,7 @@
 /*
  * What lives between two servers: a memfd that the supervisor owns and every server maps. The
  * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
- * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles,
- * the last change notified.
+ * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles.
  *
  * Every server may be killed at any instruction, so a record is changed by writing its spare half
  * and then one number that says which half is valid. The file is sparse: only what was touched
@@ -40,16 +39,20 @@ struct keep_draft_state {
 	uint64_t last_write; /* `unique` (without the top bit) of the last WRITE counted in len */
 	int32_t last_result; /* what it was answered */
 	uint32_t spare;
+	uint64_t moved_by; /* `unique` of the RENAME or UNLINK that came last: sent again, it is
+			      answered, not repeated */
+	char name[NAME_LEN + 1];
 	char reason[512]; /* the sentence of the refusal */
 };
 
-/* One open spec or draft file in new/. */
+/* One open spec or draft file in new/, or a draft among metadata. */
 struct keep_draft {
 	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
 	_Atomic uint32_t turn; /* which of state[] is valid */
 	uint64_t serial;       /* names this open (fi->fh); never 0 */
 	uint64_t file; /* its inode number is made from it: the serial of the first open of that
 			  name; 0: new/spec */
+	int64_t dir;   /* 0: new/; else the row of the volume in whose metadata/ it is */
 	int64_t opened_us;
 	uid_t uid; /* the caller: who opened it */
 	gid_t gid;
@@ -58,33 +61,28 @@ struct keep_draft {
 	uint32_t kept;	  /* a name that matches draft_patterns: stays after RELEASE */
 	uint32_t dropped; /* unlinked, or its writer was killed: never submitted */
 	uint32_t mode;	  /* permission bits */
+	int64_t again; /* the volume that this very file became: it is written once more, and must be
+			     the same */
 	uint64_t made_by; /* `unique` of the CREATE or OPEN that made it: sent again, it makes no
 			     second one */
 	char uuid[UUID_LEN + 1];
-	char name[NAME_LEN + 1];
 	uint32_t group_count;
 	gid_t groups[64]; /* the caller's supplementary groups at OPEN */
 	struct keep_draft_state state[2];
 	char text[SPEC_MAX + 1];
 };
 
-struct keep_poll {
-	_Atomic uint64_t kh; /* 0: free */
-	uint64_t ino;
-};
-
 struct keep {
 	uint32_t magic, version;
-	uint64_t mount_id;	   /* random, one per mount */
-	_Atomic uint64_t server;   /* counts the servers of this mount, from 1 */
-	_Atomic uint64_t notified; /* row of the last event whose notification went out */
+	uint64_t mount_id;	 /* random, one per mount */
+	_Atomic uint64_t server; /* counts the servers of this mount, from 1 */
 	_Atomic uint64_t draft_serial;
 	_Atomic uint32_t init_len, init_reply_len;
 	_Atomic uint32_t draft_high; /* slots from here on were never taken: nobody looks there */
 	uint8_t init[KEEP_INIT_MAX]; /* the kernel's FUSE_INIT message; valid if init_len */
 	uint8_t init_reply[KEEP_INIT_MAX]; /* its answer, without the header */
 	uint64_t capable;		   /* INIT flags that the kernel offered (64 bits) */
-	struct keep_poll poll[KEEP_POLLS];
+	_Atomic uint64_t poll[KEEP_POLLS]; /* kernel's handles of sleepers; 0: free */
 	struct keep_draft draft[KEEP_DRAFTS];
 };
 
@@ -110,7 +108,7 @@ struct keep_draft *keep_draft_each(struct keep *k, size_t *at);
 
 /* Remembers a poll handle, so that its sleeper is woken when this server is replaced; the slot, or
  * -ENOSPC. */
-int keep_poll_add(struct keep *k, uint64_t kh, uint64_t ino);
+int keep_poll_add(struct keep *k, uint64_t kh);
 void keep_poll_drop(struct keep *k, int slot);
 
 /* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that

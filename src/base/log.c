@@ -1,10 +1,14 @@
 #include "base/log.h"
 
+#include "base/clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+
+static const int64_t SELDOM_NS = 1000000000;
 
 static enum log_target target;
 static bool journal; /* stderr is the journal: it reads "<N>" as the level */
@@ -33,6 +37,29 @@ void log_line(int level, const char *fmt, ...)
 		(void)fprintf(stderr, "<%d>%s\n", level, text);
 	else
 		(void)fprintf(stderr, "volfs: %s\n", text);
+}
+
+/* Of several threads that come when it is time, one speaks. */
+void log_line_seldom(struct log_place *place, int level, const char *fmt, ...)
+{
+	int64_t now = clock_mono_ns(), next = atomic_load(&place->next_ns);
+	char text[2048];
+	unsigned n;
+	va_list ap;
+
+	if (now < next ||
+		!atomic_compare_exchange_strong(&place->next_ns, &next, now + SELDOM_NS)) {
+		atomic_fetch_add(&place->left_out, 1);
+		return;
+	}
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	n = atomic_exchange(&place->left_out, 0);
+	if (n)
+		log_line(level, "%s (and %u such lines left out)", text, n);
+	else
+		log_line(level, "%s", text);
 }
 
 /* Is the folder of this source file one of the modules to debug? */

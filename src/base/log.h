@@ -7,7 +7,9 @@
 #ifndef VOLFS_BASE_LOG_H
 #define VOLFS_BASE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_target {
 	LOG_TO_STDERR,
@@ -20,6 +22,24 @@ void log_open(enum log_target target, const char *modules);
 /* level: LOG_ERR … LOG_DEBUG of <syslog.h>. */
 __attribute__((format(printf, 2, 3))) void log_line(int level, const char *fmt, ...);
 bool log_debugs(const char *file);
+
+/*
+ * For what may go wrong at every request while something is wrong for good (a full disk): one place in the sources speaks at most
+ * once a second, and says how many lines it left out.
+ */
+struct log_place {
+	_Atomic int64_t next_ns; /* monotonic: not before */
+	_Atomic unsigned left_out;
+};
+__attribute__((format(printf, 3, 4))) void log_line_seldom(
+	struct log_place *place, int level, const char *fmt, ...);
+#define log_seldom(level, ...)                                                                     \
+	do {                                                                                       \
+		static struct log_place log_place_;                                                \
+		log_line_seldom(&log_place_, (level), __VA_ARGS__);                                \
+	} while (0)
+#define log_err_seldom(...)	log_seldom(3, __VA_ARGS__)
+#define log_warning_seldom(...) log_seldom(4, __VA_ARGS__)
 
 #define log_err(...)	 log_line(3, __VA_ARGS__)
 #define log_warning(...) log_line(4, __VA_ARGS__)

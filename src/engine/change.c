@@ -15,7 +15,7 @@ struct edit {
 	struct volume values;
 	char project[NAME_LEN + 1];
 	char *key, *value;
-	bool create_only;
+	enum meta_how how;
 	enum quota_limit limit;
 	int64_t max;
 	struct backend *b;
@@ -120,7 +120,7 @@ static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, str
 static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
 	const struct volume *to = &c->values;
-	mode_t mode = c->fields & SET_MODE ? to->mode & 07777 : v->mode;
+	mode_t mode = c->fields & SET_MODE ? to->mode & 0777 : v->mode;
 	uid_t uid = c->fields & SET_UID ? to->uid : v->uid;
 	gid_t gid = c->fields & SET_GID ? to->gid : v->gid;
 	const char *project = c->fields & SET_GID ? c->project : v->project;
@@ -135,12 +135,36 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	return r;
 }
 
-static int set_text(struct edit *c, struct tx *tx, const struct volume *v)
+/* Text has no lines: what is appended comes after a blank. */
+static int append(const char *had, const char *more, char text[NAME_LEN + 1], struct err *err)
+{
+	size_t len = strlen(had), n = strlen(more);
+	bool blank = len && n;
+
+	if (len + blank + n > NAME_LEN)
+		return err_set(err, -EINVAL,
+			"with what is there the value is %zu bytes long; at most %d are possible",
+			len + blank + n, NAME_LEN);
+	memcpy(text, had, len);
+	if (blank)
+		text[len++] = ' ';
+	memcpy(text + len, more, n + 1);
+	return 0;
+}
+
+static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
 	const struct volume *to = &c->values;
 	const char *text = c->fields & SET_DESCRIPTION ? to->description : v->description;
 	bool protected_ = c->fields & SET_PROTECTED ? to->protected_ : v->protected_;
-	int r = tx_volume_text(tx, v->id, text, protected_);
+	char both[NAME_LEN + 1];
+	int r = 0;
+
+	if (c->fields & SET_APPEND) {
+		r = append(v->description, to->description, both, err);
+		text = both;
+	}
+	r = r < 0 ? r : tx_volume_text(tx, v->id, text, protected_);
 
 	r = r < 0 ? r
 		  : request_event(&c->q, tx, v->id, "volume.update", "%s%s",
@@ -160,7 +184,7 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r == 0 && c->fields & (SET_MODE | SET_UID | SET_GID))
 		r = set_owner(c, tx, &v, err);
 	if (r == 0 && c->fields & (SET_DESCRIPTION | SET_PROTECTED))
-		r = set_text(c, tx, &v);
+		r = set_text(c, tx, &v, err);
 	return r;
 }
 
@@ -243,34 +267,56 @@ static int meta_remove(struct edit *c, struct tx *tx, struct err *err)
 
 static int meta_put(struct edit *c, struct tx *tx, struct err *err)
 {
+	char had[NAME_LEN + 1] = "", both[NAME_LEN + 1];
+	const char *value = c->value;
 	int64_t row;
+	int r = c->how == META_SET ? 0 : tx_meta_get(tx, c->q.volume, c->key, &row, had);
 
-	if (c->create_only && tx_meta_find(tx, c->q.volume, c->key, &row) == 0)
+	if (r == 0 && c->how == META_CREATE)
 		return err_set(err, -EEXIST, "metadata '%s' exists", c->key);
-	return tx_meta_set(tx, c->q.volume, c->key, c->value, &c->q.row);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && c->how == META_APPEND) {
+		r = append(had, c->value, both, err);
+		value = both;
+	}
+	return r < 0 ? r : tx_meta_set(tx, c->q.volume, c->key, value, &c->q.row);
+}
+
+/* May its metadata be changed now? */
+static int meta_volume(struct request *q, struct tx *tx, struct volume *ret, struct err *err)
+{
+	int r = live(tx, q->volume, ret, err);
+
+	if (r == 0 && (ret->status == VOL_MAINTENANCE || ret->status == VOL_UPLOADING))
+		r = err_set(
+			err, -EBUSY, "volume '%s' is %s", ret->name, vol_status_name(ret->status));
+	return r;
+}
+
+static void note_meta(struct engine *e, const struct volume *v, int64_t row)
+{
+	note(e, (struct change_note){
+			.kind = CHANGE_META, .volume = v->id, .row = row, .status = v->status });
 }
 
 static int meta_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
 	struct volume v;
-	int r = live(tx, q->volume, &v, err);
+	int r = meta_volume(q, tx, &v, err);
 
-	if (r == 0 && (v.status == VOL_MAINTENANCE || v.status == VOL_UPLOADING))
-		r = err_set(err, -EBUSY, "volume '%s' is %s", v.name, vol_status_name(v.status));
 	if (r == 0)
 		r = c->value ? meta_put(c, tx, err) : meta_remove(c, tx, err);
 	if (r < 0)
 		return r;
-	note(q->e,
-		(struct change_note){
-			.kind = CHANGE_META, .volume = v.id, .row = q->row, .status = v.status });
+	note_meta(q->e, &v, q->row);
 	return request_event(q, tx, v.id, "volume.update", "metadata %s %s", c->key,
 		c->value ? "set" : "removed");
 }
 
 void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	const char *key, const char *value, bool create_only, engine_done *done, void *arg)
+	const char *key, const char *value, enum meta_how how, engine_done *done, void *arg)
 {
 	struct edit *c = edit_new(e, id, who, volume, meta_apply, done, arg);
 	struct err err = { 0 };
@@ -283,8 +329,50 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 		r = spec_value_check(value, strlen(value), &err);
 	c->key = strdup(key);
 	c->value = value ? strdup(value) : NULL;
-	c->create_only = create_only;
+	c->how = how;
 	if (r == 0 && (!c->key || (value && !c->value)))
+		r = -ENOMEM;
+	send(c, r, &err);
+}
+
+/* value: the other key. The row moves, as an inode does. */
+static int meta_rename_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct edit *c = (struct edit *)q;
+	int64_t replaced;
+	struct volume v;
+	int r = meta_volume(q, tx, &v, err);
+
+	if (r < 0)
+		return r;
+	r = tx_meta_find(tx, v.id, c->key, &q->row);
+	if (r == -ENOENT)
+		return err_set(err, r, "no such metadata: '%s'", c->key);
+	if (r == 0 && tx_meta_find(tx, v.id, c->value, &replaced) == 0 && replaced != q->row) {
+		r = tx_meta_remove(tx, replaced);
+		note_meta(q->e, &v, replaced);
+	}
+	r = r < 0 ? r : tx_meta_rename(tx, q->row, c->value);
+	if (r < 0)
+		return r;
+	note_meta(q->e, &v, q->row);
+	return request_event(
+		q, tx, v.id, "volume.update", "metadata %s set, was %s", c->value, c->key);
+}
+
+void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, const char *key, const char *to, engine_done *done, void *arg)
+{
+	struct edit *c = edit_new(e, id, who, volume, meta_rename_apply, done, arg);
+	struct err err = { 0 };
+	int r;
+
+	if (!c)
+		return;
+	r = spec_metadata_key_check(to, &err);
+	c->key = strdup(key);
+	c->value = strdup(to);
+	if (r == 0 && (!c->key || !c->value))
 		r = -ENOMEM;
 	send(c, r, &err);
 }

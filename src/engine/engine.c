@@ -67,6 +67,7 @@ int engine_new(const struct conf *conf, struct store *store, const struct driver
 	lock_init(&e->held_lock);
 	lock_init(&e->later_lock);
 	lock_init(&e->project_lock);
+	lock_init(&e->turns_lock);
 	cond_init(&e->later);
 	e->backend = calloc(conf->backend_count + 1, sizeof *e->backend);
 	r = e->backend ? make_sched(e, err) : err_set(err, -ENOMEM, "out of memory");
@@ -263,6 +264,7 @@ bool engine_free(struct engine *e)
 	sched_free(e->sched);
 	pthread_cond_destroy(&e->later);
 	lock_release(&e->project_lock);
+	lock_release(&e->turns_lock);
 	lock_release(&e->later_lock);
 	lock_release(&e->held_lock);
 	free(e);

@@ -129,7 +129,14 @@ void engine_extend(struct engine *e, struct change_id id, const struct caller *w
 	uint64_t size, engine_done *done, void *arg);
 
 /* Which fields engine_set() takes from its struct volume. */
-enum { SET_MODE = 1, SET_UID = 2, SET_GID = 4, SET_DESCRIPTION = 8, SET_PROTECTED = 16 };
+enum {
+	SET_MODE = 1,
+	SET_UID = 2,
+	SET_GID = 4,
+	SET_DESCRIPTION = 8,
+	SET_PROTECTED = 16,
+	SET_APPEND = 32, /* with SET_DESCRIPTION: after what is there, and a blank */
+};
 
 /* SET_GID moves the quota to the project of that group (-EDQUOT if it does not fit). */
 void engine_set(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
@@ -139,9 +146,19 @@ void engine_set(struct engine *e, struct change_id id, const struct caller *who,
 void engine_reset(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	enum vol_status status, engine_done *done, void *arg);
 
-/* Metadata: value NULL removes (-ENOENT if absent); create_only: -EEXIST if present. res->row: the key's row. */
+enum meta_how {
+	META_SET,
+	META_CREATE, /* -EEXIST if present */
+	META_APPEND, /* after what is there, and a blank */
+};
+
+/* Metadata: value NULL removes (-ENOENT if absent). res->row: the key's row. */
 void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	const char *key, const char *value, bool create_only, engine_done *done, void *arg);
+	const char *key, const char *value, enum meta_how how, engine_done *done, void *arg);
+
+/* Another key for the value; one that is there already goes. -ENOENT: there is no `key`. */
+void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, const char *key, const char *to, engine_done *done, void *arg);
 
 /* A limit of a project (row made if need be): resource "volumes", "size", "per_volume_size"; max or SIZE_LIMIT_NONE. */
 void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
@@ -149,6 +166,9 @@ void engine_quota_set(struct engine *e, struct change_id id, const struct caller
 
 /* Makes sure that a project has a row (lookup of quotas/<project>): res->row. */
 void engine_quota_row(struct engine *e, const char *project, engine_done *done, void *arg);
+
+/* Is there a group of that name? Asked of the system now and then only. */
+bool engine_project_exists(struct engine *e, const char *name);
 
 /* Backends, as configured, 0 … count-1; strings live as long as the engine. */
 struct engine_backend {

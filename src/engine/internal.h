@@ -6,7 +6,7 @@
  *
  * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and up to `workers` workers
  * (driver calls, which may hang for ever); one ticker (what is due later, who is overdue).
- * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock.
+ * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock is a leaf.
  *
  * Invariants:
  *  (1) a volume that is creating, deleting or extending has a job row; a job row of it goes in the transaction that settles it.
@@ -242,7 +242,8 @@ struct request {
 	void (*release)(struct request *q);	    /* of what the struct owns; may be NULL */
 	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
-	bool must; /* a result: tried again until it is in the catalogue */
+	bool must;    /* a result: tried again until it is in the catalogue */
+	bool counted; /* by turns.c */
 	unsigned tries;
 	int64_t due_ns; /* when it is tried again */
 	struct request *next;
@@ -310,6 +311,12 @@ void room_ask(struct request *q, bool wait);
 void room_return(struct engine *e); /* one creation less is unfinished */
 void room_opened(struct engine *e); /* more is known of the backends */
 
+/* --- turns.c --- */
+
+bool turn_ask(struct request *q); /* to the writer now; false: it waits */
+struct request *turn_over(struct request
+		*q); /* q is answered: the one that goes to the writer in its place, or NULL */
+
 /* --- recover.c --- */
 
 /* Settles jobs of backends that the configuration no longer names. */
@@ -348,8 +355,12 @@ struct engine {
 	pthread_t ticker;
 	int64_t started_ns;
 
+	struct lock turns_lock;
+	struct turns *turns; /* turns_lock: users who have requests at the writer */
+
 	struct lock project_lock;
-	struct project_name *projects; /* project_lock */
+	struct project_name *projects; /* project_lock; by gid */
+	struct project_gid *gids;      /* project_lock; by name */
 };
 
 #endif

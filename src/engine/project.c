@@ -1,6 +1,6 @@
 /*
  * Projects are groups: the caller's primary one, or one that it is in. Names are asked of the system (which may ask a directory
- * server), so in the caller's thread and remembered for a minute.
+ * server), so in the caller's thread and remembered for a minute; that there is no such group, for some seconds.
  */
 #include "engine/internal.h"
 
@@ -16,7 +16,8 @@
 
 enum {
 	KEPT_S = 60,
-	REMEMBERED_MAX = 4096,
+	KEPT_ABSENT_S = 5,
+	REMEMBERED_MAX = 4096,	   /* then the first one is forgotten */
 	GROUP_BYTES_MAX = 1 << 20, /* a group's list of members counts */
 };
 
@@ -26,6 +27,20 @@ struct project_name {
 	char name[NAME_LEN + 1];
 	UT_hash_handle hh;
 };
+
+struct project_gid {
+	char wanted[NAME_LEN + 1];
+	int64_t until_ns;
+	int code; /* -ENOENT: no such group */
+	gid_t gid;
+	char name[NAME_LEN + 1];
+	UT_hash_handle hh;
+};
+
+static int64_t from_now(int seconds)
+{
+	return clock_mono_ns() + seconds * INT64_C(1000000000);
+}
 
 /* getgrgid_r (name NULL) or getgrnam_r with a buffer that grows. -ENOENT: no such group. */
 static int ask_group(gid_t gid, const char *wanted, char name[NAME_LEN + 1], gid_t *ret_gid)
@@ -62,6 +77,12 @@ static bool recall(struct engine *e, gid_t gid, char name[NAME_LEN + 1])
 	return true;
 }
 
+static void forget(struct engine *e, struct project_name *p)
+{
+	HASH_DEL(e->projects, p);
+	free(p);
+}
+
 static void remember(struct engine *e, gid_t gid, const char *name)
 {
 	struct project_name *p;
@@ -70,7 +91,7 @@ static void remember(struct engine *e, gid_t gid, const char *name)
 	HASH_FIND(hh, e->projects, &gid, sizeof gid, p);
 	if (!p) {
 		if (HASH_COUNT(e->projects) >= REMEMBERED_MAX)
-			return;
+			forget(e, e->projects);
 		p = calloc(1, sizeof *p);
 		if (!p)
 			return;
@@ -78,17 +99,70 @@ static void remember(struct engine *e, gid_t gid, const char *name)
 		HASH_ADD(hh, e->projects, gid, sizeof p->gid, p);
 	}
 	(void)snprintf(p->name, sizeof p->name, "%s", name);
-	p->until_ns = clock_mono_ns() + KEPT_S * INT64_C(1000000000);
+	p->until_ns = from_now(KEPT_S);
+}
+
+static void forget_gid(struct engine *e, struct project_gid *p)
+{
+	HASH_DEL(e->gids, p);
+	free(p);
+}
+
+static bool recall_gid(struct engine *e, const char *wanted, struct project_gid *ret)
+{
+	struct project_gid *p;
+
+	LOCK_SCOPE(&e->project_lock);
+	HASH_FIND_STR(e->gids, wanted, p);
+	if (!p || p->until_ns < clock_mono_ns())
+		return false;
+	*ret = *p;
+	return true;
+}
+
+static void remember_gid(struct engine *e, const struct project_gid *known)
+{
+	struct project_gid *p;
+
+	LOCK_SCOPE(&e->project_lock);
+	HASH_FIND_STR(e->gids, known->wanted, p);
+	if (p)
+		forget_gid(e, p);
+	else if (HASH_COUNT(e->gids) >= REMEMBERED_MAX)
+		forget_gid(e, e->gids);
+	p = malloc(sizeof *p);
+	if (!p)
+		return;
+	*p = *known;
+	HASH_ADD_STR(e->gids, wanted, p);
+}
+
+/* The group of that name. -ENOENT: there is none. */
+static int find_group(struct engine *e, const char *wanted, char name[NAME_LEN + 1], gid_t *ret_gid)
+{
+	struct project_gid p = { 0 };
+
+	if (strlen(wanted) > NAME_LEN)
+		return -ENOENT;
+	if (!recall_gid(e, wanted, &p)) {
+		memcpy(p.wanted, wanted, strlen(wanted) + 1);
+		p.code = ask_group(0, wanted, p.name, &p.gid);
+		p.until_ns = from_now(p.code < 0 ? KEPT_ABSENT_S : KEPT_S);
+		remember_gid(e, &p);
+	}
+	if (p.code < 0)
+		return p.code;
+	memcpy(name, p.name, NAME_LEN + 1);
+	*ret_gid = p.gid;
+	return 0;
 }
 
 void project_release(struct engine *e)
 {
-	struct project_name *p, *next;
-
-	HASH_ITER (hh, e->projects, p, next) {
-		HASH_DEL(e->projects, p);
-		free(p);
-	}
+	while (e->projects)
+		forget(e, e->projects);
+	while (e->gids)
+		forget_gid(e, e->gids);
 }
 
 static int allowed(struct engine *e, const char *name, struct err *err)
@@ -136,9 +210,17 @@ int project_of(struct engine *e, const struct caller *who, const char *wanted,
 		*ret_gid = who->gid;
 		return project_of_gid(e, who->gid, name, err);
 	}
-	if (ask_group(0, wanted, name, ret_gid) < 0)
+	if (find_group(e, wanted, name, ret_gid) < 0)
 		return err_set(err, -ENOENT, "no such project: there is no group '%s'", wanted);
 	if (!who->admin && !is_member(who, *ret_gid))
 		return err_set(err, -EACCES, "project '%s': you are not in that group", wanted);
 	return allowed(e, name, err);
+}
+
+bool engine_project_exists(struct engine *e, const char *name)
+{
+	char found[NAME_LEN + 1];
+	gid_t gid;
+
+	return find_group(e, name, found, &gid) == 0;
 }

@@ -1,9 +1,9 @@
 /*
  * A change on its way through the writer:
  *
- *    request_new ─▶ request_submit ─▶ run(): resent? answered before? else apply() ─▶ commit ─▶ ended() ─▶ done() ─▶ freed
- *                                         ▲                                            │
- *                                         └── `must`, and it failed: after a pause ◀───┘
+ *    request_new ─▶ request_submit ─▶ its user's turn ─▶ run(): resent? answered before? else apply() ─▶ commit ─▶ ended() ─▶ done() ─▶ freed
+ *                                                            ▲                                            │
+ *                                                            └── `must`, and it failed: after a pause ◀───┘
  *
  * ended() of a whole batch comes before the first done(): jobs that a commit has made are offered to the workers together.
  */
@@ -72,7 +72,7 @@ static void ended(struct change *c, int code)
 
 static void done(struct change *c, int code, const struct err *err)
 {
-	struct request *q = (struct request *)c;
+	struct request *q = (struct request *)c, *next;
 	struct result res = { .code = code, .row = q->row, .text = err->text };
 
 	if (again(q, code)) {
@@ -81,7 +81,10 @@ static void done(struct change *c, int code, const struct err *err)
 	}
 	if (q->done)
 		q->done(q->arg, &res);
+	next = turn_over(q);
 	request_free(q);
+	if (next)
+		store_submit(next->e->store, &next->change);
 }
 
 static void set_who(struct request *q, const struct caller *who)
@@ -102,7 +105,7 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 
 	if (!q) {
 		/* Without memory for this there is none for a thread to answer from. */
-		log_err("out of memory: a request is refused");
+		log_err_seldom("out of memory: a request is refused");
 		if (done_fn)
 			done_fn(arg, &(struct result){ -ENOMEM, 0, "out of memory" });
 		return NULL;
@@ -120,7 +123,8 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 
 void request_submit(struct request *q)
 {
-	store_submit(q->e->store, &q->change);
+	if (turn_ask(q))
+		store_submit(q->e->store, &q->change);
 }
 
 /* The refusal goes through the writer's thread, and changes nothing. */
@@ -179,7 +183,8 @@ void note(struct engine *e, struct change_note n)
 		struct change_note *at = realloc(all->at, room * sizeof *at);
 
 		if (!at) {
-			log_err("out of memory: a change is not shown until its cache entry ends");
+			log_err_seldom(
+				"out of memory: a change is not shown until its cache entry ends");
 			return;
 		}
 		all->at = at;

@@ -27,7 +27,8 @@ void later_request(struct request *q)
 	struct engine *e = q->e;
 
 	if (q->tries == 0 && q->change.code != -EAGAIN)
-		log_warning("a result cannot be written into the catalogue (%s): trying again",
+		log_warning_seldom(
+			"a result cannot be written into the catalogue (%s): trying again",
 			q->change.err.text);
 	LOCK_SCOPE(&e->later_lock);
 	q->due_ns = clock_mono_ns() + pause_ns(q->tries++, REQUEST_PAUSE_MAX_MS);

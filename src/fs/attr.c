@@ -1,7 +1,7 @@
 /*
  * The generic half of an attribute file: opening, offsets, permission against a missing show or
  * store, the text's limits. A row of a table does the value: show renders all of it, store gets all
- * of it at once, trimmed.
+ * of it at once, trimmed (of free text, with ch->append, what comes after the text that is there).
  */
 #include "base/text.h"
 #include "fs/internal.h"
@@ -126,6 +126,7 @@ void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *
 	if (!ch)
 		return;
 	ch->size = size;
+	ch->append = fi->flags & O_APPEND;
 	if (size > STORE_MAX) {
 		change_answer(ch, -EFBIG, "the value is longer than 4096 bytes");
 		return;

@@ -180,6 +180,8 @@ int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry
 		return -ENOENT;
 	*entry_timeout = d->timeout;
 	r = d->find(c, parent.row, name, ret);
+	if (ret->node.kind == KIND_DRAFT)
+		*entry_timeout = 0; /* the kernel moves a renamed one's entry over what it became */
 	ret->st.st_ino = ino_of(ret->node);
 	return r;
 }

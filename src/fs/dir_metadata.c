@@ -1,9 +1,10 @@
 /* metadata/: one file a key. A key is a row of its own, so its inode number is its alone; the file
- * behaves as an attribute. */
+ * behaves as an attribute. Temporary files are drafts (draft_meta.c). */
 #include "base/text.h"
 #include "fs/internal.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,8 @@ static int metadata_find(struct ctx *c, int64_t row, const char *name, struct en
 	struct stat dir;
 	int r = view_meta_by_key(c->view, row, name, &m);
 
+	if (r == -ENOENT)
+		return draft_find(c, row, name, ret);
 	if (r == 0)
 		r = metadata_stat(c, row, &dir);
 	if (r == 0)
@@ -103,8 +106,8 @@ static void meta_store(struct change *ch, int64_t row, const char *text)
 	if (r < 0)
 		change_refuse(ch, &err);
 	else
-		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, m.volume, m.key, text, false,
-			change_done, ch);
+		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, m.volume, m.key, text,
+			ch->append ? META_APPEND : META_SET, change_done, ch);
 }
 
 const struct attr *meta_attr(void)
@@ -114,24 +117,33 @@ const struct attr *meta_attr(void)
 	return &a;
 }
 
-/* vim's swap file (a first write that is refused would leave an empty key), its trial file, and backups: vim puts them elsewhere. */
-static bool is_editors(const char *name)
+/* What programs make for a moment: swap files, backups, and what is renamed to a key when it is complete. Fewer than
+ * draft_patterns: who copies a key to KEY.bak wants to keep it. */
+static bool is_draft(const char *name)
 {
-	size_t n = strlen(name);
+	static const char *const patterns[] = { ".*", "#*", "*~", "sed??????", "tmp.??????????" };
 
-	return name[0] == '.' || !strcmp(name, "4913") || (n > 0 && name[n - 1] == '~');
+	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return true;
+	return false;
 }
 
-void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fuse_file_info *fi)
+void metadata_create(
+	struct ctx *c, int64_t volume, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	struct change *ch = change_new(
-		c, REPLY_CREATE, (struct node){ .kind = KIND_META }, "metadata/%s", name);
+	struct change *ch;
 	struct err err = { 0 };
 
+	if (is_draft(name)) {
+		draft_create(c, volume, name, mode, fi);
+		return;
+	}
+	ch = change_new(c, REPLY_CREATE, (struct node){ .kind = KIND_META }, "metadata/%s", name);
 	if (!ch)
 		return;
-	if (is_editors(name)) {
-		change_answer(ch, -EPERM, "no swap or backup files here: they would be keys");
+	if (!strcmp(name, "4913")) {
+		change_answer(ch, -EPERM, "vim tries by it whether to move the file away: no");
 		return;
 	}
 	if (spec_metadata_key_check(name, &err) < 0) {
@@ -142,22 +154,39 @@ void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fus
 	ch->fi.direct_io = 1;
 	ch->fi.noflush = 1;
 	ch->fi.fh = opens_next(c->fs->opens);
-	engine_meta(
-		c->fs->engine, ch->id, &ch->who.caller, volume, name, "", true, change_done, ch);
+	engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, "", META_CREATE,
+		change_done, ch);
 }
 
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
 {
-	struct change *ch = change_new(c, REPLY_CODE,
-		(struct node){ .kind = KIND_METADATA, .row = volume }, "metadata/%s", name);
+	struct change *ch;
 
+	if (draft_unlink(c, volume, name))
+		return;
+	ch = change_new(c, REPLY_CODE, (struct node){ .kind = KIND_METADATA, .row = volume },
+		"metadata/%s", name);
 	if (!ch)
 		return;
-	if (guard_blocks(c->fs->guard, ch->who.tgid, volume))
+	if (guard_knows(c->fs->guard, ch->who.tgid, volume))
 		change_answer(
 			ch, -EPERM, "this process was just refused to remove the volume's files");
 	else
-		engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, NULL, false,
+		engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, NULL, META_SET,
+			change_done, ch);
+}
+
+void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname)
+{
+	struct change *ch;
+
+	if (is_draft(newname) ? draft_rename(c, volume, name, newname)
+			      : draft_to_key(c, volume, name, newname))
+		return;
+	ch = change_new(c, REPLY_RENAME, (struct node){ .kind = KIND_METADATA, .row = volume },
+		"metadata/%s", name);
+	if (ch)
+		engine_meta_rename(c->fs->engine, ch->id, &ch->who.caller, volume, name, newname,
 			change_done, ch);
 }
 

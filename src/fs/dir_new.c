@@ -14,19 +14,44 @@ static int new_stat(struct ctx *c, int64_t row, struct stat *st)
 	return 0;
 }
 
+int64_t accepted_find(struct ctx *c, const char *file)
+{
+	char name[NAME_LEN + 1];
+	int64_t volume;
+
+	draft_volume_name(file, name);
+	return view_accepted(c->view, name, &volume) == 0 ? volume : 0;
+}
+
+bool accepted_was_unlinked(struct ctx *c, int64_t volume)
+{
+	return !guard_is_empty(c->fs->unlinked) &&
+	       guard_knows(c->fs->unlinked, who_tgid(c->pid), volume);
+}
+
+void new_unlink(struct ctx *c, const char *name)
+{
+	int64_t volume;
+
+	if (draft_unlink(c, 0, name))
+		return;
+	volume = accepted_find(c, name);
+	if (volume) /* it is not listed, so it is not there: as chmod and chown, this does nothing to it */
+		guard_note(c->fs->unlinked, who_tgid(c->pid), volume);
+	fuse_reply_err(c->req, !strcmp(name, "spec") ? EPERM : volume ? 0 : ENOENT);
+}
+
 static int new_find(struct ctx *c, int64_t row, const char *name, struct entry *ret)
 {
-	char volume[NAME_LEN + 1];
-	int r = draft_find(c, name, ret);
+	int r = draft_find(c, 0, name, ret);
+	int64_t volume;
 
 	if (r != -ENOENT)
 		return r;
-	draft_volume_name(name, volume);
-	r = view_accepted(c->view, volume, &ret->node.row);
-	if (r < 0)
-		return r;
-	ret->node.kind = KIND_ACCEPTED;
-	ret->node.index = 0;
+	volume = accepted_find(c, name);
+	if (!volume || accepted_was_unlinked(c, volume))
+		return -ENOENT;
+	ret->node = (struct node){ .kind = KIND_ACCEPTED, .row = volume };
 	return node_stat(c, ret->node, &ret->st);
 }
 

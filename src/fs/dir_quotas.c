@@ -6,7 +6,6 @@
 #include "fs/internal.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,11 +52,9 @@ static int quotas_list(struct ctx *c, int64_t row, int64_t after, struct entry *
 /* Every group can be a project; it gets its row now. */
 static void quotas_make(struct ctx *c, const char *name)
 {
-	struct group *group = NULL, room;
-	char text[16384];
 	struct change *ch;
 
-	if (getgrnam_r(name, &room, text, sizeof text, &group) || !group) {
+	if (!engine_project_exists(c->fs->engine, name)) {
 		fuse_reply_err(c->req, ENOENT);
 		return;
 	}

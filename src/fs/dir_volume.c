@@ -322,8 +322,8 @@ static void store_description(struct change *ch, int64_t row, const char *text)
 		return;
 	}
 	(void)snprintf(v.description, sizeof v.description, "%s", text);
-	engine_set(
-		ch->fs->engine, ch->id, &ch->who.caller, row, SET_DESCRIPTION, &v, change_done, ch);
+	engine_set(ch->fs->engine, ch->id, &ch->who.caller, row,
+		SET_DESCRIPTION | (ch->append ? SET_APPEND : 0), &v, change_done, ch);
 }
 
 static void store_protected(struct change *ch, int64_t row, const char *text)

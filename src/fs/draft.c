@@ -1,5 +1,5 @@
 /*
- * new/: bytes of specs until they are submitted.
+ * new/: bytes of specs until they are submitted; and temporary files among metadata.
  *
  *    an open of new/spec or creat of new/NAME      a draft of its own for each open, so writers
  * never mix creat of a name that matches draft_patterns   a kept draft: one file that may be
@@ -7,13 +7,16 @@
  * hour old
  *
  * Everything that must outlive the server is in the keep and changes there by one flip; this file
- * holds what finds it again: a hash by serial number, which is also the handle given to the kernel.
+ * holds what finds it again: a hash by serial number, which is also the handle given to the kernel,
+ * and one by name.
  */
 #include "fs/draft.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,7 @@
 
 static const uint64_t SERIAL_MASK = (UINT64_C(1) << 52) - 1;
 static const int64_t KEPT_US = INT64_C(3600) * 1000000;
+static const int64_t PRUNE_US = INT64_C(60) * 1000000;
 
 fuse_ino_t draft_ino(struct fs *fs, uint64_t file)
 {
@@ -42,12 +46,64 @@ struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial)
 	return d;
 }
 
+static unsigned key_len(const struct draft_key *key)
+{
+	return (unsigned)(offsetof(struct draft_key, name) + strlen(key->name));
+}
+
+static void unname_locked(struct drafts *ds, struct draft *d)
+{
+	lock_assert_held(&ds->lock);
+	if (d->named)
+		HASH_DELETE(by_name, ds->named, d);
+	d->named = false;
+}
+
+void draft_name_locked(struct drafts *ds, struct draft *d)
+{
+	unname_locked(ds, d);
+	d->key.dir = d->k->dir;
+	memcpy(d->key.name, draft_name(d), sizeof d->key.name);
+	if (d->k->file != d->serial || d->k->dropped ||
+		draft_by_name_locked(ds, d->key.dir, d->key.name))
+		return;
+	HASH_ADD_KEYPTR(by_name, ds->named, &d->key, key_len(&d->key), d);
+	d->named = true;
+}
+
+void draft_drop_locked(struct drafts *ds, struct draft *d)
+{
+	d->k->dropped = 1;
+	unname_locked(ds, d);
+}
+
+bool draft_keep_locked(struct drafts *ds, struct draft *d, long max)
+{
+	lock_assert_held(&ds->lock);
+	if (!tally_take(&ds->kept, d->k->uid, max))
+		return false;
+	d->k->kept = 1;
+	return true;
+}
+
 void draft_free_locked(struct drafts *ds, struct draft *d)
 {
 	lock_assert_held(&ds->lock);
+	unname_locked(ds, d);
+	if (d->k->kept)
+		tally_give(&ds->kept, d->k->uid);
 	HASH_DEL(ds->all, d);
 	keep_draft_drop(ds->fs->keep, d->k);
 	free(d);
+}
+
+void draft_end_locked(struct drafts *ds, struct draft *d)
+{
+	bool gone = d->released || (d->k->dropped && d->k->opens == 0);
+
+	lock_assert_held(&ds->lock);
+	if (gone && !d->submitting && !d->moving)
+		draft_free_locked(ds, d);
 }
 
 static struct draft *adopt_locked(struct drafts *ds, struct keep_draft *k)
@@ -62,6 +118,7 @@ static struct draft *adopt_locked(struct drafts *ds, struct keep_draft *k)
 	d->k = k;
 	d->serial = k->serial;
 	HASH_ADD(hh, ds->all, serial, sizeof d->serial, d);
+	draft_name_locked(ds, d);
 	return d;
 }
 
@@ -77,9 +134,12 @@ int drafts_new(struct fs *fs, struct drafts **ret, struct err *err)
 	ds->base = fs->keep->mount_id & SERIAL_MASK;
 	lock_init(&ds->lock);
 	LOCK_SCOPE(&ds->lock);
-	while ((k = keep_draft_each(fs->keep, &at)))
-		if (!adopt_locked(ds, k))
+	while ((k = keep_draft_each(fs->keep, &at))) {
+		struct draft *d = adopt_locked(ds, k);
+
+		if (!d || (k->kept && !draft_keep_locked(ds, d, LONG_MAX)))
 			return err_set(err, -ENOMEM, "no memory for drafts");
+	}
 	*ret = ds;
 	return 0;
 }
@@ -93,22 +153,25 @@ void drafts_free(struct drafts *ds)
 		return;
 	HASH_ITER (hh, ds->all, d, tmp) {
 		HASH_DEL(ds->all, d);
+		if (d->named)
+			HASH_DELETE(by_name, ds->named, d);
 		free(d);
 	}
+	tally_release(&ds->kept);
 	lock_release(&ds->lock);
 	free(ds);
 }
 
 /* The file of that name: a kept draft, or the first open of a name that is being written. */
-struct draft *draft_by_name_locked(struct drafts *ds, const char *name)
+struct draft *draft_by_name_locked(struct drafts *ds, int64_t dir, const char *name)
 {
-	struct draft *d, *tmp;
+	struct draft_key key = { .dir = dir };
+	struct draft *d;
 
 	lock_assert_held(&ds->lock);
-	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->file == d->serial && !d->k->dropped && !strcmp(d->k->name, name))
-			return d;
-	return NULL;
+	(void)snprintf(key.name, sizeof key.name, "%s", name);
+	HASH_FIND(by_name, ds->named, &key, key_len(&key), d);
+	return d;
 }
 
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file)
@@ -130,8 +193,12 @@ void draft_prune_locked(struct drafts *ds)
 	struct draft *d, *tmp;
 
 	lock_assert_held(&ds->lock);
+	if (now - ds->pruned_us < PRUNE_US)
+		return;
+	ds->pruned_us = now;
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->kept && !d->k->opens && !d->submitting && now - d->k->opened_us > KEPT_US)
+		if (d->k->kept && !d->k->opens && !d->submitting && !d->moving &&
+			now - d->k->opened_us > KEPT_US)
 			draft_free_locked(ds, d);
 }
 
@@ -152,8 +219,8 @@ static void new_uuid(char text[UUID_LEN + 1])
 }
 
 /* A new draft of the caller; file 0 and own: its own serial is its file. NULL: no slot is free. */
-struct draft *draft_take_locked(
-	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own)
+struct draft *draft_take_locked(struct drafts *ds, const struct who *who, int64_t dir,
+	const char *name, uint64_t file, bool own)
 {
 	struct keep_draft *k = keep_draft_take(ds->fs->keep);
 
@@ -161,6 +228,7 @@ struct draft *draft_take_locked(
 	if (!k)
 		return NULL;
 	k->file = own ? k->serial : file;
+	k->dir = dir;
 	k->opened_us = clock_wall_us();
 	k->uid = who->caller.uid;
 	k->gid = who->caller.gid;
@@ -170,7 +238,7 @@ struct draft *draft_take_locked(
 	k->group_count = (uint32_t)who->caller.group_count;
 	memcpy(k->groups, who->groups, sizeof who->groups);
 	new_uuid(k->uuid);
-	(void)snprintf(k->name, sizeof k->name, "%s", name);
+	(void)snprintf(k->state[0].name, sizeof k->state[0].name, "%s", name); /* turn is 0 */
 	return adopt_locked(ds, k);
 }
 
@@ -215,19 +283,19 @@ int draft_stat(struct ctx *c, struct node n, struct stat *st)
 	return 0;
 }
 
-int draft_find(struct ctx *c, const char *name, struct entry *ret)
+int draft_find(struct ctx *c, int64_t dir, const char *name, struct entry *ret)
 {
 	struct drafts *ds = c->fs->drafts;
 	struct draft *d;
 
 	ret->generation = 1;
-	if (!strcmp(name, "spec")) {
+	if (dir == 0 && !strcmp(name, "spec")) {
 		ret->node = ino_node(draft_ino(c->fs, 0));
 		stat_of_spec(c, &ret->st);
 		return 0;
 	}
 	LOCK_SCOPE(&ds->lock);
-	d = draft_by_name_locked(ds, name);
+	d = draft_by_name_locked(ds, dir, name);
 	if (!d)
 		return -ENOENT;
 	ret->node = ino_node(draft_ino(c->fs, d->k->file));
@@ -252,12 +320,13 @@ static int list_kept_locked(struct ctx *c, int64_t after, struct entry *ret, siz
 	if (!all)
 		return -ENOMEM;
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->kept && !d->k->dropped && (int64_t)d->serial + 1 > after)
+		if (d->k->kept && d->k->dir == 0 && !d->k->dropped &&
+			(int64_t)d->serial + 1 > after)
 			all[count++] = d;
 	qsort(all, count, sizeof(struct draft *), by_serial);
 	for (; done < count && done < n; done++) {
 		ret[done] = (struct entry){ .generation = 1, .at = (int64_t)all[done]->serial + 1 };
-		memcpy(ret[done].name, all[done]->k->name, sizeof ret[done].name);
+		memcpy(ret[done].name, draft_name(all[done]), sizeof ret[done].name);
 		draft_stat_of(c, all[done]->k, &ret[done].st);
 		ret[done].node = ino_node(ret[done].st.st_ino);
 	}
@@ -272,7 +341,7 @@ int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n)
 
 	if (after < 1) {
 		*ret = (struct entry){ .name = "spec", .at = 1 };
-		return draft_find(c, "spec", ret) == 0 ? 1 : -EIO;
+		return draft_find(c, 0, "spec", ret) == 0 ? 1 : -EIO;
 	}
 	LOCK_SCOPE(&ds->lock);
 	draft_prune_locked(ds);

@@ -1,8 +1,9 @@
-/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures) and submit.c (when and how
- * one becomes a request) share. */
+/* What draft.c (finding drafts), draft_open.c and draft_io.c (gestures), submit.c (when and how one
+ * becomes a request) and draft_meta.c (how one becomes metadata) share. */
 #ifndef VOLFS_FS_DRAFT_H
 #define VOLFS_FS_DRAFT_H
 
+#include "base/tally.h"
 #include "fs/internal.h"
 
 #include <uthash.h>
@@ -20,40 +21,65 @@ struct pending {
 	struct pending *next;
 };
 
+/* Where a file is found: dir as in the keep. */
+struct draft_key {
+	int64_t dir;
+	char name[NAME_LEN + 1];
+};
+
 /* One open spec, or one kept draft: the part that dies with the server. The rest is in the keep. */
 struct draft {
 	struct keep_draft *k;
 	uint64_t serial; /* = k->serial */
 	bool submitting; /* lock: the engine has it; nobody frees it meanwhile */
+	bool moving;	 /* lock: its unlink is not answered yet: nobody frees it meanwhile */
 	bool released;	 /* lock: its last open is gone: freed when the submission has ended */
 	char to[NAME_LEN + 1];	 /* lock: the name of a renamed draft while it is submitted */
 	struct pending *pending; /* lock */
+	struct draft_key key;	 /* lock: as in the keep, where the name moves with each change */
+	bool named;		 /* lock: it is in drafts.named */
 	UT_hash_handle hh;	 /* by serial */
+	UT_hash_handle by_name;
 };
 
 struct drafts {
 	struct fs *fs;
-	struct lock lock; /* nothing is called under it but /proc-free, I/O-free code */
-	struct draft *all;
-	uint64_t base; /* displaces the serials in inode numbers */
+	struct lock lock;    /* nothing is called under it but /proc-free, I/O-free code */
+	struct draft *all;   /* lock */
+	struct draft *named; /* lock: those that are a file by themselves, and not dropped */
+	struct tally kept;   /* lock */
+	int64_t pruned_us;   /* lock */
+	uint64_t base;	     /* displaces the serials in inode numbers */
 };
 
 /* draft.c */
 
 /* Found by handle; by the name of a kept draft or of the first open of a spec; by the file serial
  * (any open of it). */
-struct draft *draft_by_name_locked(struct drafts *ds, const char *name);
+struct draft *draft_by_name_locked(struct drafts *ds, int64_t dir, const char *name);
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);
 struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
+void draft_end_locked(struct drafts *ds, struct draft *d); /* frees what nothing needs any more */
 
 /* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no
  * slot is free. */
-struct draft *draft_take_locked(
-	struct drafts *ds, const struct who *who, const char *name, uint64_t file, bool own);
+struct draft *draft_take_locked(struct drafts *ds, const struct who *who, int64_t dir,
+	const char *name, uint64_t file, bool own);
+
+/* It has another name now. It is found by none any more, and never submitted. It is a kept one;
+ * false: its user has max of them already. */
+void draft_name_locked(struct drafts *ds, struct draft *d);
+void draft_drop_locked(struct drafts *ds, struct draft *d);
+bool draft_keep_locked(struct drafts *ds, struct draft *d, long max);
 void draft_prune_locked(struct drafts *ds); /* kept drafts that nobody has open die after an hour */
 void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st);
 uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */
+
+static inline const char *draft_name(const struct draft *d)
+{
+	return keep_draft_now(d->k)->name;
+}
 
 /* Has bytes that were neither submitted nor refused. */
 static inline bool draft_unsubmitted(const struct keep_draft *k)
@@ -62,6 +88,13 @@ static inline bool draft_unsubmitted(const struct keep_draft *k)
 
 	return s->len > s->submitted && !s->refused && !s->done && !k->dropped;
 }
+
+/* draft_open.c */
+
+/* A RENAME or UNLINK that the kernel sends again was carried out on this draft by a server that is
+ * dead now; NULL: by none. What is noted for that: name NULL: it keeps its own. */
+struct draft *draft_moved_by_locked(struct drafts *ds, struct change_id id);
+void draft_move_locked(struct drafts *ds, struct draft *d, const char *name, struct change_id id);
 
 /* submit.c */
 

@@ -13,6 +13,12 @@ static struct draft *find(struct drafts *ds, uint64_t serial)
 	return draft_by_serial_locked(ds, serial);
 }
 
+static void drop(struct drafts *ds, struct draft *d)
+{
+	LOCK_SCOPE(&ds->lock);
+	draft_drop_locked(ds, d);
+}
+
 void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 {
 	struct draft *d = find(c->fs->drafts, fi->fh);
@@ -112,7 +118,7 @@ void draft_write(struct ctx *c, struct fuse_file_info *fi, const char *text, siz
 	if (err.code) {
 		draft_caller(c->fs, d->k, &who);
 		(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN,
-			d->k->name[0] ? d->k->name : "spec");
+			draft_name(d)[0] ? draft_name(d) : "spec");
 		errlog_add(c->fs->errlog, &who, r, file, err.text);
 	}
 	fuse_reply_err(c->req, reply_errno(r));
@@ -139,7 +145,7 @@ void draft_flush(struct ctx *c, struct fuse_file_info *fi)
 	}
 	tgid = who_closes(c->pid, &killed);
 	if (killed) {
-		d->k->dropped = 1;
+		drop(c->fs->drafts, d);
 		fuse_reply_err(c->req, 0);
 		return;
 	}
@@ -169,8 +175,8 @@ void draft_release(struct ctx *c, struct fuse_file_info *fi)
 	if (d && d->k->opens > 0 && --d->k->opens == 0) {
 		submit = !d->k->kept && draft_unsubmitted(d->k) && !d->submitting;
 		d->released = !d->k->kept || d->k->dropped;
-		if (d->released && !submit && !d->submitting)
-			draft_free_locked(ds, d);
+		if (!submit)
+			draft_end_locked(ds, d);
 	}
 	lock_drop(&ds->lock);
 	if (submit)

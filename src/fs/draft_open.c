@@ -19,13 +19,13 @@ static bool draft_is_name(struct fs *fs, const char *name)
 	return false;
 }
 
-/* Refuses a create or an open in new/ with a line in `errors`. */
+/* Refuses a create, an open or a rename with a line in `errors`. */
 static void draft_refuse(
-	struct ctx *c, const struct who *who, const char *name, const struct err *err)
+	struct ctx *c, const struct who *who, int64_t dir, const char *name, const struct err *err)
 {
-	char file[NAME_LEN + 8];
+	char file[NAME_LEN + 16];
 
-	(void)snprintf(file, sizeof file, "new/%.*s", NAME_LEN, name);
+	(void)snprintf(file, sizeof file, "%s%.*s", dir ? "metadata/" : "new/", NAME_LEN, name);
 	errlog_add(c->fs->errlog, &who->caller, err->code, file, err->text);
 	fuse_reply_err(c->req, reply_errno(err->code));
 }
@@ -53,72 +53,95 @@ static void open_reply_params(struct fuse_file_info *fi, const struct draft *d)
 	fi->fh = d->serial;
 }
 
-static long kept_by_locked(struct drafts *ds, uid_t uid)
-{
-	struct draft *d, *tmp;
-	long n = 0;
-
-	HASH_ITER (hh, ds->all, d, tmp)
-		n += d->k->kept && d->k->uid == uid;
-	return n;
-}
-
 /* A CREATE or OPEN that a killed server carried out but did not answer made this. */
-static struct draft *made_by_locked(struct drafts *ds, uint64_t unique)
+static struct draft *made_before(struct ctx *c)
 {
+	struct change_id id = session_change_id(c->fs->session);
+	struct drafts *ds = c->fs->drafts;
 	struct draft *d, *tmp;
 
-	lock_assert_held(&ds->lock);
+	if (!id.resent)
+		return NULL;
+	LOCK_SCOPE(&ds->lock);
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->made_by == unique)
+		if (d->k->made_by == id.unique)
 			return d;
 	return NULL;
 }
 
 /* A draft for one more open of a name, or why not. */
-static struct draft *open_new(struct ctx *c, const struct who *who, const char *name, uint64_t file,
-	bool own, bool kept, mode_t mode, struct err *err)
+static struct draft *open_new(struct ctx *c, const struct who *who, int64_t dir, const char *name,
+	uint64_t file, bool own, bool kept, mode_t mode, struct err *err)
 {
 	struct change_id id = session_change_id(c->fs->session);
 	struct drafts *ds = c->fs->drafts;
 	struct draft *d;
 
 	LOCK_SCOPE(&ds->lock);
-	d = id.resent ? made_by_locked(ds, id.unique) : NULL;
-	if (d)
-		return d;
 	draft_prune_locked(ds);
-	if (kept && who->caller.uid != 0 &&
-		kept_by_locked(ds, who->caller.uid) >= c->fs->conf->max_drafts) {
-		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
-		return NULL;
-	}
-	d = draft_take_locked(ds, who, name, file, own);
+	d = draft_take_locked(ds, who, dir, name, file, own);
 	if (!d) {
 		err_set(err, -EAGAIN, "too many specs are being written");
 		return NULL;
 	}
-	d->k->kept = kept;
+	if (kept && !draft_keep_locked(ds, d, c->fs->conf->max_drafts)) {
+		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
+		draft_free_locked(ds, d);
+		return NULL;
+	}
 	d->k->mode = mode & 0777;
 	d->k->made_by = id.unique;
 	return d;
 }
 
-void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file_info *fi)
+/* An accepted spec that this process unlinked just now: it may be written once more. NULL: it is none. */
+static struct draft *open_again(
+	struct ctx *c, const struct who *who, const char *name, mode_t mode, struct err *err)
 {
-	bool kept = draft_is_name(c->fs, name);
+	int64_t volume = accepted_find(c, name);
+	struct draft *d;
+
+	if (!volume || !accepted_was_unlinked(c, volume))
+		return NULL;
+	d = open_new(c, who, 0, name, 0, true, false, mode, err);
+	if (d) {
+		d->k->again = volume;
+		guard_forget(c->fs->unlinked, who->tgid, volume);
+	}
+	return d;
+}
+
+static struct draft *create(struct ctx *c, const struct who *who, int64_t dir, const char *name,
+	mode_t mode, struct err *err)
+{
+	bool kept = dir || draft_is_name(c->fs, name);
+	struct draft *d = made_before(c);
+
+	if (d)
+		return d;
+	if (strlen(name) > NAME_LEN) {
+		err_set(err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
+		return NULL;
+	}
+	if (!kept)
+		d = open_again(c, who, name, mode, err);
+	if (!d && !err->code && (kept || name_judge(c, name, err) == 0))
+		d = open_new(c, who, dir, name, 0, true, kept, mode, err);
+	return d;
+}
+
+void draft_create(
+	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
 	struct fuse_entry_param e = { .generation = 1 };
 	struct err err = { 0 };
-	struct draft *d = NULL;
+	struct draft *d;
 	struct who who;
 
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	if (kept && strlen(name) > NAME_LEN)
-		err_set(&err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
-	else if (kept || name_judge(c, name, &err) == 0)
-		d = open_new(c, &who, name, 0, true, kept, mode, &err);
+	d = create(c, &who, dir, name, mode, &err);
 	if (!d) {
-		draft_refuse(c, &who, name, &err);
+		draft_refuse(c, &who, dir, name, &err);
 		return;
 	}
 	draft_stat_of(c, d->k, &e.attr);
@@ -163,7 +186,7 @@ static bool name_of_file(struct drafts *ds, uint64_t file, char name[NAME_LEN + 
 	d = draft_by_file_locked(ds, file);
 	if (!d)
 		return false;
-	memcpy(name, d->k->name, NAME_LEN + 1);
+	memcpy(name, draft_name(d), NAME_LEN + 1);
 	*mode = d->k->mode;
 	return true;
 }
@@ -186,102 +209,156 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		return;
 	}
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	d = open_new(c, &who, name, file, false, false, mode, &err);
+	d = made_before(c);
+	d = d ? d : open_new(c, &who, 0, name, file, false, false, mode, &err);
 	if (!d) {
-		draft_refuse(c, &who, name[0] ? name : "spec", &err);
+		draft_refuse(c, &who, 0, name[0] ? name : "spec", &err);
 		return;
 	}
 	open_reply_params(fi, d);
 	fuse_reply_open(c->req, fi);
 }
 
-void draft_unlink(struct ctx *c, const char *name)
+struct draft *draft_moved_by_locked(struct drafts *ds, struct change_id id)
 {
-	struct drafts *ds = c->fs->drafts;
-	int64_t volume;
-	struct draft *d;
-	int code = 0;
+	struct draft *d, *tmp;
 
-	lock_take(&ds->lock);
-	d = draft_by_name_locked(ds, name);
-	if (d && !d->submitting) {
-		d->k->dropped = 1;
-		if (d->k->opens == 0)
-			draft_free_locked(ds, d);
-	} else {
-		code = d ? EBUSY : 0;
-	}
-	lock_drop(&ds->lock);
-	if (!d)
-		code = !strcmp(name, "spec") || view_accepted(c->view, name, &volume) == 0 ? EPERM
-											   : ENOENT;
-	fuse_reply_err(c->req, code);
+	lock_assert_held(&ds->lock);
+	if (!id.resent)
+		return NULL;
+	HASH_ITER (hh, ds->all, d, tmp)
+		if (keep_draft_now(d->k)->moved_by == id.unique)
+			return d;
+	return NULL;
 }
 
-/* One draft name to another: the old content of the new name goes. False: `from` is no kept draft.
- */
-static bool rename_kept(struct drafts *ds, const char *from, const char *to)
+void draft_move_locked(struct drafts *ds, struct draft *d, const char *name, struct change_id id)
 {
+	struct keep_draft_state *next = keep_draft_next(d->k);
+
+	lock_assert_held(&ds->lock);
+	next->moved_by = id.unique;
+	if (name)
+		(void)snprintf(next->name, sizeof next->name, "%s", name);
+	keep_draft_flip(d->k);
+	if (name)
+		draft_name_locked(ds, d);
+}
+
+/* Takes a draft off its name: freed after the answer, for until then it is the only trace of what
+ * was done. -ENOENT: there is none. */
+static int unlink_begin(
+	struct drafts *ds, int64_t dir, const char *name, struct change_id id, struct draft **ret)
+{
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = draft_moved_by_locked(ds, id);
+	d = d ? d : draft_by_name_locked(ds, dir, name);
+	if (!d)
+		return -ENOENT;
+	if (d->submitting)
+		return -EBUSY;
+	draft_move_locked(ds, d, NULL, id);
+	draft_drop_locked(ds, d);
+	d->moving = true;
+	*ret = d;
+	return 0;
+}
+
+static void unlink_end(struct drafts *ds, struct draft *d)
+{
+	LOCK_SCOPE(&ds->lock);
+	d->moving = false;
+	draft_end_locked(ds, d);
+}
+
+bool draft_unlink(struct ctx *c, int64_t dir, const char *name)
+{
+	struct drafts *ds = c->fs->drafts;
+	struct draft *d = NULL;
+	int r = unlink_begin(ds, dir, name, session_change_id(c->fs->session), &d);
+
+	if (r == -ENOENT)
+		return false;
+	fuse_reply_err(c->req, reply_errno(r));
+	if (d)
+		unlink_end(ds, d);
+	return true;
+}
+
+/* One draft name to another: the old content of the new name goes first, so that no moment knows two
+ * of that name. False: `from` is no kept draft. */
+static bool rename_kept(struct ctx *c, int64_t dir, const char *from, const char *to)
+{
+	struct change_id id = session_change_id(c->fs->session);
+	struct drafts *ds = c->fs->drafts;
 	struct draft *d, *old;
 
 	LOCK_SCOPE(&ds->lock);
-	d = draft_by_name_locked(ds, from);
+	if (draft_moved_by_locked(ds, id))
+		return true;
+	d = draft_by_name_locked(ds, dir, from);
 	if (!d || !d->k->kept || d->submitting)
 		return false;
-	old = draft_by_name_locked(ds, to);
+	old = draft_by_name_locked(ds, dir, to);
 	if (old && old != d) {
-		old->k->dropped = 1;
-		if (old->k->opens == 0)
-			draft_free_locked(ds, old);
+		draft_drop_locked(ds, old);
+		draft_end_locked(ds, old);
 	}
-	(void)snprintf(d->k->name, sizeof d->k->name, "%s", to);
+	draft_move_locked(ds, d, to, id);
 	return true;
 }
 
 /* Takes a kept draft for submission under another name. NULL: there is none, or it is on its way
  * already. */
-static struct draft *take_for_rename(struct drafts *ds, const char *from, const char *to)
+static struct draft *take_for_rename(
+	struct drafts *ds, const char *from, const char *to, struct change_id id)
 {
 	struct draft *d;
 
 	LOCK_SCOPE(&ds->lock);
-	d = draft_by_name_locked(ds, from);
+	d = draft_by_name_locked(ds, 0, from);
 	if (!d || !d->k->kept || d->submitting)
 		return NULL;
+	draft_move_locked(ds, d, NULL, id);
 	(void)snprintf(d->to, sizeof d->to, "%s", to);
 	return d;
 }
 
-/* mv says "cannot move to a subdirectory of itself" for EINVAL: a bad spec is EBADMSG here. */
-static int rename_code(int code)
-{
-	return code == -EINVAL ? -EBADMSG : code;
-}
-
-/* Was this rename, sent again by the kernel, accepted from a server that is dead now? ret_dropped: the draft is gone already. */
-static bool rename_was_accepted(struct ctx *c, const char *from, bool *ret_dropped)
+/* Was this rename, sent again by the kernel, accepted from a server that is dead now? ret_dropped: the
+ * draft is gone already. */
+static bool rename_was_accepted(struct ctx *c, struct change_id id, bool *ret_dropped)
 {
 	struct drafts *ds = c->fs->drafts;
+	char uuid[UUID_LEN + 1];
 	struct vol_entry v;
-	struct draft *d, *tmp;
+	struct draft *d;
 
 	*ret_dropped = false;
-	if (!session_change_id(c->fs->session).resent)
-		return false;
-	LOCK_SCOPE(&ds->lock);
-	HASH_ITER (hh, ds->all, d, tmp) {
-		if (strcmp(d->k->name, from) != 0 ||
-			(view_entry_by_uuid(c->view, d->k->uuid, &v) < 0 &&
-				view_purged(c->view, d->k->uuid, &v) < 0))
-			continue;
+	lock_take(&ds->lock);
+	d = draft_moved_by_locked(ds, id);
+	if (d) {
+		memcpy(uuid, d->k->uuid, sizeof uuid);
 		*ret_dropped = d->k->dropped != 0;
-		return true;
 	}
-	return false;
+	lock_drop(&ds->lock);
+	return d &&
+	       (view_entry_by_uuid(c->view, uuid, &v) == 0 || view_purged(c->view, uuid, &v) == 0);
 }
 
-void draft_rename(struct ctx *c, const char *from, const char *to)
+bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to)
 {
+	bool done = rename_kept(c, dir, from, to);
+
+	if (done)
+		fuse_reply_err(c->req, 0);
+	return done;
+}
+
+void new_rename(struct ctx *c, const char *from, const char *to)
+{
+	struct change_id id = session_change_id(c->fs->session);
 	struct err err = { 0 };
 	bool accepted, dropped;
 	struct pending *p;
@@ -289,10 +366,11 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 	struct who who;
 
 	if (strlen(to) <= NAME_LEN && draft_is_name(c->fs, to)) {
-		fuse_reply_err(c->req, rename_kept(c->fs->drafts, from, to) ? 0 : EPERM);
+		if (!draft_rename(c, 0, from, to))
+			fuse_reply_err(c->req, EPERM);
 		return;
 	}
-	accepted = rename_was_accepted(c, from, &dropped);
+	accepted = rename_was_accepted(c, id, &dropped);
 	if (dropped) {
 		fuse_reply_err(c->req, 0);
 		return;
@@ -300,10 +378,10 @@ void draft_rename(struct ctx *c, const char *from, const char *to)
 	if (!accepted && strcmp(to, "spec") && name_judge(c, to, &err) < 0) {
 		who_fill(c->fs, c->uid, c->gid, c->pid, &who);
 		err.code = rename_code(err.code);
-		draft_refuse(c, &who, to, &err);
+		draft_refuse(c, &who, 0, to, &err);
 		return;
 	}
-	d = take_for_rename(c->fs->drafts, from, to);
+	d = take_for_rename(c->fs->drafts, from, to, id);
 	p = d ? calloc(1, sizeof *p) : NULL;
 	if (!p) {
 		fuse_reply_err(c->req, d ? ENOMEM : EPERM);

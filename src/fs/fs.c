@@ -23,7 +23,7 @@ struct view *fs_view(struct fs *fs)
 		return mine;
 	ref = calloc(1, sizeof *ref);
 	if (!ref || view_open(fs->store, &ref->view, &err) < 0) {
-		log_err("cannot read the catalogue: %s", ref ? err.text : "no memory");
+		log_err_seldom("cannot read the catalogue: %s", ref ? err.text : "no memory");
 		free(ref);
 		return NULL;
 	}
@@ -55,7 +55,7 @@ static unsigned session_threads(void)
 static int build(struct fs *fs, int fuse_fd, struct err *err)
 {
 	if (errlog_new(&fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
-		guard_new(&fs->guard) < 0 ||
+		guard_new(&fs->guard) < 0 || guard_new(&fs->unlinked) < 0 ||
 		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0)
 		return err_set(err, -ENOMEM, "no memory");
 	if (fs->admin_gid == (gid_t)-1)
@@ -101,6 +101,8 @@ int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 		r = waiters_new(fs, &fs->waiters, err);
 	if (r == 0)
 		r = session_start(fs->session, err);
+	if (r == 0 && session_is_successor(fs->session) && !session_epoch_done(fs->session))
+		changes_again(fs);
 	return r;
 }
 
@@ -131,6 +133,7 @@ void fs_free(struct fs *fs)
 	errlog_free(fs->errlog);
 	opens_free(fs->opens);
 	guard_free(fs->guard);
+	guard_free(fs->unlinked);
 	changes_free(fs->changes);
 	while ((ref = fs->views)) {
 		fs->views = ref->next;

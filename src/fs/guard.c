@@ -3,6 +3,9 @@
  * refused, and some then go on to rmdir the volume all the same. So a process that was refused such
  * an unlink may not remove the volume, nor its metadata, for a minute; a plain rmdir by anyone else
  * works.
+ *
+ * `install`, `cp -f` and `tar` remove a file before they write it anew: who removed new/NAME, whose spec was
+ * accepted, may write it once more within a minute.
  */
 #include "base/clock.h"
 #include "fs/internal.h"
@@ -14,8 +17,8 @@
 static const int64_t GUARD_NS = 60 * INT64_C(1000000000);
 enum { GUARD_MAX = 65536 };
 
-struct refusal {
-	struct refusal_key {
+struct deed {
+	struct deed_key {
 		int64_t volume;
 		int64_t tgid;
 	} key;
@@ -25,7 +28,7 @@ struct refusal {
 
 struct guard {
 	struct lock lock;
-	struct refusal *all; /* lock; oldest first */
+	struct deed *all; /* lock; oldest first */
 };
 
 int guard_new(struct guard **ret)
@@ -39,7 +42,7 @@ int guard_new(struct guard **ret)
 	return 0;
 }
 
-static void forget(struct guard *g, struct refusal *r)
+static void forget(struct guard *g, struct deed *r)
 {
 	HASH_DEL(g->all, r);
 	free(r);
@@ -63,10 +66,10 @@ static void prune_locked(struct guard *g, int64_t now)
 		forget(g, g->all);
 }
 
-void guard_refused(struct guard *g, pid_t tgid, int64_t volume)
+void guard_note(struct guard *g, pid_t tgid, int64_t volume)
 {
-	struct refusal_key key = { .volume = volume, .tgid = tgid };
-	struct refusal *r;
+	struct deed_key key = { .volume = volume, .tgid = tgid };
+	struct deed *r;
 
 	LOCK_SCOPE(&g->lock);
 	HASH_FIND(hh, g->all, &key, sizeof key, r);
@@ -82,13 +85,31 @@ void guard_refused(struct guard *g, pid_t tgid, int64_t volume)
 	prune_locked(g, r->at_ns);
 }
 
-bool guard_blocks(struct guard *g, pid_t tgid, int64_t volume)
+bool guard_knows(struct guard *g, pid_t tgid, int64_t volume)
 {
-	struct refusal_key key = { .volume = volume, .tgid = tgid };
-	struct refusal *r;
+	struct deed_key key = { .volume = volume, .tgid = tgid };
+	struct deed *r;
 
 	LOCK_SCOPE(&g->lock);
 	prune_locked(g, clock_mono_ns());
 	HASH_FIND(hh, g->all, &key, sizeof key, r);
 	return r != NULL;
+}
+
+void guard_forget(struct guard *g, pid_t tgid, int64_t volume)
+{
+	struct deed_key key = { .volume = volume, .tgid = tgid };
+	struct deed *r;
+
+	LOCK_SCOPE(&g->lock);
+	HASH_FIND(hh, g->all, &key, sizeof key, r);
+	if (r)
+		forget(g, r);
+}
+
+bool guard_is_empty(struct guard *g)
+{
+	LOCK_SCOPE(&g->lock);
+	prune_locked(g, clock_mono_ns());
+	return !g->all;
 }

@@ -79,7 +79,8 @@ struct fs {
 	struct waiters *waiters;
 	struct drafts *drafts;
 	struct opens *opens;
-	struct guard *guard;
+	struct guard *guard;	/* was refused to unlink an attribute */
+	struct guard *unlinked; /* unlinked new/NAME */
 	struct changes *changes;
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
@@ -128,6 +129,7 @@ unsigned who_descriptors(pid_t tgid, fuse_ino_t ino);
 
 enum reply_kind {
 	REPLY_CODE,   /* fuse_reply_err, also of 0 */
+	REPLY_RENAME, /* the same, by rename_code() */
 	REPLY_WRITE,  /* fuse_reply_write(size) */
 	REPLY_ATTR,   /* fuse_reply_attr of node */
 	REPLY_OPEN,   /* fuse_reply_open(fi) */
@@ -141,6 +143,7 @@ struct change {
 	fuse_req_t req;
 	enum reply_kind reply;
 	size_t size;		  /* REPLY_WRITE */
+	bool append;		  /* of free text: after what is there */
 	struct node node;	  /* REPLY_ATTR, REPLY_CREATE */
 	struct fuse_file_info fi; /* REPLY_OPEN, REPLY_CREATE */
 	struct change_id id;
@@ -154,6 +157,10 @@ __attribute__((format(printf, 4, 5))) struct change *change_new(
 engine_done change_done; /* the engine's callback; arg: the struct change */
 void change_answer(struct change *ch, int code, const char *text); /* from the handler itself */
 #define change_refuse(ch, err) change_answer((ch), (err)->code, (err)->text)
+
+/* What a rename answers: mv says "cannot move to a subdirectory of itself" for EINVAL, so a name or a
+ * text that is refused is EBADMSG. */
+int rename_code(int code);
 
 /* The errno that the kernel may see of a code (never ENOSYS, never positive). */
 int reply_errno(int code);
@@ -277,16 +284,26 @@ int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_pu
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
-void metadata_create(struct ctx *c, int64_t volume, const char *name, struct fuse_file_info *fi);
+void metadata_create(
+	struct ctx *c, int64_t volume, const char *name, mode_t mode, struct fuse_file_info *fi);
 void metadata_unlink(struct ctx *c, int64_t volume, const char *name);
+void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname);
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
 
-/* --- draft.c, draft_open.c, draft_io.c: new/ */
+/* --- dir_new.c */
+
+int64_t accepted_find(struct ctx *c, const char *file);	   /* what a spec became: a row; 0: none */
+bool accepted_was_unlinked(struct ctx *c, int64_t volume); /* by this process, just now */
+void new_unlink(struct ctx *c, const char *name);
+
+/* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among metadata. dir: 0: new/;
+ * else the volume in whose metadata/ it is. */
 
 int drafts_new(struct fs *fs, struct drafts **ret, struct err *err);
 void drafts_free(struct drafts *d);
 fuse_ino_t draft_ino(struct fs *fs, uint64_t file);
-void draft_create(struct ctx *c, const char *name, mode_t mode, struct fuse_file_info *fi);
+void draft_create(
+	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi);
 void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
 void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off);
 void draft_write(
@@ -294,11 +311,16 @@ void draft_write(
 void draft_flush(struct ctx *c, struct fuse_file_info *fi);
 void draft_release(struct ctx *c, struct fuse_file_info *fi);
 void draft_truncate(struct ctx *c, struct node n, off_t size);
-void draft_unlink(struct ctx *c, const char *name);
-void draft_rename(struct ctx *c, const char *from, const char *to);
+void new_unlink(struct ctx *c, const char *name);
+void new_rename(struct ctx *c, const char *from, const char *to);
 int draft_stat(struct ctx *c, struct node n, struct stat *st);
-int draft_find(struct ctx *c, const char *name, struct entry *ret);
+int draft_find(struct ctx *c, int64_t dir, const char *name, struct entry *ret);
 int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n);
+
+/* False: there is no such draft, and nothing is answered. To another draft's name; to a key's. */
+bool draft_unlink(struct ctx *c, int64_t dir, const char *name);
+bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to);
+bool draft_to_key(struct ctx *c, int64_t volume, const char *from, const char *key);
 
 /* --- wait.c: readers that block until a volume has settled, and poll(2) */
 
@@ -313,13 +335,15 @@ void waiters_wake(struct waiters *w, int64_t volume);
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
 
-/* --- guard.c: tree walkers must not destroy */
+/* --- guard.c: what a process did to a volume within the last 60 s: tree walkers must not destroy, and who
+ * removes an accepted spec may write it again */
 
 int guard_new(struct guard **ret);
 void guard_free(struct guard *g);
-void guard_refused(
-	struct guard *g, pid_t tgid, int64_t volume); /* an unlink of an attribute was refused */
-bool guard_blocks(struct guard *g, pid_t tgid, int64_t volume); /* … within the last 60 s */
+void guard_note(struct guard *g, pid_t tgid, int64_t volume);
+bool guard_knows(struct guard *g, pid_t tgid, int64_t volume);
+void guard_forget(struct guard *g, pid_t tgid, int64_t volume);
+bool guard_is_empty(struct guard *g); /* then nobody needs to ask /proc who it is */
 
 /* --- notify.c: changes to the kernel's caches */
 
@@ -331,6 +355,9 @@ void changes_tell(struct changes *ch, struct node n);
 /* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have
  * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
+
+/* Notifies what a dead server may have changed and not notified, where the kernel did not drop all. */
+void changes_again(struct fs *fs);
 
 extern const struct fuse_lowlevel_ops fs_ops; /* ops.c */
 

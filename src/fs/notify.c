@@ -13,12 +13,14 @@
  * server told is not known: then all bits are set.
  */
 #include "base/clock.h"
+#include "base/log.h"
 #include "fs/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CHANGES = 1024, TOLD = 65536 };
+/* LATEST events: a batch of the writer makes fewer, and is notified before the next one. */
+enum { CHANGES = 1024, LATEST = 4096, TOLD = 65536 };
 
 struct changes {
 	_Atomic uint64_t count;
@@ -160,4 +162,36 @@ void fs_changed(void *arg, const struct change_note *note, size_t n)
 		return;
 	atomic_store(&fs->listed_us, clock_wall_us());
 	waiters_list_changed(fs->waiters);
+}
+
+static void metadata_again(struct fs *fs, struct view *v, int64_t volume)
+{
+	struct meta_entry m[8];
+	int64_t after = 0;
+	int got;
+
+	while ((got = view_metas(v, volume, after, m, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			meta_changed(fs, &(struct change_note){ .volume = volume, .row = m[i].id });
+			after = m[i].id;
+		}
+}
+
+/* Attributes only: names change by the kernel's own requests, and those that a dead server did not answer
+ * are sent again. */
+void changes_again(struct fs *fs)
+{
+	struct view *v = fs_view(fs);
+	int64_t *volume = calloc(LATEST, sizeof *volume);
+	int n = v && volume ? view_changed_last(v, volume, LATEST) : -ENOMEM;
+
+	if (n < 0)
+		log_warning("sizes and times of files that were looked at may be out of date");
+	for (int i = 0; i < n; i++) {
+		volume_changed(fs, &(struct change_note){ .volume = volume[i],
+					   .mask = ~(unsigned)VOL_CHANGED_NEW });
+		metadata_again(fs, v, volume[i]);
+	}
+	session_inval(fs->session, FUSE_ROOT_ID);
+	free(volume);
 }

@@ -81,11 +81,12 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_attr(req, &st, node_attr_timeout(n));
 }
 
-/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. */
+/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. Set-id and sticky bits mean
+ * nothing there, and no file of it can be run: as on filesystems that have none, they are left out in silence. */
 static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr, int to_set)
 {
 	struct volume v = {
-		.mode = attr->st_mode & 07777, .uid = attr->st_uid, .gid = attr->st_gid
+		.mode = attr->st_mode & 0777, .uid = attr->st_uid, .gid = attr->st_gid
 	};
 	unsigned fields = 0;
 	struct change *ch;
@@ -270,9 +271,9 @@ static void op_create(
 	struct node p = ino_node(parent);
 
 	if (p.kind == KIND_NEW)
-		draft_create(&c, name, mode, fi);
+		draft_create(&c, 0, name, mode, fi);
 	else if (p.kind == KIND_METADATA)
-		metadata_create(&c, p.row, name, fi);
+		metadata_create(&c, p.row, name, mode, fi);
 	else
 		refuse(&c, -EPERM, name, "nothing can be created here");
 }
@@ -309,7 +310,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 static void unlink_attr(struct ctx *c, struct node p, const char *name)
 {
 	if (p.kind == KIND_VOLUME)
-		guard_refused(c->fs->guard, who_tgid(c->pid), p.row);
+		guard_note(c->fs->guard, who_tgid(c->pid), p.row);
 	refuse(c, -EPERM, name,
 		"an attribute cannot be removed; rmdir of its directory deletes a volume");
 }
@@ -325,7 +326,7 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (p.kind == KIND_METADATA) {
 		metadata_unlink(&c, p.row, name);
 	} else if (p.kind == KIND_NEW) {
-		draft_unlink(&c, name);
+		new_unlink(&c, name);
 	} else if ((r = dir_lookup(&c, p, name, &e, &timeout)) < 0) {
 		fuse_reply_err(req, reply_errno(r));
 	} else {
@@ -341,7 +342,7 @@ static void remove_volume(struct ctx *c, struct node v, bool trash, const char *
 
 	if (!ch)
 		return;
-	if (guard_blocks(c->fs->guard, ch->who.tgid, v.row))
+	if (guard_knows(c->fs->guard, ch->who.tgid, v.row))
 		change_answer(ch, -EPERM,
 			"this process was just refused to remove the volume's files; use rmdir alone");
 	else if (trash)
@@ -385,7 +386,7 @@ static void rename_volume(struct ctx *c, const char *name, const char *newname)
 		return;
 	}
 	ch = change_new(
-		c, REPLY_CODE, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
+		c, REPLY_RENAME, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
 	if (ch)
 		engine_rename(
 			c->fs->engine, ch->id, &ch->who.caller, v.id, newname, change_done, ch);
@@ -400,7 +401,9 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	if (flags & ~(unsigned)RENAME_NOREPLACE)
 		fuse_reply_err(req, EINVAL);
 	else if (from.kind == KIND_NEW && to.kind == KIND_NEW)
-		draft_rename(&c, name, newname);
+		new_rename(&c, name, newname);
+	else if (from.kind == KIND_METADATA && to.kind == KIND_METADATA && from.row == to.row)
+		metadata_rename(&c, from.row, name, newname);
 	else if (from.kind == KIND_ROOT && to.kind == KIND_ROOT)
 		rename_volume(&c, name, newname);
 	else

@@ -17,6 +17,11 @@ int reply_errno(int code)
 	return -code;
 }
 
+int rename_code(int code)
+{
+	return code == -EINVAL ? -EBADMSG : code;
+}
+
 struct change *change_new(
 	struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...)
 {
@@ -90,6 +95,7 @@ static void reply_success(struct change *ch, int64_t row)
 {
 	switch (ch->reply) {
 	case REPLY_CODE:
+	case REPLY_RENAME:
 		fuse_reply_err(ch->req, 0);
 		break;
 	case REPLY_WRITE:
@@ -126,6 +132,8 @@ static void answer(struct change *ch, int code, int64_t row, const char *text)
 {
 	char file[2 * NAME_LEN];
 
+	if (ch->reply == REPLY_RENAME)
+		code = rename_code(code);
 	if (code < 0) {
 		errlog_add(ch->fs->errlog, &ch->who.caller, code, file_of(ch, file), text);
 		fuse_reply_err(ch->req, reply_errno(code));

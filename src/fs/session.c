@@ -13,8 +13,8 @@
  *
  * 3. Notification 7 (RESEND) makes the kernel send again what was read and never answered, with the
  *    top bit of `unique` set; 8 (INC_EPOCH) drops what it cached of names, since a notification may
- *    have died with the server. Sleepers in poll(2) are no requests: their handles are in the keep,
- *    and each is notified.
+ *    have died with the server; kernels before 6.16 refuse that one, see changes_again(). Sleepers
+ *    in poll(2) are no requests: their handles are in the keep, and each is notified.
  *
  * 4. The kernel copies a request into our buffer, and a reply out of it, while the thread may be
  *    dying already; a page fault then fails the request with EIO. So every page is present before:

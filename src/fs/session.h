@@ -52,8 +52,9 @@ int session_new(const struct fuse_lowlevel_ops *ops, void *userdata, struct keep
  */
 int session_start(struct session *s, struct err *err);
 
-/* Did the kernel drop all cached names and attributes when this server took over (INC_EPOCH)? If
- * not, and session_is_successor(), repeat the notifications since keep->notified. */
+/* Did the kernel drop all cached names and attributes when this server took over (INC_EPOCH, Linux
+ * 6.16)? If not, and session_is_successor(), what the last one may have changed without a
+ * notification must be notified. */
 bool session_epoch_done(const struct session *s);
 bool session_is_successor(const struct session *s);
 

@@ -46,8 +46,9 @@ static unsigned other_opens(struct drafts *ds, const struct draft *d, pid_t tgid
 
 bool draft_held(struct fs *fs, struct draft *d, pid_t tgid)
 {
-	return tgid > 0 &&
-	       who_descriptors(tgid, draft_ino(fs, d->k->file)) > other_opens(fs->drafts, d, tgid);
+	unsigned n = tgid > 0 ? who_descriptors(tgid, draft_ino(fs, d->k->file)) : 0;
+
+	return n > 0 && n > other_opens(fs->drafts, d, tgid);
 }
 
 /* Parses text for the name that the file gives. On failure *ret is released. */
@@ -62,14 +63,29 @@ static int parse(const struct keep_draft *k, const char *file, size_t len, bool 
 	if (!file[0]) /* new/spec: the spec names it, or its UUID does */
 		return ret->name ? spec_name_check(ret->name, k->uuid, err) : 0;
 	draft_volume_name(file, name);
-	if (ret->name) {
-		r = err_set(err, -EINVAL, "the file's name '%s' is the volume's: leave name= out",
+	if (ret->name && strcmp(ret->name, name) != 0)
+		return err_set(err, -EINVAL,
+			"the file's name '%s' is the volume's: leave name= out, or give the same",
 			name);
-	} else {
+	if (!ret->name)
 		ret->name = strdup(name);
-		r = ret->name ? spec_name_check(name, k->uuid, err)
-			      : err_set(err, -ENOMEM, "no memory");
-	}
+	return ret->name ? spec_name_check(name, k->uuid, err) : err_set(err, -ENOMEM, "no memory");
+}
+
+/* A spec that is written once more can only be what was accepted. */
+static int judge_again(
+	struct fs *fs, const struct keep_draft *k, size_t len, bool whole, struct err *err)
+{
+	struct view *v = fs_view(fs);
+	struct buf text = { 0 };
+	int r = v ? view_spec(v, k->again, &text) : -EIO;
+
+	if (r < 0)
+		err_set(err, r, "the spec that was accepted cannot be read");
+	else if (text.len < len || memcmp(text.at, k->text, len) || (whole && text.len > len))
+		r = err_set(err, -EEXIST,
+			"another spec was accepted under this name, and its volume lives");
+	buf_release(&text);
 	return r;
 }
 
@@ -78,8 +94,11 @@ int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct er
 	struct view *v = fs_view(fs);
 	struct caller who;
 	struct spec spec = { 0 };
-	int r = parse(k, k->name, len, false, &spec, err);
+	int r;
 
+	if (k->again)
+		return judge_again(fs, k, len, false, err);
+	r = parse(k, keep_draft_now(k)->name, len, false, &spec, err);
 	draft_caller(fs, k, &who);
 	if (r == 0 && v)
 		r = engine_spec_check(fs->engine, v, &who, &spec, k->uuid, true, err);
@@ -129,10 +148,8 @@ static void answer_one(struct fs *fs, struct draft *d, struct pending *p, int co
 {
 	switch (p->kind) {
 	case PENDING_FLUSH:
-		fuse_reply_err(p->req, reply_errno(code));
-		break;
 	case PENDING_RENAME:
-		fuse_reply_err(p->req, reply_errno(code == -EINVAL ? -EBADMSG : code));
+		fuse_reply_err(p->req, reply_errno(code));
 		break;
 	case PENDING_READ:
 		draft_reply_read(fs, d, p->req, p->size, p->off);
@@ -157,8 +174,7 @@ static void answer_all(struct fs *fs, struct draft *d, int code)
 	}
 	d->submitting = false;
 	d->to[0] = '\0';
-	if (d->released || (d->k->dropped && d->k->opens == 0))
-		draft_free_locked(ds, d);
+	draft_end_locked(ds, d);
 	lock_drop(&ds->lock);
 }
 
@@ -168,16 +184,19 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 	char file[2 * NAME_LEN];
 	struct caller who;
 
+	if (d->to[0])
+		code = rename_code(code);
 	settle(d, code, text);
 	if (code < 0) {
 		draft_caller(fs, d->k, &who);
 		(void)snprintf(file, sizeof file, "new/%s",
-			d->to[0]	? d->to
-			: d->k->name[0] ? d->k->name
-					: "spec");
+			d->to[0]	   ? d->to
+			: draft_name(d)[0] ? draft_name(d)
+					   : "spec");
 		errlog_add(fs->errlog, &who, code, file, text);
 	} else if (d->to[0]) {
-		d->k->dropped = 1; /* its name is the volume's spec now */
+		LOCK_SCOPE(&fs->drafts->lock);
+		draft_drop_locked(fs->drafts, d); /* its name is the volume's spec now */
 	}
 	answer_all(fs, d, code);
 }
@@ -217,12 +236,17 @@ void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblo
 	struct err err = { 0 };
 	struct spec spec = { 0 };
 	struct caller who;
-	const char *file = d->to[0] ? d->to : k->name;
+	const char *file = d->to[0] ? d->to : draft_name(d);
 	char name[NAME_LEN + 1];
 	size_t len = keep_draft_now(k)->len;
 
 	if (join(fs->drafts, d, p))
 		return;
+	if (k->again) {
+		(void)judge_again(fs, k, len, true, &err);
+		finish(fs, d, err.code, err.text);
+		return;
+	}
 	if (!strcmp(file, "spec"))
 		file = "";
 	s = malloc(sizeof *s);

@@ -14,6 +14,7 @@
  * into the mount asks for the root's attributes when they are not cached, so under a stream of
  * creations that would be one more request for each.
  */
+#include "base/tally.h"
 #include "fs/internal.h"
 
 #include "base/clock.h"
@@ -44,7 +45,7 @@ struct poller {
 	uint64_t fh;
 	uint64_t kh;
 	int64_t volume;
-	unsigned slot; /* in keep->poll */
+	int slot; /* in the keep */
 	struct poller *prev, *next;
 	UT_hash_handle hh;
 };
@@ -56,12 +57,6 @@ struct watched {
 	struct poller *pollers;
 	bool woken;
 	struct watched *prev, *next; /* of the woken ones */
-	UT_hash_handle hh;
-};
-
-struct per_uid {
-	uid_t uid;
-	long blocked;
 	UT_hash_handle hh;
 };
 
@@ -78,9 +73,7 @@ struct waiters {
 	struct waiter *interrupted; /* lock: taken off their volume */
 	int64_t list_due_ns;	    /* lock: when to notify the root; 0: not at all */
 	struct poller *by_fh;	    /* lock */
-	struct per_uid *uids;	    /* lock */
-	unsigned free_count;	    /* lock */
-	uint32_t free_slot[KEEP_POLLS];
+	struct tally blocked;	    /* lock */
 };
 
 /* What a reader of `wait` is told now: false while it must wait. error: of the read after it. */
@@ -150,37 +143,11 @@ static void unwatch_locked(struct waiters *w, int64_t volume)
 	free(x);
 }
 
-/* One more or one less blocked reader of a user; false: over the limit. */
-static bool count_locked(struct waiters *w, uid_t uid, int by)
-{
-	struct per_uid *u;
-
-	lock_assert_held(&w->lock);
-	if (uid == 0)
-		return true;
-	HASH_FIND(hh, w->uids, &uid, sizeof uid, u);
-	if (!u) {
-		u = calloc(1, sizeof *u);
-		if (!u)
-			return false;
-		u->uid = uid;
-		HASH_ADD(hh, w->uids, uid, sizeof u->uid, u);
-	}
-	if (by > 0 && u->blocked >= w->fs->conf->max_blocked)
-		return false;
-	u->blocked += by;
-	if (u->blocked == 0) {
-		HASH_DEL(w->uids, u);
-		free(u);
-	}
-	return true;
-}
-
 static void forget_locked(struct waiters *w, struct waiter *x)
 {
 	lock_assert_held(&w->lock);
 	HASH_DEL(w->by_id, x);
-	(void)count_locked(w, x->uid, -1);
+	tally_give(&w->blocked, x->uid);
 }
 
 /* Called with the request's lock held: hands over and returns. */
@@ -219,7 +186,7 @@ static struct waiter *waiter_new(
 		.req = c->req, .volume = volume, .fh = fh, .uid = c->uid, .size = size
 	};
 	LOCK_SCOPE(&w->lock);
-	if (w->ending || !count_locked(w, c->uid, 1)) {
+	if (w->ending || !tally_take(&w->blocked, c->uid, c->fs->conf->max_blocked)) {
 		free(v);
 		*ret_error = EAGAIN;
 		return NULL;
@@ -317,8 +284,7 @@ static void poller_free_locked(struct waiters *w, struct poller *p)
 		unwatch_locked(w, p->volume);
 	}
 	HASH_DEL(w->by_fh, p);
-	atomic_store(&w->fs->keep->poll[p->slot].kh, 0);
-	w->free_slot[w->free_count++] = p->slot;
+	keep_poll_drop(w->fs->keep, p->slot);
 	free(p);
 }
 
@@ -336,19 +302,21 @@ static bool poller_add(struct waiters *w, int64_t volume, uint64_t fh, uint64_t 
 {
 	struct watched *x;
 	struct poller *p;
+	int slot;
 
 	LOCK_SCOPE(&w->lock);
 	HASH_FIND(hh, w->by_fh, &fh, sizeof fh, p);
 	if (p)
 		return true;
-	x = w->free_count ? watch_locked(w, volume) : NULL;
+	x = watch_locked(w, volume);
 	p = x ? calloc(1, sizeof *p) : NULL;
-	if (!p)
+	slot = p ? keep_poll_add(w->fs->keep, kh) : -ENOMEM;
+	if (slot < 0) {
+		free(p);
+		unwatch_locked(w, volume);
 		return false;
-	*p = (struct poller){
-		.fh = fh, .kh = kh, .volume = volume, .slot = w->free_slot[--w->free_count]
-	};
-	atomic_store(&w->fs->keep->poll[p->slot].kh, kh);
+	}
+	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .slot = slot };
 	DL_APPEND(x->pollers, p);
 	HASH_ADD(hh, w->by_fh, fh, sizeof p->fh, p);
 	return true;
@@ -543,8 +511,6 @@ int waiters_new(struct fs *fs, struct waiters **ret, struct err *err)
 	w->fs = fs;
 	lock_init(&w->lock);
 	cond_init(&w->more);
-	for (uint32_t i = KEEP_POLLS; i > 0; i--)
-		w->free_slot[w->free_count++] = i - 1;
 	if (pthread_create(&w->thread, NULL, run, w)) {
 		free(w);
 		return err_set(err, -EAGAIN, "cannot start the waiters' thread");

@@ -43,7 +43,7 @@ int conn_exec(struct conn *c, const char *sql)
 	int r = conn_errno(rc);
 
 	if (r < 0 && r != -EEXIST)
-		log_err("catalogue: %s: %s", sqlite3_errmsg(c->db), sql);
+		log_err_seldom("catalogue: %s: %s", sqlite3_errmsg(c->db), sql);
 	return r;
 }
 
@@ -103,7 +103,7 @@ static int failed(struct conn *c, int rc, const char *sql)
 
 	if (r == -EEXIST)
 		return r;
-	log_err("catalogue: %s: %s", sqlite3_errmsg(c->db), sql);
+	log_err_seldom("catalogue: %s: %s", sqlite3_errmsg(c->db), sql);
 	c->lost = r;
 	return r;
 }

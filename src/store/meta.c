@@ -62,17 +62,26 @@ int view_metas(struct view *v, int64_t volume, int64_t after, struct meta_entry 
 	return (int)i;
 }
 
-int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id)
+int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,
+	char ret_value[NAME_LEN + 1])
 {
 	sqlite3_stmt *st;
-	int r = conn_row(tx->conn, &st, "SELECT id FROM meta WHERE volume = ? AND key = ?", "is",
-		volume, key);
+	int r = conn_row(tx->conn, &st, "SELECT id, value FROM meta WHERE volume = ? AND key = ?",
+		"is", volume, key);
 
 	if (r < 0)
 		return r;
 	*ret_id = sqlite3_column_int64(st, 0);
+	col_copy(st, 1, ret_value, NAME_LEN + 1);
 	conn_end(st);
 	return 0;
+}
+
+int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id)
+{
+	char value[NAME_LEN + 1];
+
+	return tx_meta_get(tx, volume, key, ret_id, value);
 }
 
 int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id)
@@ -90,6 +99,13 @@ int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *valu
 		*ret_id = sqlite3_last_insert_rowid(tx->conn->db);
 	}
 	return r < 0 ? r : 0;
+}
+
+int tx_meta_rename(struct tx *tx, int64_t id, const char *key)
+{
+	int r = conn_do(tx->conn, "UPDATE meta SET key = ? WHERE id = ?", "si", key, id);
+
+	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
 }
 
 int tx_meta_remove(struct tx *tx, int64_t id)

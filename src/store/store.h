@@ -100,7 +100,10 @@ int tx_volume_trash(struct tx *tx, int64_t id); /* name and quota are free; the 
 int tx_volume_purge(struct tx *tx, int64_t id);
 
 int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id);
+int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,
+	char ret_value[NAME_LEN + 1]);
 int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id);
+int tx_meta_rename(struct tx *tx, int64_t id, const char *key); /* -EEXIST */
 int tx_meta_remove(struct tx *tx, int64_t id);
 
 /* --- jobs.c --------------------------------------------------------------------------------------------------------- */

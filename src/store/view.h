@@ -75,6 +75,9 @@ int view_spec(struct view *v, int64_t id, struct buf *ret);
 /* One line per event of the volume's life, oldest first, as `history` shows them: time, event, who, detail. */
 int view_history(struct view *v, int64_t id, struct buf *ret);
 
+/* The volumes of the latest n events, each once, in no order: how many, or -EIO. */
+int view_changed_last(struct view *v, int64_t *ret, size_t n);
+
 /* Which volume an accepted new/NAME became, while it lives: by the file's name (without .spec). */
 int view_accepted(struct view *v, const char *file, int64_t *ret_id);
 

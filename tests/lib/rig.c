@@ -74,6 +74,8 @@ static void changed(void *arg, const struct change_note *note, size_t n)
 		kill(getpid(), SIGKILL);
 	LOCK_SCOPE(&r->lock);
 	r->notes += (unsigned)n;
+	if (n > r->most)
+		r->most = (unsigned)n;
 }
 
 void rig_up(struct rig *r)

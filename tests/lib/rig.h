@@ -18,6 +18,7 @@ struct rig {
 	struct view *view;
 	struct lock lock;
 	unsigned notes; /* lock */
+	unsigned most;	/* lock; notes of one commit */
 	struct caller who;
 	const struct driver *driver; /* for the next rig_up(); driver_fault */
 };

@@ -122,6 +122,71 @@ expect sed 1G
 vim.tiny -u NONE -n -es -c 'normal isize=1' -c wq new/vim </dev/null || true
 expect vim 1G
 
+# Metadata: what writes a temporary file and renames it, and what writes in place; neither leaves a trace.
+mkdir "$T/src"
+echo by-rsync >"$T/src/app"
+cd echo/metadata
+has()
+{
+	eq "$1" "$(cat app)" "metadata/app"
+	eq app "$(ls -A)" "keys"
+}
+echo one >app
+sed -i s/one/two/ app
+has two
+sed -i -e 's/two/three/;s/$/ words/' app
+has "three words"
+sed -i.bak s/three/four/ app
+eq "three words" "$(cat app.bak)" "sed -i.bak"
+rm app.bak
+has "four words"
+vim.tiny -u NONE -es -c '%s/four/five/' -c wq app </dev/null || true
+has "five words"
+vim.tiny -u NONE -es -c 'set backup backupdir=.' -c '%s/five/six/' -c wq app </dev/null || true
+has "six words"
+rsync -a "$T/src/app" app
+has by-rsync
+rsync -r "$T/src/" .
+has by-rsync
+cp -f "$T/a" app
+has size=1
+printf 'by mv\n' >.new
+mv .new app
+has "by mv"
+printf 'by mv too\n' >new
+mv new app
+has "by mv too"
+python3 - <<-'END'
+	import os, tempfile # as Ansible's copy does it, and as others do
+	for prefix, text in ((".ansible_tmp", "ansible"), ("tmp", "python")):
+	    fd, path = tempfile.mkstemp(prefix=prefix, dir=".", suffix="app" if prefix[0] == "." else "")
+	    os.write(fd, text.encode())
+	    os.close(fd)
+	    if prefix[0] == ".":
+	        os.chmod(path, 0o644)
+	        os.chown(path, 0, 0)
+	        os.utime(path)
+	    os.rename(path, "app")
+	    assert open("app").read() == text + "\n", text
+END
+has python
+mv app other
+eq python "$(cat other)"
+mv other app
+has python
+printf 'a\nb\n' >.bad
+expect_errno EBADMSG rename .bad app
+match 'EBADMSG metadata/app: .*control' "$(tail -n1 ../../.volfs/errors)"
+expect_errno EBADMSG rename app 'a=b'
+expect_errno ENOENT rename nosuch app
+rm .bad
+expect_errno EPERM rename app ../../cp/metadata/app
+has python
+match 'metadata app set, was other' "$(tail -n1 ../history)"
+cd ../..
+# Nothing can be made beside an attribute, so sed -i finds no place for its copy.
+not sed -i s/a/b/ echo/description 2>/dev/null
+
 # The UUID comes back on the same descriptor.
 exec 3<>new/spec
 echo size=1 >&3
@@ -162,6 +227,29 @@ expect_errno EEXIST rename new/.x new/echo
 ok rm new/.x
 not ls new/.x 2>/dev/null
 match spec "$(ls new)"
+
+# What removes a file before it writes it anew finds nothing to do; another text is refused.
+twice()
+{
+	ok "$@" "$T/a" new/install
+	eq "size=1" "$(cat new/install)" "after $*"
+	cp "$T/b" "$T/install.b"
+	not "$@" "$T/install.b" new/install 2>"$T/err"
+	match 'EEXIST new/install: another spec was accepted' "$(tail -n1 .volfs/errors)" "$*"
+}
+twice install -m 600
+twice cp -f
+twice cp --remove-destination
+cp "$T/a" "$T/tar"
+tar cf "$T/spec.tar" -C "$T" tar
+tar xf "$T/spec.tar" -C new
+expect tar 1G
+tar xf "$T/spec.tar" -C new
+ok rm new/install
+expect_errno EEXIST create new/install
+expect_errno EPERM unlink new/spec
+eq 1G "$(cat install/size)"
+not as 1234:100 rm -f new/install 2>"$T/err"
 
 # A close by execve(2) of a close-on-exec descriptor: the kernel holds a lock there that much of /proc waits for.
 timeout 10 python3 -c 'import os

@@ -68,6 +68,11 @@ fill
 expect_errno ENOSPC@close write new/d $'size=1\n'
 match 'ENOSPC new/d.*no room on the disk of the catalogue' "$(tail -n1 .volfs/errors)"
 expect_errno ENOSPC rename a aa
+lines=$(wc -l <"$LOG")
+for _ in $(seq 100); do
+	echo x >a/description 2>/dev/null && fail "the disk is full, but a change found room"
+done
+[ "$(wc -l <"$LOG")" -le $((lines + 10)) ] || fail "a hundred refusals are $(($(wc -l <"$LOG") - lines)) lines of log"
 expect_errno ENOSPC rmdir b
 expect_errno ENOSPC write a/size 2G
 expect_errno ENOSPC create a/metadata/new

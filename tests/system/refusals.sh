@@ -31,6 +31,12 @@ refused EINVAL@write 'line 2' x $'size=1\n=\nname=y\n'
 refused EINVAL@close 'size' x 'description=only'
 refused EINVAL@close 'size' x $'# nothing but a comment\n'
 refused EINVAL@write 'name' x $'size=1 name=y\n'
+expect_errno OK write new/x.spec $'size=1 name=x\n'
+printf 'size=1 name=y\n' >new/.x
+expect_errno EBADMSG rename new/.x new/z
+match "EBADMSG new/z: .*'z' is the volume's" "$(tail -n1 .volfs/errors)"
+ok mv new/.x new/y
+rmdir x y
 refused EINVAL@write 'name' spec $'size=1 name=a/b\n'
 for name in . .. a@b -dash 'a b' new '"q"' 'a,b' 'a#b'; do
 	refused EINVAL@write 'name' spec "size=1 name='$name'"$'\n'

@@ -271,8 +271,8 @@ static void wake_all(void)
 	}
 	pthread_mutex_unlock(&mutex);
 	for (uint32_t i = 0; i < KEEP_POLLS; i++)
-		if (keep->poll[i].kh)
-			session_poll_wake(session, keep->poll[i].kh);
+		if (keep->poll[i])
+			session_poll_wake(session, keep->poll[i]);
 }
 
 static void op_create(
@@ -333,7 +333,7 @@ static void op_poll(
 	bool ready;
 
 	if (ph)
-		(void)keep_poll_add(keep, session_poll_kh(), ino);
+		(void)keep_poll_add(keep, session_poll_kh());
 	fuse_pollhandle_destroy(ph);
 	pthread_mutex_lock(&mutex);
 	ready = ino != INO_POLL || gone_ahead();

@@ -2,10 +2,10 @@
  * Changes, reads, waits and polls on a mount whose server is killed again and again: no call may
  * fail, no change may be done twice. For tests/system/replace.sh and replace-fs.sh.
  *
- *      replace-stress plain|volfs MOUNTPOINT SUPERVISOR ROUNDS MAX_MS
+ *      replace-stress plain|volfs|drafts MOUNTPOINT SUPERVISOR ROUNDS MAX_MS
  *
  * ROUNDS times the child of process SUPERVISOR is killed, each 1 to MAX_MS after the one before.
- * `plain` is for the filesystem of replace-fs.c, `volfs` for the real one. Every worker has names
+ * `plain` is for the filesystem of replace-fs.c, the others are for the real one. Every worker has names
  * of its own and knows what each call must answer: a change that is done twice shows itself as
  * EEXIST or ENOENT, or as a volume too many at the end.
  */
@@ -249,6 +249,40 @@ static void volfs_pass(unsigned me, unsigned long k)
 	answered_spec_pass();
 }
 
+/* As sed -i does it. */
+static void keyed_pass(unsigned me)
+{
+	struct path temporary = in("s%u/metadata/.new", me), key = in("s%u/metadata/key", me);
+	struct path other = in("s%u/metadata/other", me);
+
+	(void)write_text(temporary, "value\n");
+	move(temporary, key, 0);
+	move(temporary, key, ENOENT);
+	move(key, other, 0);
+	move(key, other, ENOENT);
+	expect_text(other, "value\n");
+	drop_file(other, 0);
+	drop_file(other, ENOENT);
+}
+
+/* A draft that goes to and fro between two names, and away. */
+static void drafts_pass(unsigned me, unsigned long k)
+{
+	struct path a = in("new/.a%u", me), b = in("new/.b%u", me);
+
+	(void)write_text(b, "size=3M\n"); /* to be replaced */
+	(void)write_text(a, "size=2M\n");
+	for (int i = 0; i < 16; i++) {
+		move(a, b, 0);
+		move(b, a, 0);
+	}
+	expect_text(a, "size=2M\n");
+	drop_file(b, ENOENT);
+	drop_file(a, 0);
+	drop_file(a, ENOENT);
+	keyed_pass(me);
+}
+
 static void volfs_look(unsigned me)
 {
 	struct stat st;
@@ -271,6 +305,7 @@ static const struct kind {
 } kinds[] = {
 	{ "plain", plain_pass, plain_look, "poll", "block", POLLIN },
 	{ "volfs", volfs_pass, volfs_look, "home/status", NULL, POLLPRI },
+	{ "drafts", drafts_pass, volfs_look, "home/status", NULL, POLLPRI },
 };
 static const struct kind *kind;
 
@@ -446,7 +481,7 @@ int main(int argc, char **argv)
 	pthread_t workers[WORKERS], readers[READERS], pollers[SLEEPERS], blocked[SLEEPERS];
 	unsigned sleepers, kills;
 
-	for (size_t i = 0; argc == 6 && i < 2; i++)
+	for (size_t i = 0; argc == 6 && i < sizeof kinds / sizeof kinds[0]; i++)
 		if (!strcmp(argv[1], kinds[i].name))
 			kind = &kinds[i];
 	if (!kind)

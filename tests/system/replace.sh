@@ -17,6 +17,18 @@ echo max >"$MNT/.volfs/quotas/root/volumes.max"
 note "$rounds kills, 1 to $gap ms apart"
 ok timeout 1500 "$stress" volfs "$MNT" "$VOLFS_CHILD" "$rounds" "$gap"
 
+note "drafts that are renamed and removed: $((8 * rounds)) kills, 1 to $((gap / 10)) ms apart"
+echo available >"$MNT/home/reset"
+rmdir "$MNT"/s?
+rmdir "$MNT/home"
+# each answer a millisecond late: so most kills come between a change and its answer
+strace -f -qq -o /dev/null -e inject=writev:delay_enter=1000 -p "$VOLFS_CHILD" 2>/dev/null &
+tracer=$!
+ok timeout 1500 "$stress" drafts "$MNT" "$VOLFS_CHILD" $((8 * rounds)) $((gap / 10))
+kill "$tracer"
+wait "$tracer" || true
+eq spec "$(ls -A "$MNT/new")" "drafts left"
+
 note "what was deleted is purged, and nothing else is left in the backend"
 purged()
 {

@@ -57,6 +57,21 @@ eq hello "$(cat db/description)"
 : >db/description
 eq "" "$(cat db/description)"
 expect_errno EINVAL write db/description "$(printf 'x%.0s' {1..300})"
+echo hello >db/description
+{ echo more; echo yet more; } >>db/description
+eq "hello more yet more" "$(cat db/description)"
+echo >>db/description
+eq "hello more yet more" "$(cat db/description)"
+expect_errno EINVAL@write write db/description "$(printf 'x%.0s' {1..240})" APPEND NOTRUNC
+match 'EINVAL db/description: with what is there' "$(tail -n1 .volfs/errors)"
+: >db/description
+echo first >>db/description
+eq first "$(cat db/description)"
+for i in 1 2 3; do
+	echo "$i" >>db/metadata/grows
+done
+eq "1 2 3" "$(cat db/metadata/grows)"
+rm db/metadata/grows
 echo 20G >db/size
 eq available "$(cat db/wait)"
 eq 20G "$(cat db/size)"
@@ -74,7 +89,11 @@ eq y "$(cat db/metadata/new-key)"
 expect_errno EEXIST create db/metadata/new-key
 rm db/metadata/new-key
 not ls db/metadata/new-key 2>/dev/null
-expect_errno EPERM create db/metadata/.new-key.swp
+expect_errno OK create db/metadata/.new-key.swp
+eq "$(printf 'app\ntier')" "$(ls -A db/metadata)"
+ok rm db/metadata/.new-key.swp
+expect_errno ENOENT unlink db/metadata/.new-key.swp
+expect_errno EPERM create db/metadata/4913
 expect_errno EINVAL truncate db/size 21474836480
 eq "" "$(cat db/reset)"
 ok tar cf "$T/db.tar" db
@@ -100,8 +119,11 @@ eq "$id" "$(cat data/id)"
 eq "../../../data" "$(readlink ".volfs/by/id/$id")"
 not ls db 2>/dev/null
 expect_errno EEXIST rename data db2
-expect_errno EINVAL rename data "a b"
-expect_errno EINVAL rename data "$(cat db2/id)"
+expect_errno EBADMSG rename data "a b"
+match "EBADMSG data: name 'a b' has white space" "$(tail -n1 .volfs/errors)"
+expect_errno EBADMSG rename data 'a@b'
+expect_errno EBADMSG rename data "$(cat db2/id)"
+expect_errno ENAMETOOLONG rename data "$(printf 'a%.0s' {1..256})"
 ok mv data db
 
 # owners, by the kernel
@@ -118,6 +140,8 @@ as 1000:100 chmod 700 db
 eq 700 "$(stat -c %a db)"
 not as 2000:2000 cat db/status 2>/dev/null
 as 1000:100 chmod 755 db
+as 1000:100 chmod 7755 db
+eq 755 "$(stat -c %a db)"
 chown 1001 db
 eq 1001 "$(stat -c %u db)"
 eq 1001 "$(stat -c %u db/size)"
@@ -134,6 +158,18 @@ eq up "$(cat ".volfs/backends/$b/state")"
 eq 2 "$(cat ".volfs/backends/$b/volumes")"
 eq $((30 << 30)) "$(cat ".volfs/backends/$b/allocated")"
 eq "$(printf '%s\n' allocated driver error free state total volumes zone)" "$(ls ".volfs/backends/$b" | sort)"
+# the system is asked once who a group is
+strace -f -qq -e trace=openat -o "$T/strace" -p "$(server_pid)" &
+tracer=$!
+wait_for 10 grep -q 'TracerPid:.[1-9]' "/proc/$(server_pid)/status"
+for _ in 1 2 3 4 5; do
+	ls .volfs/quotas/games >/dev/null
+	not ls .volfs/quotas/nosuchgroup 2>/dev/null
+	expect_errno ENOENT@write write new/x $'size=1 project=nosuchgroup\n'
+done
+kill "$tracer"
+wait "$tracer" || true
+eq 2 "$(grep -c /etc/group "$T/strace")" "questions for two groups"
 echo 100G >.volfs/quotas/daemon/size.max
 eq $((100 << 30)) "$(df --output=size -B1 .volfs/quotas/daemon | tail -n1 | tr -d ' ')"
 eq $((80 << 30)) "$(df --output=avail -B1 .volfs/quotas/daemon | tail -n1 | tr -d ' ')"

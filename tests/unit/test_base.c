@@ -95,8 +95,14 @@ static void a_buffer_remembers_that_memory_was_short(void **state)
 	assert_false(buf_failed(&b));
 }
 
-/* What log_line() writes to stderr. */
-static void captured(const char *modules, char *text, size_t room)
+static void say_two_lines(void)
+{
+	log_err("volume %d: broken", 7);
+	log_debug("said only if asked");
+}
+
+/* What say() has the log write to stderr. */
+static void captured(const char *modules, void (*say)(void), char *text, size_t room)
 {
 	int pipe_fd[2], was = dup(STDERR_FILENO);
 	ssize_t n;
@@ -106,8 +112,7 @@ static void captured(const char *modules, char *text, size_t room)
 	close(pipe_fd[1]);
 	unsetenv("JOURNAL_STREAM");
 	log_open(LOG_TO_STDERR, modules);
-	log_err("volume %d: broken", 7);
-	log_debug("said only if asked");
+	say();
 	assert_true(dup2(was, STDERR_FILENO) >= 0);
 	close(was);
 	n = read(pipe_fd[0], text, room - 1);
@@ -120,10 +125,45 @@ static void the_log_is_lines(void **state)
 {
 	char text[512];
 
-	captured(NULL, text, sizeof text);
+	captured(NULL, say_two_lines, text, sizeof text);
 	assert_string_equal(text, "volfs: volume 7: broken\n");
-	captured("all", text, sizeof text);
+	captured("all", say_two_lines, text, sizeof text);
 	assert_string_equal(text, "volfs: volume 7: broken\nvolfs: said only if asked\n");
+}
+
+static struct log_place place;
+
+static void say_a_thousand(void)
+{
+	for (int i = 1; i <= 1000; i++)
+		log_line_seldom(&place, 3, "full: %d", i);
+}
+
+static void one_place_speaks_once_a_second(void **state)
+{
+	char text[512];
+
+	captured(NULL, say_a_thousand, text, sizeof text);
+	assert_string_equal(text, "volfs: full: 1\n");
+	atomic_store(&place.next_ns, 0);
+	captured(NULL, say_a_thousand, text, sizeof text);
+	assert_string_equal(text, "volfs: full: 1 (and 999 such lines left out)\n");
+}
+
+static void say_at_two_places(void)
+{
+	for (int i = 0; i < 10; i++) {
+		log_err_seldom("here");
+		log_warning_seldom("there");
+	}
+}
+
+static void places_do_not_silence_each_other(void **state)
+{
+	char text[512];
+
+	captured(NULL, say_at_two_places, text, sizeof text);
+	assert_string_equal(text, "volfs: here\nvolfs: there\n");
 }
 
 static void debugging_is_by_module(void **state)
@@ -225,6 +265,8 @@ int main(void)
 		cmocka_unit_test(text_grows),
 		cmocka_unit_test(a_buffer_remembers_that_memory_was_short),
 		cmocka_unit_test(the_log_is_lines),
+		cmocka_unit_test(one_place_speaks_once_a_second),
+		cmocka_unit_test(places_do_not_silence_each_other),
 		cmocka_unit_test(debugging_is_by_module),
 		cmocka_unit_test(a_lock_excludes),
 		cmocka_unit_test(a_lock_that_is_not_held_is_noticed),

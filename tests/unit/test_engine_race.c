@@ -189,6 +189,52 @@ static void the_queue_is_bounded(void **state)
 	assert_int_equal(rig_images(&rig), 23);
 }
 
+static unsigned most(void)
+{
+	unsigned n;
+
+	lock_take(&rig.lock);
+	n = rig.most;
+	rig.most = 0;
+	lock_drop(&rig.lock);
+	return n;
+}
+
+/* Appends numbers, all at once: the largest commit had how many of them? */
+static unsigned append_all(int64_t id, const struct caller *who)
+{
+	static struct rig_answer a[64];
+	char text[8];
+
+	(void)most();
+	for (int i = 0; i < 64; i++) {
+		rig_begin(&a[i]);
+		(void)snprintf(text, sizeof text, "%d", i);
+		engine_meta(rig.engine, (struct change_id){ 0 }, who, id, "k", text,
+			i ? META_APPEND : META_SET, rig_done, &a[i]);
+	}
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(rig_wait(&a[i], NULL), 0);
+	return most();
+}
+
+/* A user's requests take turns, in order; root's do not. */
+static void a_user_has_so_many_under_way(void **state)
+{
+	const struct caller root = { .uid = 0 };
+	struct meta_entry m;
+	int64_t id;
+
+	begin(1, "limits = { requests = 2; };");
+	assert_int_equal(rig_create(&rig, "size=1M", &id), 0);
+	rig_idle(&rig);
+	assert_in_range(append_all(id, &user), 1, 2);
+	assert_int_equal(view_meta_by_key(rig.view, id, "k", &m), 0);
+	assert_int_equal(strncmp(m.value, "0 1 2 3 4 5 6 7 8 9 10 11 ", 26), 0);
+	assert_string_equal(m.value + strlen(m.value) - 3, " 63");
+	assert_true(append_all(id, &root) > 2);
+}
+
 /* More deletions than memory holds at once. */
 static void deletions_outgrow_the_window(void **state)
 {
@@ -235,6 +281,7 @@ int main(void)
 		TEST(projects_take_turns),
 		TEST(batches_grow_under_load),
 		TEST(the_queue_is_bounded),
+		TEST(a_user_has_so_many_under_way),
 		TEST(deletions_outgrow_the_window),
 	};
 

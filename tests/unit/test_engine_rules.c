@@ -304,14 +304,40 @@ static void changes_owner_and_text(void **state)
 		-EINVAL);
 }
 
-static int meta(int64_t id, const char *key, const char *value, bool create_only)
+static int meta(int64_t id, const char *key, const char *value, enum meta_how how)
 {
 	struct rig_answer a;
 
 	rig_begin(&a);
-	engine_meta(rig.engine, (struct change_id){ 0 }, &rig.who, id, key, value, create_only,
-		rig_done, &a);
+	engine_meta(
+		rig.engine, (struct change_id){ 0 }, &rig.who, id, key, value, how, rig_done, &a);
 	return rig_wait(&a, NULL);
+}
+
+static int meta_rename(int64_t id, const char *key, const char *to)
+{
+	struct rig_answer a;
+
+	rig_begin(&a);
+	engine_meta_rename(
+		rig.engine, (struct change_id){ 0 }, &rig.who, id, key, to, rig_done, &a);
+	return rig_wait(&a, NULL);
+}
+
+static void renames_metadata(void **state)
+{
+	int64_t id = made("size=1M name=db metadata.a=1 metadata.b=2");
+	struct meta_entry entry[4];
+
+	assert_int_equal(meta_rename(id, "c", "a"), -ENOENT);
+	assert_int_equal(meta_rename(id, "a", "a/b"), -EINVAL);
+	assert_int_equal(meta_rename(id, "a", "a"), 0);
+	assert_int_equal(meta_rename(id, "a", "c"), 0);
+	assert_int_equal(view_meta_by_key(rig.view, id, "a", entry), -ENOENT);
+	assert_int_equal(meta_rename(id, "c", "b"), 0);
+	assert_int_equal(view_metas(rig.view, id, 0, entry, 4), 1);
+	assert_string_equal(entry[0].key, "b");
+	assert_string_equal(entry[0].value, "1");
 }
 
 static void keeps_metadata(void **state)
@@ -319,17 +345,22 @@ static void keeps_metadata(void **state)
 	int64_t id = made("size=1M name=db metadata.a=1");
 	struct meta_entry entry[4];
 
-	assert_int_equal(meta(id, "a", "2", true), -EEXIST);
-	assert_int_equal(meta(id, "a", "2", false), 0);
-	assert_int_equal(meta(id, "b", "3", true), 0);
-	assert_int_equal(meta(id, "b/c", "3", true), -EINVAL);
-	assert_int_equal(meta(id, "b", "3\n", false), -EINVAL);
-	assert_int_equal(meta(id, "c", NULL, false), -ENOENT);
+	assert_int_equal(meta(id, "a", "2", META_CREATE), -EEXIST);
+	assert_int_equal(meta(id, "a", "2", META_SET), 0);
+	assert_int_equal(meta(id, "b", "3", META_CREATE), 0);
+	assert_int_equal(meta(id, "b/c", "3", META_CREATE), -EINVAL);
+	assert_int_equal(meta(id, "b", "3\n", META_SET), -EINVAL);
+	assert_int_equal(meta(id, "c", NULL, META_SET), -ENOENT);
 	assert_int_equal(view_metas(rig.view, id, 0, entry, 4), 2);
 	assert_string_equal(entry[0].value, "2");
-	assert_int_equal(meta(id, "a", NULL, false), 0);
+	assert_int_equal(meta(id, "a", "more", META_APPEND), 0);
+	assert_int_equal(meta(id, "d", "new", META_APPEND), 0);
+	assert_int_equal(view_metas(rig.view, id, 0, entry, 4), 3);
+	assert_string_equal(entry[0].value, "2 more");
+	assert_string_equal(entry[2].value, "new");
+	assert_int_equal(meta(id, "a", NULL, META_SET), 0);
 	assert_int_equal(view_meta_by_key(rig.view, id, "a", entry), -ENOENT);
-	assert_int_equal(meta(12345, "a", "1", false), -ENOENT);
+	assert_int_equal(meta(12345, "a", "1", META_SET), -ENOENT);
 }
 
 static int reset(const struct caller *who, int64_t id, enum vol_status to)
@@ -430,6 +461,7 @@ int main(void)
 		TEST(extends),
 		TEST(changes_owner_and_text),
 		TEST(keeps_metadata),
+		TEST(renames_metadata),
 		TEST(resets),
 		TEST(limits),
 		TEST(tells_the_connection),

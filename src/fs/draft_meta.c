@@ -1,0 +1,115 @@
+/*
+ * metadata/: drafts there. A temporary file of an editor, of sed -i, of rsync is no key: it is a draft as
+ * in new/, found by its name and not listed, and gives its text to the key whose name it gets.
+ */
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "fs/draft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct keying {
+	struct drafts *ds;
+	struct draft *d;
+	struct change *ch;
+};
+
+/* NULL: there is none of that name, or a dead server carried this very rename out (*ret_done). */
+static struct draft *take(
+	struct drafts *ds, int64_t volume, const char *name, struct change_id id, bool *ret_done)
+{
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = draft_moved_by_locked(ds, id);
+	*ret_done = d && d->k->dropped;
+	if (*ret_done)
+		return NULL;
+	d = draft_by_name_locked(ds, volume, name);
+	if (!d || d->submitting)
+		return NULL;
+	draft_move_locked(ds, d, NULL, id);
+	d->submitting = true;
+	return d;
+}
+
+static void give_back(struct drafts *ds, struct draft *d)
+{
+	LOCK_SCOPE(&ds->lock);
+	d->submitting = false;
+	draft_end_locked(ds, d);
+}
+
+static void drop(struct drafts *ds, struct draft *d)
+{
+	LOCK_SCOPE(&ds->lock);
+	draft_drop_locked(ds, d);
+}
+
+/* The key has the text. The draft is off its name before that is told, and freed after it: as long as
+ * the kernel may ask again, it is there to say that this was done. */
+static void keyed(void *arg, const struct result *res)
+{
+	struct keying *k = arg;
+
+	if (res->code == 0)
+		drop(k->ds, k->d);
+	change_done(k->ch, res);
+	give_back(k->ds, k->d);
+	free(k);
+}
+
+/* NULL: no memory, answered. */
+static struct keying *keying_new(struct ctx *c, struct draft *d, const char *key)
+{
+	struct keying *k = malloc(sizeof *k);
+	struct change *ch = change_new(c, REPLY_RENAME,
+		(struct node){ .kind = KIND_METADATA, .row = d->k->dir }, "metadata/%s", key);
+
+	if (k && ch) {
+		*k = (struct keying){ c->fs->drafts, d, ch };
+		return k;
+	}
+	if (ch)
+		change_answer(ch, -ENOMEM, "no memory");
+	free(k);
+	return NULL;
+}
+
+static void submit(struct keying *k, const char *key)
+{
+	const struct keep_draft *draft = k->d->k;
+	size_t len = keep_draft_now(draft)->len;
+	CLEANUP_FREE char *text = strndup(draft->text, len);
+	struct change *ch = k->ch;
+
+	if (!text)
+		keyed(k, &(struct result){ -ENOMEM, 0, "no memory" });
+	else if (strlen(text) != len)
+		keyed(k, &(struct result){ -EINVAL, 0, "the value holds a NUL byte" });
+	else
+		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, draft->dir, key,
+			text_trim(text), META_SET, keyed, k);
+}
+
+bool draft_to_key(struct ctx *c, int64_t volume, const char *from, const char *key)
+{
+	struct keying *k;
+	struct draft *d;
+	bool done;
+
+	d = take(c->fs->drafts, volume, from, session_change_id(c->fs->session), &done);
+	if (!d) {
+		if (done)
+			fuse_reply_err(c->req, 0);
+		return done;
+	}
+	k = keying_new(c, d, key);
+	if (k)
+		submit(k, key);
+	else
+		give_back(c->fs->drafts, d);
+	return true;
+}
