@@ -101,9 +101,13 @@ int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 		r = waiters_new(fs, &fs->waiters, err);
 	if (r == 0)
 		r = session_start(fs->session, err);
-	if (r == 0 && session_is_successor(fs->session) && !session_epoch_done(fs->session))
+	if (r < 0 || !session_is_successor(fs->session))
+		return r;
+	/* The configuration may be another one now. */
+	session_inval(fs->session, ino_of((struct node){ .kind = KIND_NEW }));
+	if (!session_epoch_done(fs->session))
 		changes_again(fs);
-	return r;
+	return 0;
 }
 
 int fs_wait(struct fs *fs)
