@@ -1,7 +1,6 @@
 /* What filter functions (`stats.…`) and queries (`$…`) can ask a backend by name. One row is one name. */
 #include "sched/internal.h"
 
-#include <math.h>
 #include <string.h>
 
 static struct fact text(const char *value)
@@ -11,14 +10,15 @@ static struct fact text(const char *value)
 
 static struct fact truth(bool is)
 {
-	return (struct fact){ .kind = FACT_BOOL, .truth = is };
+	return (struct fact){ .kind = FACT_BOOL, .integer = is };
 }
 
 static struct fact number(double value)
 {
-	if (fabs(value) < 0x1p53 && value == rint(value))
-		return (struct fact){ .kind = FACT_INT, .integer = (int64_t)value };
-	return (struct fact){ .kind = FACT_REAL, .real = value };
+	struct fact f;
+
+	fact_number(value, &f);
+	return f;
 }
 
 static struct fact amount(const struct sched_amount *a)
@@ -52,21 +52,6 @@ static struct fact get_free(const struct sched_backend *b)
 	return amount(&b->free);
 }
 
-static struct fact get_allocated(const struct sched_backend *b)
-{
-	return number(b->allocated);
-}
-
-static struct fact get_provisioned(const struct sched_backend *b)
-{
-	return number(b->provisioned);
-}
-
-static struct fact get_reserved(const struct sched_backend *b)
-{
-	return number(b->reserved_percentage);
-}
-
 static struct fact get_ratio(const struct sched_backend *b)
 {
 	return b->max_over_subscription_ratio > 0 ? number(b->max_over_subscription_ratio)
@@ -94,22 +79,24 @@ static struct fact get_null(const struct sched_backend *b)
 	return text(NULL);
 }
 
+#define NUMBER(member) offsetof(struct sched_backend, member)
+
 static const struct attribute attributes[] = {
-	{ "host", true, get_name },
-	{ "backend_id", true, get_name },
-	{ "cluster_name", true, get_null },
-	{ "updated", true, get_null },
-	{ "total_capacity_gb", true, get_total },
-	{ "free_capacity_gb", true, get_free },
-	{ "allocated_capacity_gb", true, get_allocated },
-	{ "reserved_percentage", true, get_reserved },
-	{ "provisioned_capacity_gb", false, get_provisioned },
-	{ "max_over_subscription_ratio", false, get_ratio },
-	{ "thin_provisioning_support", false, get_thin },
-	{ "thick_provisioning_support", false, get_thick },
-	{ "service.host", false, get_name },
-	{ "service.availability_zone", false, get_zone },
-	{ "service.disabled", false, get_false },
+	{ "host", true, get_name, 0 },
+	{ "backend_id", true, get_name, 0 },
+	{ "cluster_name", true, get_null, 0 },
+	{ "updated", true, get_null, 0 },
+	{ "total_capacity_gb", true, get_total, 0 },
+	{ "free_capacity_gb", true, get_free, 0 },
+	{ "allocated_capacity_gb", true, NULL, NUMBER(allocated) },
+	{ "reserved_percentage", true, NULL, NUMBER(reserved_percentage) },
+	{ "provisioned_capacity_gb", false, NULL, NUMBER(provisioned) },
+	{ "max_over_subscription_ratio", false, get_ratio, 0 },
+	{ "thin_provisioning_support", false, get_thin, 0 },
+	{ "thick_provisioning_support", false, get_thick, 0 },
+	{ "service.host", false, get_name, 0 },
+	{ "service.availability_zone", false, get_zone, 0 },
+	{ "service.disabled", false, get_false, 0 },
 };
 
 /* Capabilities that are attributes too. Where a backend is silent, some are false and the others null. */
@@ -154,6 +141,14 @@ static size_t reported_find(const char *name, size_t len)
 bool attribute_is_reported(const char *name, size_t len)
 {
 	return reported_find(name, len) < REPORTED;
+}
+
+void attribute_get(const struct attribute *a, const struct sched_backend *b, struct fact *ret)
+{
+	if (a->get)
+		*ret = a->get(b);
+	else
+		fact_number(*(const double *)(const void *)((const char *)b + a->number), ret);
 }
 
 const struct fact *attribute_reported(const struct sched_backend *b, const struct path *path)

@@ -30,13 +30,16 @@ static double ratio_of(const struct sched_backend *b)
 }
 
 /* To two decimals, exact ties to even. x * 100 may round into a tie that x is not: what was rounded off tells. */
-static double to_hundredths(double x)
+static inline double to_hundredths(double x)
 {
-	double y = x * 100, r = rint(y);
+	const double shift =
+		0x1.8p52; /* what is added to it loses its fraction, by that rounding */
+	double y = x * 100, r = y + shift - shift, rest;
 
+	if (fabs(y) > 0x1p50) /* so large that it has no hundredths */
+		return x;
 	if (fabs(y - r) == 0.5) {
-		double rest = fma(x, 100, -y);
-
+		rest = fma(x, 100, -y);
 		if (rest != 0)
 			r = rest > 0 ? ceil(y) : floor(y);
 	}
@@ -47,10 +50,11 @@ static double to_hundredths(double x)
  * bytes. */
 static double reserved_of(const struct sched_backend *b, bool hundredths)
 {
-	double reserved = b->total.gib * b->reserved_percentage / 100;
+	double reserved;
 
-	if (reserved == 0)
+	if (b->reserved_percentage == 0)
 		return 0;
+	reserved = b->total.gib * b->reserved_percentage / 100;
 	return hundredths ? floor(reserved) : floor(reserved * GIB) / GIB;
 }
 

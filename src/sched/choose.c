@@ -111,6 +111,7 @@ void want_init(struct want *w, const struct sched *s, const struct sched_request
 	w->need = r->extending ? r->new_size - r->size : r->size;
 	w->thick = r->type && r->type->thick;
 	w->chance = NULL;
+	w->memo = NULL;
 	w->filters = 0;
 	resolve_zone(w);
 	for (size_t i = 0; i < s->filters; i++) {
@@ -195,7 +196,8 @@ static int make_room(struct sched_work *work, size_t n, struct err *err)
 	sched_work_release(work);
 	work->ranked = calloc(n, sizeof *work->ranked);
 	work->raw = calloc(n, sizeof *work->raw);
-	if (!work->ranked || !work->raw) {
+	work->memo = calloc(n, sizeof *work->memo);
+	if (!work->ranked || !work->raw || !work->memo) {
 		sched_work_release(work);
 		return err_set(err, -ENOMEM, "out of memory");
 	}
@@ -207,17 +209,25 @@ void sched_work_release(struct sched_work *work)
 {
 	free(work->ranked);
 	free(work->raw);
+	free(work->memo);
 	work->ranked = NULL;
 	work->raw = NULL;
+	work->memo = NULL;
 	work->room = 0;
 }
 
 /* Those that pass, in their order: how many. */
+enum {
+	AHEAD = 6
+}; /* so many backends before they are looked at, their capabilities are fetched into the cache */
+
 static size_t filter_all(const struct want *w, struct sched_ranked *left)
 {
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < w->count; i++) {
+		if (i + AHEAD < w->count)
+			__builtin_prefetch(w->all[i + AHEAD].capabilities);
 		if (!refusing(w, &w->all[i]))
 			left[n++] = (struct sched_ranked){ 0, i };
 	}
@@ -231,11 +241,7 @@ static void weigh_all(const struct want *w, struct sched_ranked *left, size_t n,
 
 		for (size_t k = 0; k < n; k++)
 			raw[k] = g->weigher->weigh(w, &w->all[left[k].backend], g->multiplier);
-		weigher_make_finite(raw, n);
-		if (!w->s->stochastic)
-			weigher_normalise(raw, n);
-		for (size_t k = 0; k < n; k++)
-			left[k].weight += g->multiplier * raw[k];
+		weigher_add(raw, n, g->multiplier, !w->s->stochastic, left);
 	}
 }
 
@@ -275,13 +281,16 @@ static size_t best_of(const struct sched_ranked *left, size_t n)
 
 /* Filters and weighs: ranked holds the survivors in their order, *ret_first which of them has won. Returns how many they
  * are, or -ENOSPC. */
-static int choose(const struct want *w, struct sched_work *work, size_t *ret_first, struct err *err)
+static int choose(struct want *w, struct sched_work *work, size_t *ret_first, struct err *err)
 {
 	size_t n;
 	int r = make_room(work, w->count, err);
 
 	if (r < 0)
 		return r;
+	w->chance = &work->chance;
+	w->memo = work->memo;
+	w->choice = ++work->choices;
 	n = filter_all(w, work->ranked);
 	if (!n)
 		return none_fits(w, err);
@@ -291,8 +300,7 @@ static int choose(const struct want *w, struct sched_work *work, size_t *ret_fir
 	return (int)n;
 }
 
-int choose_plainly(
-	const struct want *w, struct sched_work *work, double *ret_weight, struct err *err)
+int choose_plainly(struct want *w, struct sched_work *work, double *ret_weight, struct err *err)
 {
 	size_t first;
 	int r = choose(w, work, &first, err);
@@ -310,7 +318,6 @@ int sched_choose(const struct sched *s, struct sched_work *work, const struct sc
 	struct want w;
 
 	want_init(&w, s, r, b, n);
-	w.chance = &work->chance;
 	return choose_plainly(&w, work, ret_weight, err);
 }
 
@@ -342,7 +349,6 @@ int sched_rank(const struct sched *s, struct sched_work *work, const struct sche
 	int left;
 
 	want_init(&w, s, r, b, n);
-	w.chance = &work->chance;
 	left = choose(&w, work, &first, err);
 	if (left < 0)
 		return left;

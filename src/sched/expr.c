@@ -372,6 +372,9 @@ static bool make_variable(struct parser *p, struct expr_variable *ret)
 	*ret = (struct expr_variable){ .dict = (enum expr_dict)i,
 		.whole = path_of(whole, p->len),
 		.entry = path_of(whole + dict_len + 1, entry_len) };
+	ret->is_size = i == EXPR_VOLUME && is_text(ret->entry.text, entry_len, "size");
+	ret->is_protocol = (i == EXPR_STATS || i == EXPR_CAPABILITIES) &&
+			   is_text(ret->entry.text, entry_len, "storage_protocol");
 	if (i == EXPR_STATS) {
 		ret->attribute = attribute_find(ret->entry.text, entry_len);
 		ret->reported = attribute_is_reported(ret->entry.text, entry_len);
@@ -654,7 +657,16 @@ static int parse(struct expr *e, size_t len, struct err *err)
 		refuse(&p, "a list stands only in abs, min or max");
 	if (p.code == 0 && p.token != T_END)
 		refuse_token(&p, "an operator");
+	emit_code(&p, EXPR_END, p.at, 0);
 	return p.code;
+}
+
+static void find_protocol(struct expr *e)
+{
+	for (size_t i = 0; i < e->variables; i++) {
+		if (e->variable[i].is_protocol)
+			e->protocol = &e->variable[i].entry;
+	}
 }
 
 static int compile(struct expr *e, const char *text)
@@ -669,6 +681,7 @@ static int compile(struct expr *e, const char *text)
 	if (!e->text || !e->bytes)
 		return -ENOMEM;
 	r = parse(e, len, &err);
+	find_protocol(e);
 	if (r != -EINVAL)
 		return r;
 	e->malformed = strdup(err.text);

@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A step takes the stack's top, the last value, and returns the new one, or NULL with the sentence. */
 struct machine {
 	const struct expr *e;
 	const struct expr_scope *scope;
-	struct fact *top; /* of the stack: the last value */
 	struct err *err;
 };
 
@@ -50,7 +50,7 @@ static bool is_whole(const struct fact *f)
 
 static int64_t whole_of(const struct fact *f)
 {
-	return f->kind == FACT_BOOL ? f->truth : f->integer;
+	return f->integer;
 }
 
 static double number_of(const struct fact *f)
@@ -58,24 +58,16 @@ static double number_of(const struct fact *f)
 	return f->kind == FACT_REAL ? f->real : (double)whole_of(f);
 }
 
-bool fact_is_true(const struct fact *f)
-{
-	switch (f->kind) {
-	case FACT_NULL:
-		return false;
-	case FACT_TEXT:
-		return *f->text;
-	case FACT_LIST:
-	case FACT_MAP:
-		return f->count > 0;
-	default:
-		return number_of(f) != 0;
-	}
-}
-
 static struct fact truth(bool is)
 {
-	return (struct fact){ .kind = FACT_BOOL, .truth = is };
+	return (struct fact){ .kind = FACT_BOOL, .integer = is };
+}
+
+/* Member by member: what was just written in two parts the processor can hand on in two parts, but not in one. */
+static inline void copy(struct fact *to, const struct fact *from)
+{
+	to->kind = from->kind;
+	to->integer = from->integer; /* or whatever else is there */
 }
 
 static struct fact whole(int64_t n)
@@ -83,13 +75,16 @@ static struct fact whole(int64_t n)
 	return (struct fact){ .kind = FACT_INT, .integer = n };
 }
 
-static int real(double number, struct fact *ret, struct err *err)
+static struct fact *real(struct machine *m, struct fact *top, double number)
 {
-	if (!isfinite(number))
-		return err_set(err, -EINVAL, "the result is %s",
+	if (!isfinite(number)) {
+		(void)err_set(m->err, -EINVAL, "the result is %s",
 			isnan(number) ? "no real number" : "too large");
-	*ret = (struct fact){ .kind = FACT_REAL, .real = number };
-	return 0;
+		return NULL;
+	}
+	top->kind = FACT_REAL;
+	top->real = number;
+	return top;
 }
 
 /* Variables. */
@@ -102,7 +97,7 @@ static struct fact coerce(const struct fact *f)
 	char *end;
 
 	if (f->kind == FACT_BOOL)
-		return whole(f->truth);
+		return whole(f->integer);
 	/* "inf" is a text here: nothing could be done with it */
 	if (f->kind != FACT_TEXT || !strpbrk(f->text, "0123456789"))
 		return *f;
@@ -119,22 +114,32 @@ static struct fact coerce(const struct fact *f)
 	return (struct fact){ .kind = FACT_REAL, .real = number };
 }
 
-static int variable(struct machine *m, const struct expr_op *op)
+static struct fact *no_value(struct machine *m, const struct expr_variable *v, const struct fact *f)
 {
-	const struct expr_variable *v = &m->e->variable[op->variable];
 	const char *dict = expr_dict_name[v->dict], *entry = v->entry.text;
-	struct fact room;
-	const struct fact *f = m->scope->find(m->scope, v, &room);
 
 	if (!f)
-		return err_set(m->err, -EINVAL, "there is no %s.%s", dict, entry);
-	if (f->kind == FACT_NULL)
-		return err_set(m->err, -EINVAL, "%s.%s is null", dict, entry);
-	if (f->kind == FACT_LIST || f->kind == FACT_MAP)
-		return err_set(m->err, -EINVAL, "%s.%s is a %s", dict, entry,
+		(void)err_set(m->err, -EINVAL, "there is no %s.%s", dict, entry);
+	else if (f->kind == FACT_NULL)
+		(void)err_set(m->err, -EINVAL, "%s.%s is null", dict, entry);
+	else
+		(void)err_set(m->err, -EINVAL, "%s.%s is a %s", dict, entry,
 			f->kind == FACT_MAP ? "map" : "list");
-	*++m->top = coerce(f);
-	return 0;
+	return NULL;
+}
+
+static struct fact *variable(struct machine *m, const struct expr_op *op, struct fact *top)
+{
+	const struct expr_variable *v = &m->e->variable[op->variable];
+	const struct fact *f = m->scope->find(m->scope, v, ++top);
+
+	if (!f || f->kind == FACT_NULL || f->kind > FACT_TEXT)
+		return no_value(m, v, f);
+	if (f->kind != FACT_INT && f->kind != FACT_REAL)
+		*top = coerce(f);
+	else if (f != top)
+		copy(top, f);
+	return top;
 }
 
 /* Operators. */
@@ -202,195 +207,226 @@ static double real_result(enum expr_code code, double l, double r)
 	}
 }
 
-static int arithmetic(struct machine *m, const struct expr_op *op)
+/* Anything but two whole numbers whose result is one. */
+static struct fact *real_arithmetic(
+	struct machine *m, const struct expr_op *op, struct fact *l, const struct fact *r)
 {
-	struct fact *l = m->top - 1, *r = m->top;
-	int64_t n;
-	int code = want_numbers(m, op, l, 2);
-
-	if (code < 0)
-		return code;
+	if (want_numbers(m, op, l, 2) < 0)
+		return NULL;
 	if ((op->code == EXPR_DIVIDE && number_of(r) == 0) ||
-		(op->code == EXPR_POWER && number_of(l) == 0 && number_of(r) < 0))
-		return err_set(m->err, -EINVAL, "division by zero");
-	m->top--;
-	if (is_whole(l) && is_whole(r) && whole_result(op->code, whole_of(l), whole_of(r), &n)) {
-		*l = whole(n);
-		return 0;
+		(op->code == EXPR_POWER && number_of(l) == 0 && number_of(r) < 0)) {
+		(void)err_set(m->err, -EINVAL, "division by zero");
+		return NULL;
 	}
-	return real(real_result(op->code, number_of(l), number_of(r)), l, m->err);
+	return real(m, l, real_result(op->code, number_of(l), number_of(r)));
 }
 
-static int sign(struct machine *m, const struct expr_op *op)
+static struct fact *arithmetic(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	struct fact *f = m->top;
-	int code = want_numbers(m, op, f, 1);
+	struct fact *l = top - 1;
+	int64_t n;
+
+	if (!is_whole(l) || !is_whole(top) ||
+		!whole_result(op->code, whole_of(l), whole_of(top), &n))
+		return real_arithmetic(m, op, l, top);
+	*l = whole(n);
+	return l;
+}
+
+static struct fact *sign(struct machine *m, const struct expr_op *op, struct fact *top)
+{
 	bool turn;
 
-	if (code < 0)
-		return code;
-	turn = op->code == EXPR_MINUS || (op->code == EXPR_ABS && number_of(f) < 0);
-	if (is_whole(f) && !(turn && whole_of(f) == INT64_MIN))
-		*f = whole(turn ? -whole_of(f) : whole_of(f));
-	else
-		*f = (struct fact){ .kind = FACT_REAL,
-			.real = turn ? -number_of(f) : number_of(f) };
-	return 0;
+	if (want_numbers(m, op, top, 1) < 0)
+		return NULL;
+	turn = op->code == EXPR_MINUS || (op->code == EXPR_ABS && number_of(top) < 0);
+	if (!is_whole(top) || (turn && whole_of(top) == INT64_MIN))
+		return real(m, top, turn ? -number_of(top) : number_of(top));
+	*top = whole(turn ? -whole_of(top) : whole_of(top));
+	return top;
 }
 
-/* -1, 0, 1; false: there is no order between a text and a number */
-static bool order(const struct fact *l, const struct fact *r, int *ret)
+/* -1, 0, 1 */
+static inline int order_of_numbers(const struct fact *l, const struct fact *r)
 {
-	if (l->kind == FACT_TEXT && r->kind == FACT_TEXT) {
-		*ret = strcmp(l->text, r->text);
-		return true;
-	}
-	if (l->kind == FACT_TEXT || r->kind == FACT_TEXT)
-		return false;
 	if (is_whole(l) && is_whole(r))
-		*ret = (whole_of(l) > whole_of(r)) - (whole_of(l) < whole_of(r));
+		return (whole_of(l) > whole_of(r)) - (whole_of(l) < whole_of(r));
+	return (number_of(l) > number_of(r)) - (number_of(l) < number_of(r));
+}
+
+/* false: there is no order between a text and a number */
+static inline bool order(const struct fact *l, const struct fact *r, int *ret)
+{
+	if (is_number(l) && is_number(r))
+		*ret = order_of_numbers(l, r);
+	else if (l->kind == FACT_TEXT && r->kind == FACT_TEXT)
+		*ret = strcmp(l->text, r->text);
 	else
-		*ret = (number_of(l) > number_of(r)) - (number_of(l) < number_of(r));
+		return false;
 	return true;
 }
 
-static int no_order(struct machine *m, const struct fact *l, const struct fact *r)
+static void no_order(struct machine *m, const struct fact *l, const struct fact *r)
 {
 	const struct fact *text = l->kind == FACT_TEXT ? l : r;
 	char shown[TEXT_SHOWN_MAX];
 
-	return err_set(m->err, -EINVAL, "cannot compare a number with the text '%s'",
+	(void)err_set(m->err, -EINVAL, "cannot compare a number with the text '%s'",
 		text_shown(text->text, shown));
 }
 
-static int compare(struct machine *m, const struct expr_op *op, bool *ret)
+/* By what an order is: below, equal, above. */
+static const bool holds[][3] = {
+	[EXPR_BELOW] = { true, false, false },
+	[EXPR_AT_MOST] = { true, true, false },
+	[EXPR_ABOVE] = { false, false, true },
+	[EXPR_AT_LEAST] = { false, true, true },
+	[EXPR_EQUAL] = { false, true, false },
+	[EXPR_OTHER] = { true, false, true },
+};
+
+/* A number and a text are not equal, and have no order: below 0. */
+static int compare(
+	struct machine *m, const struct expr_op *op, const struct fact *l, const struct fact *r)
 {
-	const struct fact *l = m->top - 1, *r = m->top;
 	enum expr_compare how = op->compare;
 	int is;
 
-	if (!order(l, r, &is)) {
-		if (how != EXPR_EQUAL && how != EXPR_OTHER)
-			return no_order(m, l, r);
-		*ret = how == EXPR_OTHER;
-		return 0;
-	}
-	*ret = (how == EXPR_BELOW && is < 0) || (how == EXPR_AT_MOST && is <= 0) ||
-	       (how == EXPR_ABOVE && is > 0) || (how == EXPR_AT_LEAST && is >= 0) ||
-	       (how == EXPR_EQUAL && is == 0) || (how == EXPR_OTHER && is != 0);
-	return 0;
+	if (order(l, r, &is))
+		return holds[how][is < 0 ? 0 : is == 0 ? 1 : 2];
+	if (how == EXPR_EQUAL || how == EXPR_OTHER)
+		return how == EXPR_OTHER;
+	no_order(m, l, r);
+	return -EINVAL;
 }
 
 /* The chain's truth so far stands below the two values. */
-static int comparison(struct machine *m, const struct expr_op *op)
+static struct fact *comparison(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	bool is = false;
-	int code = compare(m, op, &is);
+	int is = compare(m, op, top - 1, top);
 
-	if (code < 0)
-		return code;
-	if (op->code == EXPR_COMPARE_KEEP) {
-		m->top[-1] = truth(is);
-		return 0;
-	}
-	m->top--;
+	if (is < 0)
+		return NULL;
 	if (op->code == EXPR_COMPARE) {
-		*m->top = truth(is);
+		*--top = truth(is);
+	} else if (op->code == EXPR_COMPARE_KEEP) {
+		top[-1] = truth(is);
 	} else {
-		m->top[-1].truth &= is;
-		m->top[0] = m->top[1];
+		top[-2].integer &= is;
+		copy(top - 1, top);
+		top--;
 	}
-	return 0;
+	return top;
 }
 
 /* The operand that wins, as it is. */
-static int extreme(struct machine *m, const struct expr_op *op)
+static struct fact *extreme(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	struct fact *l = m->top - 1, *r = m->top;
+	struct fact *l = top - 1;
 	int is;
 
-	if (!order(l, r, &is))
-		return no_order(m, l, r);
-	m->top--;
+	if (!order(l, top, &is)) {
+		no_order(m, l, top);
+		return NULL;
+	}
 	if (op->code == EXPR_MIN ? is > 0 : is < 0)
-		*l = *r;
-	return 0;
+		copy(l, top);
+	return l;
 }
 
 /* Both sides are there already: what is wrong in either is always told. The result is one of them, not a truth. */
-static int junction(struct machine *m, const struct expr_op *op)
+static struct fact *junction(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	struct fact *l = m->top - 1, *r = m->top;
+	struct fact *l = top - 1;
 
 	if (fact_is_true(l) == (op->code == EXPR_AND))
-		*l = *r;
-	m->top--;
-	return 0;
+		copy(l, top);
+	return l;
 }
 
-static int push(struct machine *m, const struct expr_op *op)
+static struct fact *end_of_chain(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	*++m->top = op->value;
-	return 0;
+	return top - 1;
 }
 
-static int negation(struct machine *m, const struct expr_op *op)
+static struct fact *push(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	*m->top = truth(!fact_is_true(m->top));
-	return 0;
+	copy(++top, &op->value);
+	return top;
 }
 
-static int end_of_chain(struct machine *m, const struct expr_op *op)
+static struct fact *negation(struct machine *m, const struct expr_op *op, struct fact *top)
 {
-	m->top--;
-	return 0;
+	*top = truth(!fact_is_true(top));
+	return top;
 }
 
-static int (*const run[])(struct machine *m, const struct expr_op *op) = {
-	[EXPR_PUSH] = push,
-	[EXPR_VARIABLE] = variable,
-	[EXPR_OR] = junction,
-	[EXPR_AND] = junction,
-	[EXPR_COMPARE] = comparison,
-	[EXPR_COMPARE_KEEP] = comparison,
-	[EXPR_COMPARE_NEXT] = comparison,
-	[EXPR_COMPARE_END] = end_of_chain,
-	[EXPR_NOT] = negation,
-	[EXPR_ADD] = arithmetic,
-	[EXPR_SUBTRACT] = arithmetic,
-	[EXPR_MULTIPLY] = arithmetic,
-	[EXPR_DIVIDE] = arithmetic,
-	[EXPR_POWER] = arithmetic,
-	[EXPR_MINUS] = sign,
-	[EXPR_PLUS] = sign,
-	[EXPR_ABS] = sign,
-	[EXPR_MIN] = extreme,
-	[EXPR_MAX] = extreme,
-};
-
+/* These few steps are most of what a choice does. So each goes straight to the next (labels as values, which gcc and clang
+ * have), and is compiled into its place. */
 int expr_eval(const struct expr *e, const struct expr_scope *s, struct fact *ret, struct err *err)
 {
-	struct fact stack[EXPR_STACK + 1];
-	struct machine m = { .e = e, .scope = s, .top = stack, .err = err };
-	int code = expr_check(e, err);
+#define NEXT goto *to[(++op)->code]
+#define STEP(label, run)                                                                           \
+	label:                                                                                     \
+	next = run(&m, op, top);                                                                   \
+	if (!next)                                                                                 \
+		return at(&m, op);                                                                 \
+	top = next;                                                                                \
+	NEXT
 
-	if (code < 0)
-		return code;
-	for (size_t i = 0; i < e->count;) {
-		const struct expr_op *op = &e->op[i++];
+	static const void *const to[] = {
+		[EXPR_PUSH] = &&push,
+		[EXPR_VARIABLE] = &&variable,
+		[EXPR_OR] = &&junction,
+		[EXPR_AND] = &&junction,
+		[EXPR_JUMP] = &&jump,
+		[EXPR_JUMP_UNLESS] = &&jump_unless,
+		[EXPR_COMPARE] = &&comparison,
+		[EXPR_COMPARE_KEEP] = &&comparison,
+		[EXPR_COMPARE_NEXT] = &&comparison,
+		[EXPR_COMPARE_END] = &&end_of_chain,
+		[EXPR_NOT] = &&negation,
+		[EXPR_ADD] = &&arithmetic,
+		[EXPR_SUBTRACT] = &&arithmetic,
+		[EXPR_MULTIPLY] = &&arithmetic,
+		[EXPR_DIVIDE] = &&arithmetic,
+		[EXPR_POWER] = &&arithmetic,
+		[EXPR_MINUS] = &&sign,
+		[EXPR_PLUS] = &&sign,
+		[EXPR_ABS] = &&sign,
+		[EXPR_MIN] = &&extreme,
+		[EXPR_MAX] = &&extreme,
+		[EXPR_END] = &&end,
+	};
+	struct fact stack[EXPR_STACK + 1], *top = stack, *next;
+	struct machine m = { .e = e, .scope = s, .err = err };
+	const struct expr_op *op = e->op;
 
-		if (op->code == EXPR_JUMP)
-			i = op->to;
-		else if (op->code != EXPR_JUMP_UNLESS)
-			code = run[op->code](&m, op);
-		else if (!fact_is_true(m.top--))
-			i = op->to;
-		if (code < 0)
-			return at(&m, op);
-	}
-	assert(m.top == stack + 1);
-	*ret = *m.top;
+	if (e->malformed)
+		return expr_check(e, err);
+	goto *to[op->code];
+
+	STEP(push, push);
+	STEP(variable, variable);
+	STEP(junction, junction);
+	STEP(comparison, comparison);
+	STEP(end_of_chain, end_of_chain);
+	STEP(negation, negation);
+	STEP(arithmetic, arithmetic);
+	STEP(sign, sign);
+	STEP(extreme, extreme);
+jump_unless:
+	if (fact_is_true(top--))
+		NEXT;
+jump:
+	op = e->op + op->to;
+	goto *to[op->code];
+end:
+	assert(top == stack + 1);
+	copy(ret, top);
 	return 0;
+#undef NEXT
+#undef STEP
 }
 
 static const struct fact *find_in_all(

@@ -2,9 +2,9 @@
  * A JSON object made compact. A choice asks ten thousand backends for the same capability: as JSON that would be
  * a handful of scattered cache lines for each of them; here it is one block,
  *
- *	header | entries | items of lists | slots | texts
+ *	header | slots | entries, each with its path and its text | items of lists | their texts
  *
- * and a value is found by the hash of its path through two of its cache lines. The members of nested maps are entries
+ * and a value is found by the hash of its path: the slot, then the entry. The members of nested maps are entries
  * of the same table: {"a": {"b": 1}} has the paths "a" and "a\0b". (A key may contain any character but NUL.)
  */
 #include "base/cleanup.h"
@@ -16,28 +16,45 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 16 };
+enum { DEPTH_MAX = 16, SIZE_MAX_BYTES = UINT16_MAX * 8 };
 
 struct entry {
-	struct path path;
+	uint64_t hash;
 	struct fact value;
+	uint32_t len;  /* of the path */
+	uint32_t size; /* of the entry with all that follows: a multiple of UNIT */
+	char path[];   /* and a NUL; the text and a NUL */
 };
 
+enum { UNIT = 8 };
+_Static_assert(_Alignof(struct entry) <= UNIT, "entries begin at multiples of UNIT");
+
 struct facts {
-	const struct entry *entry;
-	const uint32_t *slot; /* by hash: the index of an entry, plus 1; 0: free */
-	uint32_t count, mask;
+	uint32_t mask;	     /* of slots, whose number is a power of two */
+	uint32_t first, end; /* offsets of the first entry, and behind the last */
+	uint16_t slot[];     /* by hash: the offset of an entry in UNITs; 0: free */
 };
 
 /* Made in two passes over the same code: the first counts, the second fills. */
 struct maker {
-	size_t entries, items, bytes; /* counted */
-	struct entry *entry;	      /* where the next one goes; NULL while counting */
+	size_t entries, entry_bytes, items, bytes; /* counted */
+	struct facts *f;			   /* NULL while counting */
+	uint32_t next;				   /* offset of the next entry */
 	struct fact *item;
 	char *text;
 	struct buf path; /* of the member that is looked at */
 	struct err *err;
 };
+
+static size_t round_up(size_t n)
+{
+	return (n + UNIT - 1) & ~(size_t)(UNIT - 1);
+}
+
+static struct entry *entry_at(const struct facts *f, uint32_t offset)
+{
+	return (struct entry *)(void *)((char *)(uintptr_t)f + offset);
+}
 
 uint64_t path_hash(const char *text, size_t len)
 {
@@ -95,7 +112,7 @@ static struct fact make_value(struct maker *m, const json_t *json)
 	switch (json_typeof(json)) {
 	case JSON_TRUE:
 	case JSON_FALSE:
-		return (struct fact){ .kind = FACT_BOOL, .truth = json_is_true(json) };
+		return (struct fact){ .kind = FACT_BOOL, .integer = json_is_true(json) };
 	case JSON_INTEGER:
 		return (struct fact){ .kind = FACT_INT, .integer = json_integer_value(json) };
 	case JSON_REAL:
@@ -112,16 +129,38 @@ static struct fact make_value(struct maker *m, const json_t *json)
 	}
 }
 
+static void take_slot(struct facts *f, uint64_t hash, uint32_t offset)
+{
+	while (f->slot[hash & f->mask])
+		hash++;
+	f->slot[hash & f->mask] = (uint16_t)(offset / UNIT);
+}
+
 static void make_entry(struct maker *m, const json_t *value)
 {
-	struct entry e = { .value = make_value(m, value) };
-	const char *text = keep(m, buf_text(&m->path), m->path.len);
+	const char *path = buf_text(&m->path), *text = json_string_value(value);
+	size_t len = m->path.len, text_room = text ? json_string_length(value) + 1 : 0;
+	size_t size = round_up(sizeof(struct entry) + len + 1 + text_room);
+	struct entry *e;
 
 	m->entries++;
-	if (!m->entry)
+	m->entry_bytes += size;
+	if (!m->f) {
+		(void)(text ? (struct fact){ 0 } : make_value(m, value));
 		return;
-	e.path = path_of(text, m->path.len);
-	*m->entry++ = e;
+	}
+	e = entry_at(m->f, m->next);
+	e->hash = path_hash(path, len);
+	e->len = (uint32_t)len;
+	e->size = (uint32_t)size;
+	memcpy(e->path, path, len + 1);
+	if (text)
+		e->value = (struct fact){ .kind = FACT_TEXT,
+			.text = memcpy(e->path + len + 1, text, text_room) };
+	else
+		e->value = make_value(m, value);
+	take_slot(m->f, e->hash, m->next);
+	m->next += e->size;
 }
 
 static void path_cut(struct buf *path, size_t len)
@@ -158,43 +197,32 @@ static int make_map(struct maker *m, const json_t *object, unsigned depth)
 	return 0;
 }
 
-static void fill_slots(struct facts *f, uint32_t *slot)
-{
-	for (uint32_t i = 0; i < f->count; i++) {
-		uint64_t at = f->entry[i].path.hash;
-
-		while (slot[at & f->mask])
-			at++;
-		slot[at & f->mask] = i + 1;
-	}
-}
-
 static int make_block(struct maker *m, const json_t *object, struct facts **ret)
 {
-	size_t slots = 4;
+	size_t slots = 4, first, items, texts;
 	struct facts *f;
-	char *at;
 
-	while (slots < 2 * m->entries)
+	while (slots < m->entries + m->entries / 2)
 		slots *= 2;
-	f = calloc(1, sizeof *f + m->entries * sizeof *m->entry + m->items * sizeof *m->item +
-			      slots * sizeof *f->slot + m->bytes);
+	first = round_up(sizeof *f + slots * sizeof f->slot[0]);
+	items = first + m->entry_bytes;
+	texts = items + m->items * sizeof *m->item;
+	if (items > SIZE_MAX_BYTES || m->items > SIZE_MAX_BYTES)
+		return err_set(m->err, -EINVAL, "is too large");
+	f = calloc(1, texts + m->bytes + 1);
 	if (!f)
 		return err_set(m->err, -ENOMEM, "out of memory");
-	at = (char *)(f + 1);
-	*f = (struct facts){ .count = (uint32_t)m->entries, .mask = (uint32_t)slots - 1 };
-	f->entry = m->entry = (struct entry *)(void *)at;
-	at += m->entries * sizeof *m->entry;
-	m->item = (struct fact *)(void *)at;
-	at += m->items * sizeof *m->item;
-	f->slot = (uint32_t *)(void *)at;
-	m->text = at + slots * sizeof *f->slot;
+	f->mask = (uint32_t)slots - 1;
+	f->first = m->next = (uint32_t)first;
+	f->end = (uint32_t)items;
+	m->f = f;
+	m->item = (struct fact *)(void *)((char *)f + items);
+	m->text = (char *)f + texts;
 	if (object && make_map(m, object, 1) <
 			      0) { /* of memory: the first pass has found no other fault */
 		free(f);
 		return -ENOMEM;
 	}
-	fill_slots(f, (uint32_t *)(void *)at);
 	*ret = f;
 	return 0;
 }
@@ -217,27 +245,49 @@ void facts_free(struct facts *f)
 
 const struct fact *facts_find(const struct facts *f, const struct path *p)
 {
+	uint32_t offset;
+
 	if (!f)
 		return NULL;
-	for (uint64_t at = p->hash; f->slot[at & f->mask]; at++) {
-		const struct entry *e = &f->entry[f->slot[at & f->mask] - 1];
+	for (uint64_t at = p->hash; (offset = f->slot[at & f->mask] * UNIT) != 0; at++) {
+		const struct entry *e = entry_at(f, offset);
 
-		if (e->path.hash == p->hash && e->path.len == p->len &&
-			!memcmp(e->path.text, p->text, p->len))
+		if (e->hash == p->hash && e->len == p->len && !memcmp(e->path, p->text, p->len))
 			return &e->value;
 	}
 	return NULL;
 }
 
-size_t facts_count(const struct facts *f)
+const struct fact *facts_next(const struct facts *f, uint32_t *at, struct path *ret_path)
 {
-	return f ? f->count : 0;
+	const struct entry *e;
+
+	if (!*at)
+		*at = f->first;
+	if (*at == f->end)
+		return NULL;
+	e = entry_at(f, *at);
+	*at += e->size;
+	*ret_path = (struct path){ .hash = e->hash, .text = e->path, .len = e->len };
+	return &e->value;
 }
 
-const struct fact *facts_at(const struct facts *f, size_t i, const struct path **ret_path)
+bool fact_is_something(const struct fact *f)
 {
-	*ret_path = &f->entry[i].path;
-	return &f->entry[i].value;
+	switch (f->kind) {
+	case FACT_BOOL:
+	case FACT_INT:
+		return f->integer != 0;
+	case FACT_REAL:
+		return f->real != 0;
+	case FACT_TEXT:
+		return *f->text;
+	case FACT_LIST:
+	case FACT_MAP:
+		return f->count > 0;
+	default:
+		return false;
+	}
 }
 
 /* As JSON, for people and for those who read it again: the shortest digits that say the same number. */
@@ -296,7 +346,7 @@ void fact_json(const struct fact *f, struct buf *out)
 		buf_adds(out, "null");
 		return;
 	case FACT_BOOL:
-		buf_adds(out, f->truth ? "true" : "false");
+		buf_adds(out, f->integer ? "true" : "false");
 		return;
 	case FACT_INT:
 		buf_addf(out, "%" PRId64, f->integer);

@@ -142,11 +142,14 @@ int capacity_without_numbers(const struct want *w, const struct sched_backend *b
 }
 
 /* Row 7: more would be promised than the ratio allows. Row 8 says nearly the same; but where everything is reserved,
- * there is nothing to divide by, and row 8 alone decides. */
+ * there is nothing to divide by, and row 8 alone decides. (With a ratio of 1 or more, what does not exceed what is available
+ * need not be divided.) */
 static bool is_promised_too_often(
 	const struct want *w, const struct sched_backend *b, const struct capacity *c)
 {
-	return c->available > 0 && (b->provisioned + w->need) / c->available > c->ratio;
+	double promised = b->provisioned + w->need;
+
+	return promised > c->available && c->available > 0 && promised / c->available > c->ratio;
 }
 
 static bool capacity_pass(const struct want *w, const struct sched_backend *b)
@@ -157,6 +160,8 @@ static bool capacity_pass(const struct want *w, const struct sched_backend *b)
 	if (words >= 0)
 		return words;
 	c = capacity_of(w, b);
+	if (w->memo)
+		w->memo[b - w->all] = (struct memo){ w->choice, c.virtual_free };
 	if (c.thin && (c.ratio < 1 || is_promised_too_often(w, b, &c))) /* 7, 9 */
 		return false;
 	return c.virtual_free >= w->need; /* 8, 10 */
@@ -212,26 +217,29 @@ static void capacity_why(const struct want *w, const struct sched_backend *b, st
 
 /* Capabilities against the type's extra specs. */
 
-static bool is_attached(const struct want *w)
+static bool is_attached(const struct sched_request *r)
 {
 	const struct path attach = path_of("attach_status", strlen("attach_status"));
 	const struct path status = path_of("status", strlen("status"));
-	const struct fact *f = facts_find(w->r->volume, &attach);
+	const struct fact *f = facts_find(r->volume, &attach);
 
 	if (f && f->kind == FACT_TEXT)
 		return strcmp(f->text, "detached") != 0;
-	f = facts_find(w->r->volume, &status);
+	f = facts_find(r->volume, &status);
 	return f && f->kind == FACT_TEXT && !strcmp(f->text, "in-use");
 }
 
 /* It can extend only what nobody uses, and somebody uses this volume. */
 static bool only_offline(const struct want *w, const struct sched_backend *b)
 {
-	const struct path online =
-		path_of("online_extend_support", strlen("online_extend_support"));
-	const struct fact *f = w->r->extending ? facts_find(b->capabilities, &online) : NULL;
+	struct path online;
+	const struct fact *f;
 
-	return f && f->kind == FACT_BOOL && !f->truth && is_attached(w);
+	if (!w->r->extending)
+		return false;
+	online = path_of("online_extend_support", strlen("online_extend_support"));
+	f = facts_find(b->capabilities, &online);
+	return f && f->kind == FACT_BOOL && !f->integer && is_attached(w->r);
 }
 
 /* The first extra spec that it does not meet; NULL: none. */

@@ -15,24 +15,16 @@ static const struct fact *find_volume(
 	const struct sched_request *r = s->want->r;
 	const struct fact *f = facts_find(r->volume, &v->entry);
 
-	if (f || strcmp(v->entry.text, "size") != 0)
+	if (f || !v->is_size)
 		return f;
-	*room = (struct fact){ .kind = FACT_REAL, .real = r->size };
-	if (r->size == (double)(int64_t)r->size)
-		*room = (struct fact){ .kind = FACT_INT, .integer = (int64_t)r->size };
+	fact_number(r->size, room);
 	return room;
-}
-
-static bool is_protocol(const struct expr_variable *v)
-{
-	return (v->dict == EXPR_STATS || v->dict == EXPR_CAPABILITIES) &&
-	       !strcmp(v->entry.text, "storage_protocol");
 }
 
 static const struct fact *find_reported(
 	const struct expr_scope *s, const struct expr_variable *v, const struct fact *f)
 {
-	return f && f->kind == FACT_LIST && s->protocol && is_protocol(v) ? s->protocol : f;
+	return f && f->kind == FACT_LIST && s->protocol && v->is_protocol ? s->protocol : f;
 }
 
 static const struct fact *find(
@@ -43,7 +35,7 @@ static const struct fact *find(
 	switch (v->dict) {
 	case EXPR_STATS:
 		if (v->attribute && v->attribute->in_stats) {
-			*room = v->attribute->get(s->backend);
+			attribute_get(v->attribute, s->backend, room);
 			return room;
 		}
 		return v->reported ? find_reported(s, v, attribute_reported(s->backend, &v->entry))
@@ -67,15 +59,9 @@ static struct expr_scope scope_of(const struct want *w, const struct sched_backe
 /* The names of its protocol if there are several and e mentions it; else NULL. */
 static const struct fact *synonyms(const struct expr *e, const struct sched_backend *b)
 {
-	for (size_t i = 0; i < e->variables; i++) {
-		const struct fact *f;
+	const struct fact *f = e->protocol ? facts_find(b->capabilities, e->protocol) : NULL;
 
-		if (!is_protocol(&e->variable[i]))
-			continue;
-		f = facts_find(b->capabilities, &e->variable[i].entry);
-		return f && f->kind == FACT_LIST ? f : NULL;
-	}
-	return NULL;
+	return f && f->kind == FACT_LIST ? f : NULL;
 }
 
 /* 1: it passes; 0: it does not; -EINVAL: it has no value */
@@ -144,7 +130,7 @@ static double goodness(const struct fact *f)
 {
 	switch (f->kind) {
 	case FACT_BOOL:
-		return f->truth ? 100 : 0;
+		return f->integer ? 100 : 0;
 	case FACT_INT:
 		return f->integer >= 0 && f->integer <= 100 ? (double)f->integer : 0;
 	case FACT_REAL:

@@ -317,7 +317,6 @@ int sched_index_choose(struct sched_index *x, struct sched_work *work,
 	int other;
 
 	want_init(&w, x->s, r, x->b, x->count);
-	w.chance = &work->chance;
 	if (!goes_by_pattern(x, &w))
 		return choose_plainly(&w, work, ret_weight, err);
 	g = find_group(x, wanted_zone(&w));

@@ -15,10 +15,30 @@ struct path {
 uint64_t path_hash(const char *text, size_t len);
 struct path path_of(const char *text, size_t len);
 
-const struct fact *facts_find(
-	const struct facts *f, const struct path *p); /* NULL: there is none */
-size_t facts_count(const struct facts *f);	      /* f may be NULL, in all three */
-const struct fact *facts_at(const struct facts *f, size_t i, const struct path **ret_path);
+/* f may be NULL. NULL: there is none. */
+const struct fact *facts_find(const struct facts *f, const struct path *p);
+
+/* Walks all: *at is 0 for the first; NULL at the end. */
+const struct fact *facts_next(const struct facts *f, uint32_t *at, struct path *ret_path);
+
+/* A number of GiB or of anything else; whole ones are FACT_INT. */
+static inline void fact_number(double value, struct fact *ret)
+{
+	if (value > -0x1p53 && value < 0x1p53 && value == (double)(int64_t)value) {
+		ret->kind = FACT_INT;
+		ret->integer = (int64_t)value;
+	} else {
+		ret->kind = FACT_REAL;
+		ret->real = value;
+	}
+}
+
+/* What is not 0, not empty, not null. */
+bool fact_is_something(const struct fact *f);
+static inline bool fact_is_true(const struct fact *f)
+{
+	return f->kind == FACT_BOOL || f->kind == FACT_INT ? f->integer != 0 : fact_is_something(f);
+}
 
 void number_json(double number, struct buf *out);
 void text_json(const char *text, struct buf *out);
@@ -82,7 +102,9 @@ struct attribute {
 	const char *name;
 	bool in_stats; /* functions know it as stats.<name>; queries know all, as $<name> */
 	struct fact (*get)(const struct sched_backend *b);
+	size_t number; /* where get is NULL: the offset of a double */
 };
+void attribute_get(const struct attribute *a, const struct sched_backend *b, struct fact *ret);
 const struct attribute *attribute_find(const char *name, size_t len); /* NULL: none */
 
 /* Some are capabilities: never NULL, but perhaps null. */
@@ -105,9 +127,9 @@ struct expr_variable {
 	enum expr_dict dict;
 	struct path whole; /* "dict\0entry" */
 	struct path entry;
-	const struct attribute
-		*attribute; /* of stats; NULL: a reported one, or none of that name */
+	const struct attribute *attribute; /* of stats; NULL: it is reported, or none */
 	bool reported;
+	bool is_protocol, is_size; /* the storage protocol; the volume's size */
 };
 
 enum expr_code {
@@ -132,6 +154,7 @@ enum expr_code {
 	EXPR_ABS,
 	EXPR_MIN,
 	EXPR_MAX,
+	EXPR_END,
 };
 
 enum expr_compare { EXPR_BELOW, EXPR_AT_MOST, EXPR_ABOVE, EXPR_AT_LEAST, EXPR_EQUAL, EXPR_OTHER };
@@ -157,7 +180,8 @@ struct expr {
 	size_t count;
 	struct expr_variable *variable;
 	size_t variables;
-	char *malformed; /* why it is no expression; NULL: it is one */
+	const struct path *protocol; /* of a variable that is one; NULL */
+	char *malformed;	     /* why it is no expression; NULL: it is one */
 };
 
 /* Where variables come from. */
@@ -173,7 +197,6 @@ struct expr_scope {
 
 /* No sentence is made where err is NULL. */
 int expr_eval(const struct expr *e, const struct expr_scope *s, struct fact *ret, struct err *err);
-bool fact_is_true(const struct fact *f);
 size_t expr_column(const struct expr *e, size_t at);
 
 /* --- function.c: a backend's functions, over what a choice knows --- */
@@ -233,9 +256,12 @@ struct weigher {
 };
 const struct weigher *weigher_find(const char *name);
 
-/* Turns n raw weights into finite ones; and those into 0 … 1: (w - min) / (max - min); all equal: all 0. In place. */
-void weigher_make_finite(double *weight, size_t n);
-void weigher_normalise(double *weight, size_t n);
+/*
+ * Adds n raw weights, multiplied, to those of left. First they are made finite, and, unless the stochastic handler is to draw
+ * by them, brought to 0 … 1: (w - min) / (max - min); all equal: all 0.
+ */
+void weigher_add(
+	double *raw, size_t n, double multiplier, bool normalise, struct sched_ranked *left);
 
 double chance_draw(struct sched_chance *c);
 
@@ -254,6 +280,12 @@ struct sched {
 	bool stochastic, hundredths;
 };
 
+/* What the capacity filter has worked out, for the weigher. */
+struct memo {
+	uint64_t choice;
+	double virtual_free;
+};
+
 /* A request, as the filters and weighers see it; made anew for each choice. */
 struct want {
 	const struct sched *s;
@@ -265,6 +297,8 @@ struct want {
 	const char *zone;  /* the only one; NULL: any */
 	const char *zones; /* those of the type, by comma; NULL: any */
 	struct sched_chance *chance;
+	struct memo *memo;			 /* of each backend; NULL: none is kept */
+	uint64_t choice;			 /* its number: older memos mean nothing */
 	const struct filter *filter[FILTER_MAX]; /* those that are not idle */
 	size_t filters;
 };
@@ -273,7 +307,6 @@ void want_init(struct want *w, const struct sched *s, const struct sched_request
 	const struct sched_backend *b, size_t n);
 int none_fits(const struct want *w, struct err *err);
 bool want_passes(const struct want *w, const struct sched_backend *b);
-int choose_plainly(
-	const struct want *w, struct sched_work *work, double *ret_weight, struct err *err);
+int choose_plainly(struct want *w, struct sched_work *work, double *ret_weight, struct err *err);
 
 #endif

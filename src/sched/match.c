@@ -77,11 +77,11 @@ bool text_number(const char *text, size_t len, double *ret)
 	return !*end;
 }
 
-static bool fact_number(const struct fact *f, double *ret)
+static bool number_of(const struct fact *f, double *ret)
 {
 	switch (f->kind) {
 	case FACT_BOOL:
-		*ret = f->truth;
+		*ret = f->integer;
 		return true;
 	case FACT_INT:
 		*ret = (double)f->integer;
@@ -114,7 +114,7 @@ static bool fact_truth(const struct fact *f)
 
 	switch (f->kind) {
 	case FACT_BOOL:
-		return f->truth;
+		return f->integer;
 	case FACT_INT:
 		return f->integer == 1;
 	case FACT_TEXT: {
@@ -151,7 +151,7 @@ static bool match_number(const struct requirement *r, const struct fact *f)
 {
 	double v;
 
-	if (!r->is_number || !fact_number(f, &v))
+	if (!r->is_number || !number_of(f, &v))
 		return false;
 	switch (r->op) {
 	case MATCH_AT_LEAST:

@@ -120,7 +120,7 @@ static int make_literal(struct node *n, const json_t *json, struct err *err)
 	switch (json_typeof(json)) {
 	case JSON_TRUE:
 	case JSON_FALSE:
-		n->value = (struct fact){ .kind = FACT_BOOL, .truth = json_is_true(json) };
+		n->value = (struct fact){ .kind = FACT_BOOL, .integer = json_is_true(json) };
 		return 0;
 	case JSON_INTEGER:
 		n->value = (struct fact){ .kind = FACT_INT, .integer = json_integer_value(json) };
@@ -279,13 +279,13 @@ void query_free(struct query *q)
 
 static struct fact truth(bool is)
 {
-	return (struct fact){ .kind = FACT_BOOL, .truth = is };
+	return (struct fact){ .kind = FACT_BOOL, .integer = is };
 }
 
 static bool number_of(const struct fact *f, double *ret)
 {
 	if (f->kind == FACT_BOOL)
-		*ret = f->truth;
+		*ret = f->integer;
 	else if (f->kind == FACT_INT)
 		*ret = (double)f->integer;
 	else if (f->kind == FACT_REAL)
@@ -386,12 +386,14 @@ static struct fact evaluate(
 {
 	static const struct fact nothing = { .kind = FACT_NULL };
 	const struct fact *f;
+	struct fact own;
 
 	switch (n->kind) {
 	case NODE_LITERAL:
 		return n->value;
 	case NODE_ATTRIBUTE:
-		return n->attribute->get(b);
+		attribute_get(n->attribute, b, &own);
+		return own;
 	case NODE_REPORTED:
 		f = attribute_reported(b, &n->path);
 		return *f;

@@ -42,8 +42,7 @@ struct fact {
 	enum fact_kind kind;
 	uint32_t count; /* of a list's items, of a map's members */
 	union {
-		bool truth;
-		int64_t integer;
+		int64_t integer; /* of FACT_BOOL, too: 0 or 1 */
 		double real;
 		const char *text;
 		const struct fact *item;
@@ -192,7 +191,9 @@ struct sched_work {
 	struct sched_chance chance;
 	struct sched_ranked *ranked; /* filled by sched_rank() */
 	double *raw;
+	struct memo *memo;
 	size_t room;
+	uint64_t choices;
 };
 void sched_work_release(struct sched_work *w);
 

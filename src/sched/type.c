@@ -65,24 +65,20 @@ static int take_spec(struct sched_type *t, const char *key, const struct fact *v
 
 static int take_specs(struct sched_type *t, struct err *err)
 {
-	size_t n = facts_count(t->extra), bytes = 0;
-	const struct path *key;
+	size_t n = 0, bytes = 0;
+	const struct fact *value;
+	struct path key;
 	char *room;
 	int r = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		(void)facts_at(t->extra, i, &key);
-		bytes += key->len + 1;
-	}
+	for (uint32_t at = 0; facts_next(t->extra, &at, &key); n++)
+		bytes += key.len + 1;
 	t->requirement = calloc(n + 1, sizeof *t->requirement);
 	t->paths = room = malloc(bytes + 1);
 	if (!t->requirement || !room)
 		return err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct fact *value = facts_at(t->extra, i, &key);
-
-		r = take_spec(t, key->text, value, &room, err);
-	}
+	for (uint32_t at = 0; r == 0 && (value = facts_next(t->extra, &at, &key));)
+		r = take_spec(t, key.text, value, &room, err);
 	return r;
 }
 

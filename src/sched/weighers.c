@@ -11,8 +11,12 @@
  */
 static double capacity_weigh(const struct want *w, const struct sched_backend *b, double multiplier)
 {
-	struct capacity c = capacity_of(w, b);
+	const struct memo *memo = w->memo ? &w->memo[b - w->all] : NULL;
+	struct capacity c;
 
+	if (memo && memo->choice == w->choice) /* the filter has worked it out */
+		return memo->virtual_free;
+	c = capacity_of(w, b);
 	if (c.known)
 		return c.virtual_free;
 	return multiplier > 0 ? -1 : INFINITY;
@@ -87,14 +91,12 @@ static struct range range_of(const double *weight, size_t n)
 	return r;
 }
 
-void weigher_make_finite(double *weight, size_t n)
+/* Those that are more than all finite ones become that. */
+static void make_finite(double *weight, size_t n, const struct range *r)
 {
-	struct range r = range_of(weight, n);
-	double most = r.max + (r.max > r.min ? 100 * (r.max - r.min) : 10000);
+	double most = r->max + (r->max > r->min ? 100 * (r->max - r->min) : 10000);
 
-	if (!r.infinite)
-		return;
-	if (isinf(r.min)) /* none is finite: all are equal */
+	if (isinf(r->min)) /* none is finite: all are equal */
 		most = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (weight[i] == INFINITY)
@@ -102,12 +104,24 @@ void weigher_make_finite(double *weight, size_t n)
 	}
 }
 
-void weigher_normalise(double *weight, size_t n)
+void weigher_add(
+	double *raw, size_t n, double multiplier, bool normalise, struct sched_ranked *left)
 {
-	struct range r = range_of(weight, n);
+	struct range r = range_of(raw, n);
+	double span;
 
-	for (size_t i = 0; i < n; i++)
-		weight[i] = r.max > r.min ? (weight[i] - r.min) / (r.max - r.min) : 0;
+	if (r.infinite) {
+		make_finite(raw, n, &r);
+		r = range_of(raw, n);
+	}
+	span = r.max - r.min;
+	if (!normalise) {
+		for (size_t k = 0; k < n; k++)
+			left[k].weight += multiplier * raw[k];
+	} else if (span > 0) {
+		for (size_t k = 0; k < n; k++)
+			left[k].weight += multiplier * ((raw[k] - r.min) / span);
+	}
 }
 
 /* Of those that are given, the next; else splitmix64's, as a fraction of 53 bits. */
