@@ -73,23 +73,38 @@ static void attempted_why(const struct want *w, const struct sched_backend *b, s
 
 /* The zone that was asked for, and the zones that the type allows. */
 
-/* zones: "a, b,c" */
+/* The next of "a, b,c", from *at on; its length 0: there is none. */
+static struct word next_zone(const char **at)
+{
+	struct word w;
+
+	*at += strspn(*at, ", \t");
+	w = (struct word){ *at, strcspn(*at, ",") };
+	*at += w.len;
+	while (w.len && strchr(" \t", w.text[w.len - 1]))
+		w.len--;
+	return w;
+}
+
 bool zone_listed(const char *zones, const char *zone)
 {
-	size_t len = strlen(zone);
+	struct word w;
 
-	while (*zones) {
-		size_t n;
-
-		zones += strspn(zones, ", \t");
-		n = strcspn(zones, ",");
-		while (n && strchr(" \t", zones[n - 1]))
-			n--;
-		if (n && n == len && !memcmp(zones, zone, len))
+	while ((w = next_zone(&zones)).len) {
+		if (w.len == strlen(zone) && !memcmp(w.text, zone, w.len))
 			return true;
-		zones += strcspn(zones, ",");
 	}
 	return false;
+}
+
+static void add_zones(struct buf *out, const char *zones)
+{
+	struct word w = next_zone(&zones);
+
+	if (!w.len)
+		buf_adds(out, "none");
+	for (const char *before = ""; w.len; w = next_zone(&zones), before = ", ")
+		buf_addf(out, "%s%.*s", before, (int)w.len, w.text);
 }
 
 static bool zone_idle(const struct want *w)
@@ -107,16 +122,14 @@ static bool zone_pass(const struct want *w, const struct sched_backend *b)
 static void zone_why(const struct want *w, const struct sched_backend *b, struct buf *out)
 {
 	if (w->zone && w->zones && !zone_listed(w->zones, w->zone)) {
-		buf_addf(out, "zone %s is wanted, but the type allows only %s", w->zone,
-			w->zones[strspn(w->zones, ", \t")] ? w->zones : "none");
-		return;
+		buf_addf(out, "zone %s is wanted, but the type allows only ", w->zone);
+		add_zones(out, w->zones);
+	} else if (w->zone) {
+		buf_addf(out, "is in zone %s, zone %s wanted", b->zone, w->zone);
+	} else {
+		buf_addf(out, "is in zone %s, the type allows ", b->zone);
+		add_zones(out, w->zones);
 	}
-	buf_addf(out, "is in zone %s, ", b->zone);
-	if (w->zone)
-		buf_addf(out, "zone %s wanted", w->zone);
-	else
-		buf_addf(out, "the type allows %s",
-			w->zones[strspn(w->zones, ", \t")] ? w->zones : "none");
 }
 
 /* Room: the decision list of the reference, by its rows. */
