@@ -33,6 +33,8 @@ int take_number(const json_t *v, double min, double max, double *ret, struct err
 
 	if (!json_is_number(v))
 		return err_set(err, -EINVAL, "must be a number");
+	if (min == 0 && number < 0)
+		return err_set(err, -EINVAL, "must not be negative");
 	if (!(number >= min && number <= max))
 		return err_set(err, -EINVAL, "must be %.10g to %.10g", min, max);
 	*ret = number;
