@@ -29,6 +29,16 @@ void add_shown(struct buf *out, const char *text)
 	}
 }
 
+void add_value(struct buf *out, const struct fact *f)
+{
+	CLEANUP(buf_release) struct buf value = { 0 };
+
+	fact_json(f, &value);
+	buf_adds(out, " is ");
+	add_shown(out, buf_text(&value));
+	out->failed |= value.failed;
+}
+
 /* Not up: nothing else about it is worth saying. */
 
 static bool state_pass(const struct want *w, const struct sched_backend *b)
@@ -291,13 +301,8 @@ static void capabilities_why(const struct want *w, const struct sched_backend *b
 	buf_addf(out, f ? "its capability '" : "has no capability '");
 	add_shown(out, r->key);
 	buf_adds(out, "'");
-	if (f) {
-		CLEANUP(buf_release) struct buf value = { 0 };
-
-		fact_json(f, &value);
-		buf_adds(out, " is ");
-		add_shown(out, buf_text(&value));
-	}
+	if (f)
+		add_value(out, f);
 	buf_adds(out, ", the type wants ");
 	buf_adds(out, r->text ? "'" : "");
 	add_shown(out, r->text ? r->text : "null");

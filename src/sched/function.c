@@ -85,26 +85,33 @@ bool function_passes(const struct want *w, const struct sched_backend *b)
 	return !b->filter || passes(w, b, NULL) > 0;
 }
 
-/* " (stats.free_capacity_gb is 3, volume.size is 10)": each variable once */
+static bool is_again(const struct expr *e, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (e->variable[k].dict == e->variable[i].dict &&
+			!strcmp(e->variable[k].entry.text, e->variable[i].entry.text))
+			return true;
+	}
+	return false;
+}
+
+/* " (stats.free_capacity_gb is 3, volume.size is 10)": each variable once, the first few */
 static void add_variables(const struct expr *e, const struct expr_scope *s, struct buf *out)
 {
 	const char *before = " (";
 
-	for (size_t i = 0; i < e->variables; i++) {
+	for (size_t i = 0, said = 0; i < e->variables && said < SAID_MAX; i++) {
 		const struct expr_variable *v = &e->variable[i];
-		const struct fact *f;
 		struct fact room;
-		bool again = false;
+		const struct fact *f = is_again(e, i) ? NULL : s->find(s, v, &room);
 
-		for (size_t k = 0; k < i && !again; k++)
-			again = !strcmp(e->variable[k].entry.text, v->entry.text) &&
-				e->variable[k].dict == v->dict;
-		f = again ? NULL : s->find(s, v, &room);
 		if (!f)
 			continue;
-		buf_addf(out, "%s%s.%s is ", before, expr_dict_name[v->dict], v->entry.text);
-		fact_json(f, out);
+		buf_addf(out, "%s%s.", before, expr_dict_name[v->dict]);
+		add_shown(out, v->entry.text);
+		add_value(out, f);
 		before = ", ";
+		said++;
 	}
 	if (*before == ',')
 		buf_addc(out, ')');

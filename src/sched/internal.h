@@ -246,6 +246,10 @@ int capacity_without_numbers(const struct want *w, const struct sched_backend *b
 /* Adds the text as a sentence may show it: on one line, and no more than some 200 bytes. */
 void add_shown(struct buf *out, const char *text);
 
+/* Adds " is 5". A reason gives so many variables at most. */
+void add_value(struct buf *out, const struct fact *f);
+enum { SAID_MAX = 8 };
+
 /* --- weighers.c --- */
 
 struct weigher {

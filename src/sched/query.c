@@ -211,6 +211,7 @@ static int make_node(struct query *q, const json_t *json, unsigned depth, struct
 static json_t *load(const json_t *json, struct err *err)
 {
 	const char *text = json_string_value(json);
+	char shown[TEXT_SHOWN_MAX];
 	json_error_t error;
 	json_t *loaded;
 
@@ -221,7 +222,7 @@ static json_t *load(const json_t *json, struct err *err)
 	loaded = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
 	if (!loaded)
 		(void)err_set(err, -EINVAL, "line %d, column %d: %s", error.line, error.column,
-			error.text);
+			text_shown(error.text, shown));
 	return loaded;
 }
 
@@ -440,15 +441,20 @@ void query_why(const struct query *q, const struct sched_backend *b, struct buf 
 	buf_adds(out, "the query ");
 	add_shown(out, q->text);
 	buf_adds(out, " is false");
-	for (size_t i = 0; i < q->count; i++) {
+	for (size_t i = 0, said = 0; i < q->count && said <= SAID_MAX; i++) {
 		const struct node *n = &q->node[i];
 		struct fact f;
 
 		if (!n->name || n->kind == NODE_MAP)
 			continue;
+		if (said++ == SAID_MAX) {
+			buf_adds(out, ", …");
+			break;
+		}
+		buf_adds(out, before);
+		add_shown(out, n->name);
 		f = evaluate(q, n, b);
-		buf_addf(out, "%s%s is ", before, n->name);
-		fact_json(&f, out);
+		add_value(out, &f);
 		before = ", ";
 	}
 	if (*before == ',')

@@ -2,6 +2,7 @@
  * The document's text. It may have a million requests, so it never becomes one tree of JSON: this walks its top level and
  * hands what it meets to jansson element by element.
  */
+#include "base/text.h"
 #include "schedule/internal.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ int text_fail(const struct text *t, size_t pos, const char *why, struct err *err
 json_t *text_value(struct text *t, struct err *err)
 {
 	const size_t flags = JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
+	char shown[TEXT_SHOWN_MAX];
 	json_error_t error;
 	json_t *value = json_loadb(t->at + t->pos, t->len - t->pos, flags, &error);
 
@@ -71,7 +73,8 @@ json_t *text_value(struct text *t, struct err *err)
 	if (json_error_code(&error) == json_error_out_of_memory)
 		(void)err_set(err, -ENOMEM, "out of memory");
 	else
-		(void)text_fail(t, t->pos + (size_t)error.position, error.text, err);
+		(void)text_fail(
+			t, t->pos + (size_t)error.position, text_shown(error.text, shown), err);
 	return NULL;
 }
 
