@@ -21,15 +21,18 @@ static struct fact number(double value)
 	return f;
 }
 
-static struct fact amount(const struct sched_amount *a)
+static void amount(const struct sched_amount *a, struct fact *ret)
 {
 	static const char *const words[] = {
-		[SCHED_INFINITE] = "infinite", [SCHED_UNKNOWN] = "unknown"
+		[SCHED_INFINITE] = "infinite",
+		[SCHED_UNKNOWN] = "unknown",
+		[SCHED_UNSET] = NULL,
 	};
 
 	if (a->is == SCHED_NUMBER)
-		return number(a->gib);
-	return text(a->is == SCHED_UNSET ? NULL : words[a->is]);
+		fact_number(a->gib, ret);
+	else
+		*ret = text(words[a->is]);
 }
 
 static struct fact get_name(const struct sched_backend *b)
@@ -40,16 +43,6 @@ static struct fact get_name(const struct sched_backend *b)
 static struct fact get_zone(const struct sched_backend *b)
 {
 	return text(b->zone);
-}
-
-static struct fact get_total(const struct sched_backend *b)
-{
-	return amount(&b->total);
-}
-
-static struct fact get_free(const struct sched_backend *b)
-{
-	return amount(&b->free);
 }
 
 static struct fact get_ratio(const struct sched_backend *b)
@@ -79,24 +72,25 @@ static struct fact get_null(const struct sched_backend *b)
 	return text(NULL);
 }
 
-#define NUMBER(member) offsetof(struct sched_backend, member)
+#define NUMBER(member) NULL, offsetof(struct sched_backend, member), 0
+#define AMOUNT(member) NULL, 0, offsetof(struct sched_backend, member)
 
 static const struct attribute attributes[] = {
-	{ "host", true, get_name, 0 },
-	{ "backend_id", true, get_name, 0 },
-	{ "cluster_name", true, get_null, 0 },
-	{ "updated", true, get_null, 0 },
-	{ "total_capacity_gb", true, get_total, 0 },
-	{ "free_capacity_gb", true, get_free, 0 },
-	{ "allocated_capacity_gb", true, NULL, NUMBER(allocated) },
-	{ "reserved_percentage", true, NULL, NUMBER(reserved_percentage) },
-	{ "provisioned_capacity_gb", false, NULL, NUMBER(provisioned) },
-	{ "max_over_subscription_ratio", false, get_ratio, 0 },
-	{ "thin_provisioning_support", false, get_thin, 0 },
-	{ "thick_provisioning_support", false, get_thick, 0 },
-	{ "service.host", false, get_name, 0 },
-	{ "service.availability_zone", false, get_zone, 0 },
-	{ "service.disabled", false, get_false, 0 },
+	{ "host", true, get_name, 0, 0 },
+	{ "backend_id", true, get_name, 0, 0 },
+	{ "cluster_name", true, get_null, 0, 0 },
+	{ "updated", true, get_null, 0, 0 },
+	{ "total_capacity_gb", true, AMOUNT(total) },
+	{ "free_capacity_gb", true, AMOUNT(free) },
+	{ "allocated_capacity_gb", true, NUMBER(allocated) },
+	{ "reserved_percentage", true, NUMBER(reserved_percentage) },
+	{ "provisioned_capacity_gb", false, NUMBER(provisioned) },
+	{ "max_over_subscription_ratio", false, get_ratio, 0, 0 },
+	{ "thin_provisioning_support", false, get_thin, 0, 0 },
+	{ "thick_provisioning_support", false, get_thick, 0, 0 },
+	{ "service.host", false, get_name, 0, 0 },
+	{ "service.availability_zone", false, get_zone, 0, 0 },
+	{ "service.disabled", false, get_false, 0, 0 },
 };
 
 /* Capabilities that are attributes too. Where a backend is silent, some are false and the others null. */
@@ -147,8 +141,10 @@ void attribute_get(const struct attribute *a, const struct sched_backend *b, str
 {
 	if (a->get)
 		*ret = a->get(b);
+	else if (a->number)
+		fact_number(*(const double *)backend_at(b, a->number), ret);
 	else
-		fact_number(*(const double *)(const void *)((const char *)b + a->number), ret);
+		amount(backend_at(b, a->amount), ret);
 }
 
 const struct fact *attribute_reported(const struct sched_backend *b, const struct path *path)

@@ -377,6 +377,10 @@ static bool make_variable(struct parser *p, struct expr_variable *ret)
 			   is_text(ret->entry.text, entry_len, "storage_protocol");
 	if (i == EXPR_STATS) {
 		ret->attribute = attribute_find(ret->entry.text, entry_len);
+		if (ret->attribute && ret->attribute->in_stats) {
+			ret->number = ret->attribute->number;
+			ret->amount = ret->attribute->amount;
+		}
 		ret->reported = attribute_is_reported(ret->entry.text, entry_len);
 	}
 	return true;

@@ -128,11 +128,33 @@ static struct fact *no_value(struct machine *m, const struct expr_variable *v, c
 	return NULL;
 }
 
+/* The most usual ones, numbers of a backend, without more ado. */
+static inline bool number_at_once(
+	const struct expr_variable *v, const struct sched_backend *b, struct fact *ret)
+{
+	const struct sched_amount *a;
+
+	if (!b || !(v->number | v->amount))
+		return false;
+	if (v->number) {
+		fact_number(*(const double *)backend_at(b, v->number), ret);
+		return true;
+	}
+	a = backend_at(b, v->amount);
+	if (a->is != SCHED_NUMBER)
+		return false;
+	fact_number(a->gib, ret);
+	return true;
+}
+
 static struct fact *variable(struct machine *m, const struct expr_op *op, struct fact *top)
 {
 	const struct expr_variable *v = &m->e->variable[op->variable];
-	const struct fact *f = m->scope->find(m->scope, v, ++top);
+	const struct fact *f;
 
+	if (number_at_once(v, m->scope->backend, ++top))
+		return top;
+	f = m->scope->find(m->scope, v, top);
 	if (!f || f->kind == FACT_NULL || f->kind > FACT_TEXT)
 		return no_value(m, v, f);
 	if (f->kind != FACT_INT && f->kind != FACT_REAL)

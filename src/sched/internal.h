@@ -68,14 +68,19 @@ struct word {
 	size_t len; /* 0: there is none */
 };
 
+enum { REQUIREMENT_CHOICES = 4 };
+
 /* An extra spec, taken apart; texts are borrowed from it. */
 struct requirement {
 	const char *key;  /* as the administrator wrote it, without "capabilities:" */
 	struct path path; /* to the capability */
 	const char *text; /* NULL: null */
 	enum match_op op;
-	struct word operand;
-	double number; /* the operand's */
+	struct word operand;			 /* of MATCH_WHOLE: all of it */
+	struct word choice[REQUIREMENT_CHOICES]; /* of MATCH_OR */
+	size_t choices;
+	const char *rest; /* further ones; NULL */
+	double number;	  /* the operand's */
 	bool is_number, truth;
 };
 
@@ -102,8 +107,15 @@ struct attribute {
 	const char *name;
 	bool in_stats; /* functions know it as stats.<name>; queries know all, as $<name> */
 	struct fact (*get)(const struct sched_backend *b);
-	size_t number; /* where get is NULL: the offset of a double */
+	size_t number; /* where get is NULL: the offset of a double in sched_backend, */
+	size_t amount; /* or of a sched_amount; neither can be 0 */
 };
+
+static inline const void *backend_at(const struct sched_backend *b, size_t offset)
+{
+	return (const char *)b + offset;
+}
+
 void attribute_get(const struct attribute *a, const struct sched_backend *b, struct fact *ret);
 const struct attribute *attribute_find(const char *name, size_t len); /* NULL: none */
 
@@ -129,6 +141,8 @@ struct expr_variable {
 	struct path entry;
 	const struct attribute *attribute; /* of stats; NULL: it is reported, or none */
 	bool reported;
+	size_t number;		   /* of stats: the attribute's offset, to be read at once; 0 */
+	size_t amount;		   /* the same, where that is a number */
 	bool is_protocol, is_size; /* the storage protocol; the volume's size */
 };
 

@@ -127,6 +127,22 @@ static bool fact_truth(const struct fact *f)
 	}
 }
 
+/* The words after each <or>: the first few; the text from where there may be more. */
+static void parse_choices(struct requirement *r, const char *at)
+{
+	struct word before = { "<or>", strlen("<or>") }, w;
+
+	while ((w = next_word(&at)).len) {
+		if (r->choices == REQUIREMENT_CHOICES) {
+			r->rest = before.text;
+			return;
+		}
+		if (word_is(before, "<or>"))
+			r->choice[r->choices++] = w;
+		before = w;
+	}
+}
+
 void requirement_parse(const char *text, struct requirement *ret)
 {
 	const char *at = text;
@@ -140,8 +156,12 @@ void requirement_parse(const char *text, struct requirement *ret)
 		if (word_is(first, operators[i].word))
 			ret->op = operators[i].op;
 	}
-	if (ret->op == MATCH_WHOLE)
+	if (ret->op == MATCH_WHOLE) {
+		ret->operand = (struct word){ text, strlen(text) };
 		return;
+	}
+	if (ret->op == MATCH_OR)
+		parse_choices(ret, at);
 	ret->operand = next_word(&at); /* further words mean nothing */
 	ret->is_number = text_number(ret->operand.text, ret->operand.len, &ret->number);
 	ret->truth = word_truth(ret->operand);
@@ -196,50 +216,54 @@ static bool match_text(const struct requirement *r, const struct fact *f)
 	}
 }
 
+static bool is_text(const struct fact *f, struct word w)
+{
+	return f->kind == FACT_TEXT && !strncmp(f->text, w.text, w.len) && !f->text[w.len];
+}
+
 /* "<or> a <or> b": one of the words that follow an <or>. */
 static bool match_or(const struct requirement *r, const struct fact *f)
 {
-	const char *at = r->text;
-	struct word before = next_word(&at), w;
+	const char *at = r->rest;
+	struct word before = { "", 0 }, w;
 
-	for (; (w = next_word(&at)).len; before = w) {
-		if (f->kind == FACT_TEXT && word_is(before, "<or>") && word_is(w, f->text))
+	for (size_t i = 0; i < r->choices; i++) {
+		if (is_text(f, r->choice[i]))
 			return true;
+	}
+	while (at && (w = next_word(&at)).len) {
+		if (word_is(before, "<or>") && is_text(f, w))
+			return true;
+		before = w;
 	}
 	return false;
 }
 
-static bool match_operator(const struct requirement *r, const struct fact *f)
+/* An operator without an operand is met by nothing, as is every operator by null. */
+static bool match_one(const struct requirement *r, const struct fact *f)
 {
-	if (f->kind == FACT_NULL || !r->operand.len)
-		return false;
 	switch (r->op) {
+	case MATCH_NULL:
+		return f->kind == FACT_NULL;
+	case MATCH_WHOLE:
+		return is_text(f, r->operand);
 	case MATCH_AT_LEAST:
 	case MATCH_AT_MOST:
 	case MATCH_EQUAL:
 	case MATCH_OTHER:
 		return match_number(r, f);
-	case MATCH_IN:
-		return f->kind == FACT_TEXT &&
-		       memmem(f->text, strlen(f->text), r->operand.text, r->operand.len);
 	case MATCH_IS:
-		return f->kind <= FACT_TEXT && fact_truth(f) == r->truth;
+		return r->operand.len && f->kind != FACT_NULL && f->kind <= FACT_TEXT &&
+		       fact_truth(f) == r->truth;
+	case MATCH_IN:
+		return r->operand.len && f->kind == FACT_TEXT &&
+		       memmem(f->text, strlen(f->text), r->operand.text, r->operand.len);
 	case MATCH_OR:
 		return match_or(r, f);
 	default:
-		return match_text(r, f);
+		return r->operand.len && f->kind != FACT_NULL && f->kind <= FACT_TEXT &&
+		       match_text(r, f);
 	}
-}
-
-static bool match_one(const struct requirement *r, const struct fact *f)
-{
-	if (f->kind == FACT_LIST || f->kind == FACT_MAP)
-		return false;
-	if (r->op == MATCH_NULL)
-		return f->kind == FACT_NULL;
-	if (r->op == MATCH_WHOLE)
-		return f->kind == FACT_TEXT && !strcmp(f->text, r->text);
-	return match_operator(r, f);
 }
 
 bool requirement_met(const struct requirement *r, const struct fact *f)

@@ -158,6 +158,12 @@ static void in_is_and_or(void **state)
 		{ "\"c\"", "<or> a b <or> c", true },
 		{ "\"b\"", "<or> a b <or> c", false },
 		{ "\"<or>\"", "<or>", false },
+		{ "\"f\"", "<or> a <or> b <or> c <or> d <or> e <or> f <or> g", true },
+		{ "\"g\"", "<or> a <or> b <or> c <or> d <or> e <or> f <or> g", true },
+		{ "\"d\"", "<or> a <or> b <or> c <or> d <or>", true },
+		{ "\"e\"", "<or> a <or> b <or> c <or> d e <or> f", false },
+		{ "\"e\"", "<or> a <or> b <or> c <or> d <or> e", true },
+		{ "\"ab\"", "<or> a <or> abc", false },
 		{ "true", "<or> true <or> True", false },
 		{ "7", "<or> 7", false },
 	};
