@@ -21,7 +21,6 @@ static const struct sched_weigher_conf weighers[] = { { "capacity", 1 },
 struct fleet {
 	struct sched_backend *b;
 	char *names;
-	uint32_t *on; /* every second one holds the hint's volumes */
 	size_t n, bytes;
 };
 
@@ -46,14 +45,12 @@ static void fleet_init(struct fleet *f, const struct expr *filter, const struct 
 
 	f->b = calloc(f->n, sizeof *f->b);
 	f->names = calloc(f->n, NAME);
-	f->on = calloc(f->n, sizeof *f->on);
-	if (!f->b || !f->names || !f->on)
+	if (!f->b || !f->names)
 		abort();
 	for (size_t i = 0; i < f->n; i++) {
 		char *name = f->names + NAME * i;
 
 		(void)snprintf(name, NAME, "b%zu", i);
-		f->on[i] = (uint32_t)i;
 		f->b[i] = (struct sched_backend){ .name = name,
 			.zone = "default",
 			.state = BACKEND_UP,
@@ -104,13 +101,12 @@ static double choose(const struct sched *s, struct sched_work *w, const struct f
 	return (double)(clock_mono_ns() - from) / 1000;
 }
 
-static double pass(const unsigned char *memory, size_t bytes)
+static double pass(const volatile unsigned char *memory, size_t bytes)
 {
 	int64_t from = clock_mono_ns();
-	volatile uint64_t sum = 0;
 
 	for (size_t i = 0; i + 64 <= bytes; i += 64)
-		sum += memory[i];
+		(void)memory[i];
 	return (double)(clock_mono_ns() - from) / 1000;
 }
 
@@ -121,10 +117,8 @@ int main(int argc, char **argv)
 	const struct sched_conf conf = { filters, weighers, sizeof weighers / sizeof weighers[0],
 		false };
 	const char *const attempted[] = { "b1", NULL };
-	struct sched_request r = { .size = 10,
-		.zone = "default",
-		.attempted = attempted,
-		.different = { .volumes = "x" } };
+	const uint32_t elsewhere[] = { 3, 300, 3000 };
+	struct sched_request r = { .size = 10, .zone = "default", .attempted = attempted };
 	struct sched_work w = { 0 };
 	struct expr *filter = NULL, *goodness = NULL;
 	struct sched *s = NULL;
@@ -140,7 +134,7 @@ int main(int argc, char **argv)
 	r.type = type_of(
 		"{\"compression\": \"<is> True\", \"disk\": \"<or> ssd <or> nvme\", \"capabilities:vendor_name\": \"acme\"}");
 	r.query = query_of("[\">\", \"$free_capacity_gb\", 10]");
-	r.same = (struct sched_hint){ .volumes = "y", .on = f.on, .on_count = f.n };
+	r.different = (struct sched_hint){ .volumes = "x", .on = elsewhere, .on_count = 3 };
 	scanned = calloc(1, f.bytes);
 	if (!scanned)
 		return 1;

@@ -18,23 +18,6 @@
 
 enum { DEPTH_MAX = 16, SIZE_MAX_BYTES = UINT16_MAX * 8 };
 
-struct entry {
-	uint64_t hash;
-	struct fact value;
-	uint32_t len;  /* of the path */
-	uint32_t size; /* of the entry with all that follows: a multiple of UNIT */
-	char path[];   /* and a NUL; the text and a NUL */
-};
-
-enum { UNIT = 8 };
-_Static_assert(_Alignof(struct entry) <= UNIT, "entries begin at multiples of UNIT");
-
-struct facts {
-	uint32_t mask;	     /* of slots, whose number is a power of two */
-	uint32_t first, end; /* offsets of the first entry, and behind the last */
-	uint16_t slot[];     /* by hash: the offset of an entry in UNITs; 0: free */
-};
-
 /* Made in two passes over the same code: the first counts, the second fills. */
 struct maker {
 	size_t entries, entry_bytes, items, bytes; /* counted */
@@ -48,12 +31,7 @@ struct maker {
 
 static size_t round_up(size_t n)
 {
-	return (n + UNIT - 1) & ~(size_t)(UNIT - 1);
-}
-
-static struct entry *entry_at(const struct facts *f, uint32_t offset)
-{
-	return (struct entry *)(void *)((char *)(uintptr_t)f + offset);
+	return (n + FACTS_UNIT - 1) & ~(size_t)(FACTS_UNIT - 1);
 }
 
 uint64_t path_hash(const char *text, size_t len)
@@ -133,15 +111,15 @@ static void take_slot(struct facts *f, uint64_t hash, uint32_t offset)
 {
 	while (f->slot[hash & f->mask])
 		hash++;
-	f->slot[hash & f->mask] = (uint16_t)(offset / UNIT);
+	f->slot[hash & f->mask] = (uint16_t)(offset / FACTS_UNIT);
 }
 
 static void make_entry(struct maker *m, const json_t *value)
 {
 	const char *path = buf_text(&m->path), *text = json_string_value(value);
 	size_t len = m->path.len, text_room = text ? json_string_length(value) + 1 : 0;
-	size_t size = round_up(sizeof(struct entry) + len + 1 + text_room);
-	struct entry *e;
+	size_t size = round_up(sizeof(struct fact_entry) + len + 1 + text_room);
+	struct fact_entry *e;
 
 	m->entries++;
 	m->entry_bytes += size;
@@ -149,7 +127,7 @@ static void make_entry(struct maker *m, const json_t *value)
 		(void)(text ? (struct fact){ 0 } : make_value(m, value));
 		return;
 	}
-	e = entry_at(m->f, m->next);
+	e = facts_entry(m->f, m->next);
 	e->hash = path_hash(path, len);
 	e->len = (uint32_t)len;
 	e->size = (uint32_t)size;
@@ -243,30 +221,15 @@ void facts_free(struct facts *f)
 	free(f);
 }
 
-const struct fact *facts_find(const struct facts *f, const struct path *p)
-{
-	uint32_t offset;
-
-	if (!f)
-		return NULL;
-	for (uint64_t at = p->hash; (offset = f->slot[at & f->mask] * UNIT) != 0; at++) {
-		const struct entry *e = entry_at(f, offset);
-
-		if (e->hash == p->hash && e->len == p->len && !memcmp(e->path, p->text, p->len))
-			return &e->value;
-	}
-	return NULL;
-}
-
 const struct fact *facts_next(const struct facts *f, uint32_t *at, struct path *ret_path)
 {
-	const struct entry *e;
+	const struct fact_entry *e;
 
 	if (!*at)
 		*at = f->first;
 	if (*at == f->end)
 		return NULL;
-	e = entry_at(f, *at);
+	e = facts_entry(f, *at);
 	*at += e->size;
 	*ret_path = (struct path){ .hash = e->hash, .text = e->path, .len = e->len };
 	return &e->value;

@@ -4,6 +4,8 @@
 
 #include "sched/sched.h"
 
+#include <string.h>
+
 /* --- facts.c --- */
 
 /* Where a value is: keys, divided by NUL where they lead through nested maps. Borrows its text. */
@@ -15,8 +17,45 @@ struct path {
 uint64_t path_hash(const char *text, size_t len);
 struct path path_of(const char *text, size_t len);
 
+/* The layout is explained in facts.c; it is here for the sake of facts_find() alone, which is compiled into its place. */
+struct fact_entry {
+	uint64_t hash;
+	struct fact value;
+	uint32_t len;  /* of the path */
+	uint32_t size; /* of the entry with all that follows: a multiple of FACTS_UNIT */
+	char path[];   /* and a NUL; the text and a NUL */
+};
+
+enum { FACTS_UNIT = 8 };
+_Static_assert(
+	_Alignof(struct fact_entry) <= FACTS_UNIT, "entries begin at multiples of FACTS_UNIT");
+
+struct facts {
+	uint32_t mask;	     /* of slots, whose number is a power of two */
+	uint32_t first, end; /* offsets of the first entry, and behind the last */
+	uint16_t slot[];     /* by hash: the offset of an entry in FACTS_UNITs; 0: free */
+};
+
+static inline struct fact_entry *facts_entry(const struct facts *f, uint32_t offset)
+{
+	return (struct fact_entry *)(void *)((char *)(uintptr_t)f + offset);
+}
+
 /* f may be NULL. NULL: there is none. */
-const struct fact *facts_find(const struct facts *f, const struct path *p);
+static inline const struct fact *facts_find(const struct facts *f, const struct path *p)
+{
+	uint32_t offset;
+
+	if (!f)
+		return NULL;
+	for (uint64_t at = p->hash; (offset = f->slot[at & f->mask] * FACTS_UNIT) != 0; at++) {
+		const struct fact_entry *e = facts_entry(f, offset);
+
+		if (e->hash == p->hash && e->len == p->len && !memcmp(e->path, p->text, p->len))
+			return &e->value;
+	}
+	return NULL;
+}
 
 /* Walks all: *at is 0 for the first; NULL at the end. */
 const struct fact *facts_next(const struct facts *f, uint32_t *at, struct path *ret_path);

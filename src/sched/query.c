@@ -331,35 +331,36 @@ static bool holds(enum op op, const struct fact *l, const struct fact *r)
 	}
 }
 
-static struct fact evaluate(
-	const struct query *q, const struct node *n, const struct sched_backend *b);
+static const struct fact *evaluate(const struct query *q, const struct node *n,
+	const struct sched_backend *b, struct fact *room);
 
-/* The next argument that is not null, from index *at on; false: there is none. */
-static bool next_argument(
-	const struct query *q, const struct sched_backend *b, uint32_t *at, struct fact *ret)
+/* The next argument that is not null, from index *at on; NULL: there is none. */
+static const struct fact *next_argument(
+	const struct query *q, const struct sched_backend *b, uint32_t *at, struct fact *room)
 {
 	while (*at) {
 		const struct node *n = &q->node[*at];
+		const struct fact *f = evaluate(q, n, b, room);
 
 		*at = n->next;
-		*ret = evaluate(q, n, b);
-		if (ret->kind != FACT_NULL)
-			return true;
+		if (f->kind != FACT_NULL)
+			return f;
 	}
-	return false;
+	return NULL;
 }
 
 /* The first with each of the others; `in` wants one that is equal, the comparisons want all. */
 static bool compare(const struct query *q, const struct node *n, const struct sched_backend *b)
 {
 	uint32_t at = n->first;
-	struct fact first, other;
+	struct fact room, other_room;
+	const struct fact *first = next_argument(q, b, &at, &room), *other;
 	bool any = false;
 
-	if (!next_argument(q, b, &at, &first))
+	if (!first)
 		return false;
-	while (next_argument(q, b, &at, &other)) {
-		bool is = holds(n->op, &first, &other);
+	while ((other = next_argument(q, b, &at, &other_room))) {
+		bool is = holds(n->op, first, other);
 
 		if (is != (n->op != OP_IN)) /* settled */
 			return is;
@@ -371,44 +372,47 @@ static bool compare(const struct query *q, const struct node *n, const struct sc
 static bool call(const struct query *q, const struct node *n, const struct sched_backend *b)
 {
 	uint32_t at = n->first;
-	struct fact f;
+	const struct fact *f;
+	struct fact room;
 
 	if (n->op < OP_NOT)
 		return compare(q, n, b);
-	while (next_argument(q, b, &at, &f)) {
-		if (fact_is_true(&f) == (n->op == OP_OR)) /* one decides for all */
+	while ((f = next_argument(q, b, &at, &room))) {
+		if (fact_is_true(f) == (n->op == OP_OR)) /* one decides for all */
 			return n->op != OP_AND;
 	}
 	return n->op == OP_AND;
 }
 
-static struct fact evaluate(
-	const struct query *q, const struct node *n, const struct sched_backend *b)
+/* Its value, perhaps in room. */
+static const struct fact *evaluate(const struct query *q, const struct node *n,
+	const struct sched_backend *b, struct fact *room)
 {
-	static const struct fact nothing = { .kind = FACT_NULL };
+	static const struct fact nothing = { .kind = FACT_NULL },
+				 map = { .kind = FACT_MAP, .count = 1 };
 	const struct fact *f;
-	struct fact own;
 
 	switch (n->kind) {
 	case NODE_LITERAL:
-		return n->value;
+		return &n->value;
 	case NODE_ATTRIBUTE:
-		attribute_get(n->attribute, b, &own);
-		return own;
+		attribute_get(n->attribute, b, room);
+		return room;
 	case NODE_REPORTED:
-		f = attribute_reported(b, &n->path);
-		return *f;
+		return attribute_reported(b, &n->path);
 	case NODE_CAPABILITY:
 		f = facts_find(b->capabilities, &n->path);
-		return f ? *f : nothing;
+		return f ? f : &nothing;
 	case NODE_MAP:
-		return (struct fact){ .kind = FACT_MAP, .count = 1 };
+		return &map;
 	case NODE_ALWAYS:
-		return truth(true);
+		*room = truth(true);
+		return room;
 	case NODE_CALL:
-		return truth(call(q, n, b));
+		*room = truth(call(q, n, b));
+		return room;
 	default:
-		return nothing;
+		return &nothing;
 	}
 }
 
@@ -419,14 +423,9 @@ bool query_is_empty(const struct query *q)
 
 bool query_passes(const struct query *q, const struct sched_backend *b)
 {
-	struct fact f;
-
-	if (query_is_empty(q))
-		return true;
-	if (q->malformed)
-		return false;
-	f = evaluate(q, &q->node[0], b);
-	return fact_is_true(&f);
+	if (!q || q->malformed || !q->count)
+		return query_is_empty(q);
+	return q->node[0].kind != NODE_CALL || call(q, &q->node[0], b);
 }
 
 /* "the query ["<", "$free_capacity_gb", 3] is false ($free_capacity_gb is 5)" */
@@ -443,7 +442,7 @@ void query_why(const struct query *q, const struct sched_backend *b, struct buf 
 	buf_adds(out, " is false");
 	for (size_t i = 0, said = 0; i < q->count && said <= SAID_MAX; i++) {
 		const struct node *n = &q->node[i];
-		struct fact f;
+		struct fact room;
 
 		if (!n->name || n->kind == NODE_MAP)
 			continue;
@@ -453,8 +452,7 @@ void query_why(const struct query *q, const struct sched_backend *b, struct buf 
 		}
 		buf_adds(out, before);
 		add_shown(out, n->name);
-		f = evaluate(q, n, b);
-		add_value(out, &f);
+		add_value(out, evaluate(q, n, b, &room));
 		before = ", ";
 	}
 	if (*before == ',')
