@@ -271,9 +271,9 @@ static size_t best_of(const struct sched_ranked *left, size_t n)
 {
 	size_t best = 0;
 
+	/* the earlier one of two equal ones stays */
 	for (size_t k = 1; k < n; k++) {
-		if (left[k].weight >
-			left[best].weight) /* the earlier one of two equal ones stays */
+		if (left[k].weight > left[best].weight)
 			best = k;
 	}
 	return best;

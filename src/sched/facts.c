@@ -73,9 +73,8 @@ static struct fact make_list(struct maker *m, const json_t *json)
 		m->item += n;
 	for (size_t i = 0; i < n; i++) {
 		const json_t *item = json_array_get(json, i);
-		struct fact value = {
-			.kind = FACT_LIST
-		}; /* nothing asks for what is in a list in a list */
+		/* nothing asks for what is in a list in a list */
+		struct fact value = { .kind = FACT_LIST };
 
 		if (!json_is_array(item))
 			value = make_value(m, item);

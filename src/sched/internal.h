@@ -258,7 +258,51 @@ bool function_passes(const struct want *w, const struct sched_backend *b);
 void function_why(const struct want *w, const struct sched_backend *b, struct buf *out);
 double function_goodness(const struct want *w, const struct sched_backend *b);
 
-/* --- query.c --- */
+/* --- query.c, query_eval.c --- */
+
+enum query_node_kind {
+	NODE_LITERAL,
+	NODE_ATTRIBUTE, /* of the backend */
+	NODE_REPORTED,	/* of the backend, if it reports it */
+	NODE_CAPABILITY,
+	NODE_MAP,     /* all of its capabilities, or its service */
+	NODE_MISSING, /* no such variable: it vanishes */
+	NODE_ALWAYS,  /* an empty query: true */
+	NODE_CALL,
+};
+
+enum query_op {
+	OP_EQUAL,
+	OP_BELOW,
+	OP_ABOVE,
+	OP_AT_MOST,
+	OP_AT_LEAST,
+	OP_IN,
+	OP_NOT,
+	OP_AND,
+	OP_OR,
+	OPS
+};
+
+struct query_node {
+	enum query_node_kind kind;
+	enum query_op op;
+	uint32_t first; /* its first argument; 0: none (node 0 is the top) */
+	uint32_t next;	/* the next argument of the same operator; 0: none */
+	struct fact value;
+	const struct attribute *attribute;
+	struct path path;
+	char *owned;	  /* the path's text */
+	const char *name; /* of a variable, with the $ */
+};
+
+struct query {
+	json_t *json; /* literals point into it */
+	struct query_node *node;
+	size_t count, room;
+	char *text;	 /* for the sentence */
+	char *malformed; /* why it is no query; NULL: it is one */
+};
 
 bool query_is_empty(const struct query *q);
 bool query_passes(const struct query *q, const struct sched_backend *b);

@@ -150,8 +150,8 @@ struct sched_request {
 	bool extending;	  /* from size to new_size, */
 	double new_size;  /* on the backends that are asked */
 	const char *zone; /* NULL or "": any */
-	const char *
-		zone_else; /* taken where the type or the backends know no such zone; NULL: none is */
+	/* taken in its place where the type or the backends know no such zone; NULL: none is */
+	const char *zone_else;
 	const struct sched_type *type; /* NULL: none */
 	struct sched_hint same, different;
 	const struct query *query;    /* NULL: none */

@@ -27,11 +27,6 @@ struct function {
 	UT_hash_handle hh;
 };
 
-struct place {
-	char *id; /* canonical */
-	uint32_t backend;
-};
-
 /* One backend as it stands in the document. */
 struct entry {
 	const char *name, *zone, *filter_function, *goodness_function;
@@ -207,50 +202,6 @@ static int set_functions(
 			       &b->goodness, err);
 }
 
-/* Volumes' ids. */
-
-/* As UUIDs are written by people: "urn:uuid:", braces, hyphens or none, capitals. Returns its 32 digits, or NULL. */
-static const char *uuid_digits(const char *id, char digits[33])
-{
-	size_t n = 0;
-
-	while (!strncasecmp(id, "urn:", 4) || !strncasecmp(id, "uuid:", 5))
-		id += tolower((unsigned char)id[1]) == 'r' ? 4 : 5;
-	for (; *id; id++) {
-		if (strchr("{}-", *id))
-			continue;
-		if (n == 32 || !isxdigit((unsigned char)*id))
-			return NULL;
-		digits[n++] = (char)tolower((unsigned char)*id);
-	}
-	digits[n] = '\0';
-	return n == 32 ? digits : NULL;
-}
-
-static int add_place(struct fleet *f, const char *id, struct err *err)
-{
-	char digits[33];
-	const char *canonical = uuid_digits(id, digits);
-	char *copy = strdup(canonical ? canonical : id);
-
-	if (copy && f->places == f->place_room) {
-		size_t room = f->place_room ? 2 * f->place_room : 64;
-		struct place *more = reallocarray(f->place, room, sizeof *more);
-
-		if (!more) {
-			free(copy);
-			copy = NULL;
-		} else {
-			f->place = more;
-			f->place_room = room;
-		}
-	}
-	if (!copy)
-		return err_set(err, -ENOMEM, "out of memory");
-	f->place[f->places++] = (struct place){ copy, (uint32_t)f->count };
-	return 0;
-}
-
 static int set_volumes(struct fleet *f, const json_t *element, const struct entry *e,
 	struct sched_backend *b, struct err *err)
 {
@@ -259,43 +210,13 @@ static int set_volumes(struct fleet *f, const json_t *element, const struct entr
 	b->volumes = json_is_number(json_object_get(element, "volumes")) ? e->volumes : n;
 	for (size_t i = 0; i < n; i++) {
 		const char *id = json_string_value(json_array_get(e->volume_ids, i));
-		int r = id ? add_place(f, id, err)
+		int r = id ? places_add(&f->places, id, (uint32_t)f->count, err)
 			   : err_set(err, -EINVAL, "must be a list of texts");
 
 		if (r < 0)
 			return err_in(err, "volume_ids");
 	}
 	return 0;
-}
-
-static int compare_places(const void *l, const void *r)
-{
-	const struct place *a = l, *b = r;
-	int is = strcmp(a->id, b->id);
-
-	return is ? is : (a->backend > b->backend) - (a->backend < b->backend);
-}
-
-int fleet_where(const struct fleet *f, const char *id, bool *ret_is_id, struct buf *indices)
-{
-	char digits[33];
-	const char *canonical = uuid_digits(id, digits);
-	size_t low = 0, high = f->places;
-
-	if (canonical)
-		id = canonical;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(f->place[middle].id, id) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*ret_is_id = canonical || (low < f->places && !strcmp(f->place[low].id, id));
-	for (; low < f->places && !strcmp(f->place[low].id, id); low++)
-		buf_add(indices, &f->place[low].backend, sizeof f->place[low].backend);
-	return buf_failed(indices) ? -ENOMEM : 0;
 }
 
 /* Backends. */
@@ -381,12 +302,6 @@ int fleet_add(struct fleet *f, json_t *element, struct err *err)
 	return r;
 }
 
-void fleet_ready(struct fleet *f)
-{
-	if (f->places)
-		qsort(f->place, f->places, sizeof *f->place, compare_places);
-}
-
 void fleet_release(struct fleet *f)
 {
 	struct name *name, *next_name;
@@ -402,14 +317,12 @@ void fleet_release(struct fleet *f)
 		free(fn->text);
 		free(fn);
 	}
-	for (size_t i = 0; i < f->places; i++)
-		free(f->place[i].id);
 	for (size_t i = 0; i < f->count; i++) {
 		free(f->owned[i].name);
 		free(f->owned[i].zone);
 		facts_free(f->owned[i].capabilities);
 	}
-	free(f->place);
+	places_release(&f->places);
 	free(f->owned);
 	free(f->b);
 	*f = (struct fleet){ 0 };

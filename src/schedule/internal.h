@@ -24,7 +24,7 @@ void text_release(struct text *t);
 /* Takes one value of JSON, the caller's to release; NULL with "line 3, column 7: …". */
 json_t *text_value(struct text *t, struct err *err);
 
-/* "it was not a JSON document at this place" */
+/* -EINVAL with "line 3, column 7: why" */
 int text_fail(const struct text *t, size_t pos, const char *why, struct err *err);
 
 /* Calls take() for each element of the array (of the object: each key, and the text stands at its value). */
@@ -58,7 +58,22 @@ int take_array(const json_t *v, void *to, struct err *err);  /* const json_t * *
 int take_any(const json_t *v, void *to, struct err *err);    /* const json_t * */
 int take_number(const json_t *v, double min, double max, double *ret, struct err *err);
 
-/* --- fleet.c: the backends, and where volumes are --- */
+/* --- places.c: which backend holds which volume --- */
+
+struct places {
+	struct place *at;
+	size_t count, room;
+};
+
+int places_add(struct places *p, const char *id, uint32_t backend, struct err *err);
+void places_sort(struct places *p); /* after the last, before the first is looked for */
+
+/* Adds the indices of the backends that hold it; *ret_is_id false: it is no id of a volume, neither by its form nor anywhere
+ * here. -ENOMEM. */
+int places_find(const struct places *p, const char *id, bool *ret_is_id, struct buf *indices);
+void places_release(struct places *p);
+
+/* --- fleet.c: the backends --- */
 
 struct fleet {
 	struct sched_backend *b;
@@ -66,16 +81,11 @@ struct fleet {
 	size_t count, room;
 	struct name *names;
 	struct function *functions; /* each text is compiled once */
-	struct place *place;	    /* of each volume; by id after fleet_ready() */
-	size_t places, place_room;
+	struct places places;
 };
 
 int fleet_add(struct fleet *f, json_t *element, struct err *err);
-void fleet_ready(struct fleet *f);
 void fleet_release(struct fleet *f);
-
-/* Adds the indices of the backends that hold it; false: it is no id of a volume, neither by its form nor anywhere here. */
-int fleet_where(const struct fleet *f, const char *id, bool *ret_is_id, struct buf *indices);
 
 /* --- request.c --- */
 
@@ -95,9 +105,33 @@ int request_read(
 	const json_t *element, const struct fleet *f, struct request *ret, struct err *err);
 void request_release(struct request *r);
 
-/* --- document.c --- */
+/* --- document.c: what the document says --- */
+
+enum { DOCUMENT_NAMES_MAX = 64 };
+
+struct document {
+	struct text text;
+	struct fleet fleet;
+	char *filter[DOCUMENT_NAMES_MAX + 1];
+	struct sched_weigher_conf weigher[DOCUMENT_NAMES_MAX];
+	size_t filters, weighers;
+	bool has_filters, has_weighers; /* else the default ones */
+	double *random;
+	size_t random_count, random_room;
+	bool commit, explain;
+	size_t requests_at; /* where they stand in the text */
+	unsigned seen;	    /* which members */
+};
+
+int document_read(int fd, struct document *ret, struct err *err);
+void document_release(struct document *d);
+
+/* --- results.c: what comes of it --- */
+
+/* Chooses for each request and writes the results to fd. */
+int results_write(struct document *d, int fd, struct err *err);
 
 /* Reads a document from fd in, writes the other to fd out. */
-int document_run(int in, int out, struct err *err);
+int schedule(int in, int out, struct err *err);
 
 #endif

@@ -111,7 +111,7 @@ static int run_document(char **words, struct err *err)
 	if (isatty(STDIN_FILENO))
 		return err_set(err, -EINVAL,
 			"the document is read from standard input, see volfs-schedule --help");
-	return document_run(STDIN_FILENO, STDOUT_FILENO, err);
+	return schedule(STDIN_FILENO, STDOUT_FILENO, err);
 }
 
 static int run_help(char **words, struct err *err)

@@ -107,7 +107,7 @@ static int add_id(const struct hint *h, const struct fleet *f, const char *id)
 	if (!id)
 		return add_bad(h, NULL);
 	buf_addf(h->shown, "%s%s", h->shown->len ? ", " : "", id);
-	code = f ? fleet_where(f, id, &is_id, h->on) : 0;
+	code = f ? places_find(&f->places, id, &is_id, h->on) : 0;
 	if (code == 0 && !is_id)
 		code = add_bad(h, id);
 	return buf_failed(h->shown) ? -ENOMEM : code;

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	int in = scratch(data, len), out = scratch("", 0);
 	struct err err = { 0 };
-	int r = document_run(in, out, &err);
+	int r = schedule(in, out, &err);
 
 	assert((r < 0) == (err.text[0] != '\0'));
 	assert(text_is_plain(err.text, strlen(err.text)));
