@@ -38,8 +38,10 @@ struct option {
 };
 
 static const char *const drivers[] = { "rbd", "local", NULL };
-static const char *const filters[] = { "availability_zone", "capacity", NULL };
-static const char *const weighers[] = { "capacity", NULL };
+static const char *const filters[] = { "availability_zone", "capacity", "capabilities",
+	"same_backend", "different_backend", "driver", "json", "ignore_attempted", NULL };
+static const char *const weighers[] = { "capacity", "allocated_capacity", "volume_number",
+	"goodness", "stochastic", "chance", NULL };
 static const char *const directs[] = { "auto", "on", "off", NULL };
 
 static int no_memory(struct reader *r)
@@ -375,7 +377,7 @@ static const struct option options[] = {
 	{ "scheduler.weighers.name", set_text, WEIGHER(name), NULL, .words = weighers,
 		.help = "the weigher" },
 	{ "scheduler.weighers.multiplier", set_double, WEIGHER(multiplier), "1.0", -1e9, 1e9,
-		.help = "its share in the sum; negative: fill up one backend after the other" },
+		.help = "its share in the sum; left out, -1.0 for allocated_capacity and volume_number" },
 	{ "scheduler.attempts", set_long, CONF(attempts), "3", 1, 100,
 		.help = "backends that are tried for one volume" },
 	{ "limits", .help = "what one user can take; root is exempt" },
@@ -560,11 +562,26 @@ static int read_list(const config_setting_t *list, const char *path, size_t size
 	return code;
 }
 
+/* Of these, less is better: unless it is said otherwise, they count against a backend. */
+static bool weighs_against(const char *name)
+{
+	return !strcmp(name, "allocated_capacity") || !strcmp(name, "volume_number");
+}
+
 static int set_weighers(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
 {
-	return read_list(
+	int code = read_list(
 		s, o->path, sizeof *r->conf->weighers, (void **)field, &r->conf->weigher_count, r);
+
+	for (size_t i = 0; code == 0 && i < r->conf->weigher_count; i++) {
+		struct conf_weigher *w = &r->conf->weighers[i];
+		const config_setting_t *group = config_setting_get_elem(s, (unsigned)i);
+
+		if (weighs_against(w->name) && !config_setting_get_member(group, "multiplier"))
+			w->multiplier = -1;
+	}
+	return code;
 }
 
 static int set_backends(

@@ -35,19 +35,41 @@ static int make_backends(struct engine *e, const struct driver *const *drivers, 
 	return 0;
 }
 
+/* The configured filters, after the one that is never left out: what has failed a volume does not get it again. */
+static const char **filter_names(const struct conf *c)
+{
+	size_t n = 0;
+	const char **names;
+
+	while (c->filters[n])
+		n++;
+	names = calloc(n + 2, sizeof *names);
+	if (!names)
+		return NULL;
+	names[0] = "ignore_attempted";
+	for (size_t i = 0; i < n; i++)
+		names[i + 1] = c->filters[i];
+	return names;
+}
+
 static int make_sched(struct engine *e, struct err *err)
 {
 	const struct conf *c = e->conf;
 	struct sched_weigher_conf *w = calloc(c->weigher_count + 1, sizeof *w);
+	const char **filters = filter_names(c);
+	const struct sched_conf conf = { filters, w, c->weigher_count, false };
 	int r;
 
-	if (!w)
-		return err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < c->weigher_count; i++)
-		w[i] = (struct sched_weigher_conf){ c->weighers[i].name,
-			c->weighers[i].multiplier };
-	r = sched_new((const char *const *)c->filters, w, c->weigher_count, &e->sched, err);
+	if (!w || !filters) {
+		r = err_set(err, -ENOMEM, "out of memory");
+	} else {
+		for (size_t i = 0; i < c->weigher_count; i++)
+			w[i] = (struct sched_weigher_conf){ c->weighers[i].name,
+				c->weighers[i].multiplier };
+		r = sched_new(&conf, &e->sched, err);
+	}
 	free(w);
+	free(filters);
 	return r;
 }
 
@@ -259,6 +281,7 @@ bool engine_free(struct engine *e)
 	free(e->backend);
 	free(e->candidate);
 	free(e->choice);
+	sched_work_release(&e->work);
 	free(e->notes.at);
 	project_release(e);
 	sched_free(e->sched);

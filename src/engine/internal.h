@@ -339,6 +339,7 @@ struct engine {
 	struct notes notes;	      /* the writer thread's */
 	struct candidate *candidate;  /* the writer thread's; place.c */
 	struct sched_backend *choice; /* the writer thread's; place.c */
+	struct sched_work work;	      /* the writer thread's; place.c */
 	bool started, stopping;	      /* who starts and stops it */
 	bool hung;		      /* calls were under way when it stopped */
 

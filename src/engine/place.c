@@ -4,6 +4,7 @@
  */
 #include "engine/internal.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ static int scratch(struct engine *e)
 		return 0;
 	e->candidate = calloc(e->backend_count, sizeof *e->candidate);
 	e->choice = calloc(e->backend_count, sizeof *e->choice);
+	e->work.chance.state = (uint64_t)clock_wall_us();
 	return e->candidate && e->choice ? 0 : -ENOMEM;
 }
 
@@ -41,10 +43,25 @@ static void subtract_promises(struct backend_stats *stats, uint64_t allocated, u
 	stats->free = stats->free > since ? stats->free - since : 0;
 }
 
+static struct sched_amount amount(uint64_t bytes, bool unknown, bool infinite)
+{
+	return (struct sched_amount){ .is = unknown ? SCHED_UNKNOWN
+			: infinite	      ? SCHED_INFINITE
+					      : SCHED_NUMBER,
+		.gib = sched_gib(bytes) };
+}
+
+static void set_stats(struct sched_backend *c, const struct backend_stats *s)
+{
+	c->total = amount(s->total, s->total_unknown, s->total_infinite);
+	c->free = amount(s->free, s->free_unknown, s->free_infinite);
+}
+
 static int candidate(struct engine *e, struct tx *tx, size_t i)
 {
 	struct backend *b = &e->backend[i];
 	struct sched_backend *c = &e->choice[i];
+	struct backend_stats stats;
 	struct backend_row sums;
 	uint64_t settled;
 	int r = tx_backend_sums(tx, b->id, &sums);
@@ -56,19 +73,20 @@ static int candidate(struct engine *e, struct tx *tx, size_t i)
 		.zone = b->conf->zone,
 		.state = b->disabled ? BACKEND_DISABLED : b->state,
 		.state_reason = e->candidate[i].reason,
-		.stats = b->stats,
-		.allocated = sums.allocated,
-		.provisioned = sums.allocated,
+		.allocated = sched_gib(sums.allocated),
+		.provisioned = sched_gib(sums.allocated),
 		.reserved_percentage = b->conf->reserved_percentage,
 		.max_over_subscription_ratio = b->conf->max_over_subscription_ratio,
 		.thin = b->conf->thin,
 		.thick = !b->conf->thin,
 		.volumes = sums.volumes };
+	stats = b->stats;
 	settled = b->settled;
 	(void)snprintf(e->candidate[i].reason, sizeof e->candidate[i].reason, "%s",
 		b->disabled ? "disabled by an administrator" : b->reason);
 	lock_drop(&b->lock);
-	subtract_promises(&c->stats, sums.allocated, settled);
+	subtract_promises(&stats, sums.allocated, settled);
+	set_stats(c, &stats);
 	return 0;
 }
 
@@ -98,7 +116,7 @@ int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, cons
 {
 	struct job_row copy;
 	const char *name[TRIED_MAX + 1];
-	struct sched_request want = { .size = size, .zone = zone, .attempted = name };
+	struct sched_request want = { .size = sched_gib(size), .zone = zone, .attempted = name };
 	int r = scratch(e);
 
 	for (size_t i = 0; i < e->backend_count && r == 0; i++)
@@ -107,7 +125,8 @@ int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, cons
 		return r;
 	(void)snprintf(copy.tried, sizeof copy.tried, "%s", tried);
 	(void)tried_names(copy.tried, name);
-	r = sched_choose(e->sched, &want, e->choice, e->backend_count, &ret->weight, err);
+	r = sched_choose(
+		e->sched, &e->work, &want, e->choice, e->backend_count, &ret->weight, err);
 	if (r < 0)
 		return r;
 	ret->b = &e->backend[r];
@@ -116,8 +135,7 @@ int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, cons
 
 int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err)
 {
-	static const char *const none[] = { NULL };
-	struct sched_request want = { .size = more, .attempted = none };
+	struct sched_request want = { .size = sched_gib(more) };
 	size_t i = (size_t)(b - e->backend);
 	int r = scratch(e);
 
@@ -129,6 +147,6 @@ int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more
 	if (e->choice[i].state != BACKEND_UP)
 		return err_set(
 			err, -EIO, "backend '%s' is %s", b->conf->name, e->candidate[i].reason);
-	r = sched_choose(e->sched, &want, &e->choice[i], 1, NULL, err);
+	r = sched_choose(e->sched, &e->work, &want, &e->choice[i], 1, NULL, err);
 	return r < 0 ? r : 0;
 }

@@ -1,40 +1,28 @@
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "sched/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct weighing {
-	const struct weigher *weigher;
-	double multiplier;
-};
-
-struct sched {
-	const struct filter **filters; /* the implicit ones first; NULL-terminated */
-	struct weighing *weighers;
-	size_t weigher_count;
-};
 
 /* Making one. */
 
 static int add_filters(struct sched *s, const char *const *names, struct err *err)
 {
-	size_t count = 0, n = 0;
+	char shown[TEXT_SHOWN_MAX];
 
-	while (names[count])
-		count++;
-	while (filter_always(n))
-		n++;
-	s->filters = calloc(n + count + 1, sizeof *s->filters);
-	if (!s->filters)
-		return err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < n; i++)
-		s->filters[i] = filter_always(i);
-	for (size_t i = 0; i < count; i++) {
-		s->filters[n + i] = filter_find(names[i]);
-		if (!s->filters[n + i])
-			return err_set(err, -EINVAL, "there is no filter '%s'", names[i]);
+	s->filter[s->filters++] = filter_state();
+	for (size_t i = 0; names[i]; i++) {
+		const struct filter *f = filter_find(names[i]);
+
+		if (!f)
+			return err_set(err, -EINVAL, "there is no filter '%s'",
+				text_shown(names[i], shown));
+		if (s->filters == FILTER_MAX)
+			return err_set(err, -EINVAL, "more than %d filters", FILTER_MAX - 1);
+		s->filter[s->filters++] = f;
 	}
 	return 0;
 }
@@ -42,30 +30,36 @@ static int add_filters(struct sched *s, const char *const *names, struct err *er
 static int add_weighers(
 	struct sched *s, const struct sched_weigher_conf *conf, size_t count, struct err *err)
 {
-	s->weighers = calloc(count + 1, sizeof *s->weighers);
-	if (!s->weighers)
+	char shown[TEXT_SHOWN_MAX];
+
+	s->weighing = calloc(count + 1, sizeof *s->weighing);
+	if (!s->weighing)
 		return err_set(err, -ENOMEM, "out of memory");
-	s->weigher_count = count;
 	for (size_t i = 0; i < count; i++) {
-		s->weighers[i].multiplier = conf[i].multiplier;
-		s->weighers[i].weigher = weigher_find(conf[i].name);
-		if (!s->weighers[i].weigher)
-			return err_set(err, -EINVAL, "there is no weigher '%s'", conf[i].name);
+		const struct weigher *w = weigher_find(conf[i].name);
+
+		if (!w)
+			return err_set(err, -EINVAL, "there is no weigher '%s'",
+				text_shown(conf[i].name, shown));
+		if (w->weigh)
+			s->weighing[s->weighings++] = (struct weighing){ w, conf[i].multiplier };
+		else
+			s->stochastic = true;
 	}
 	return 0;
 }
 
-int sched_new(const char *const *filters, const struct sched_weigher_conf *weighers,
-	size_t weigher_count, struct sched **ret, struct err *err)
+int sched_new(const struct sched_conf *conf, struct sched **ret, struct err *err)
 {
 	struct sched *s = calloc(1, sizeof *s);
 	int r;
 
 	if (!s)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = add_filters(s, filters, err);
+	s->hundredths = conf->hundredths;
+	r = add_filters(s, conf->filters, err);
 	if (r == 0)
-		r = add_weighers(s, weighers, weigher_count, err);
+		r = add_weighers(s, conf->weighers, conf->weigher_count, err);
 	if (r < 0) {
 		sched_free(s);
 		return r;
@@ -78,24 +72,71 @@ void sched_free(struct sched *s)
 {
 	if (!s)
 		return;
-	free(s->filters);
-	free(s->weighers);
+	free(s->weighing);
 	free(s);
 }
 
-/* Choosing. */
+/* What is wanted. */
+
+static bool zone_known(const struct want *w, const char *zone)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		if (!strcmp(w->all[i].zone, zone))
+			return true;
+	}
+	return false;
+}
+
+/* The reference, 1.7: a zone that is not to be had is replaced where the request says by which; that one is taken as it
+ * is. */
+static void resolve_zone(struct want *w)
+{
+	w->zone = w->r->zone && *w->r->zone ? w->r->zone : NULL;
+	w->zones = w->r->type ? w->r->type->zones : NULL;
+	if (!w->zone || !w->r->zone_else)
+		return;
+	if ((!w->zones || zone_listed(w->zones, w->zone)) && zone_known(w, w->zone))
+		return;
+	w->zone = w->r->zone_else;
+	w->zones = NULL;
+}
+
+void want_init(struct want *w, const struct sched *s, const struct sched_request *r,
+	const struct sched_backend *b, size_t n)
+{
+	w->s = s;
+	w->r = r;
+	w->all = b;
+	w->count = n;
+	w->need = r->extending ? r->new_size - r->size : r->size;
+	w->thick = r->type && r->type->thick;
+	w->chance = NULL;
+	w->memo = NULL;
+	w->filters = 0;
+	resolve_zone(w);
+	for (size_t i = 0; i < s->filters; i++) {
+		if (!s->filter[i]->idle || !s->filter[i]->idle(w))
+			w->filter[w->filters++] = s->filter[i];
+	}
+}
 
 /* The first filter that refuses it; NULL: none does. Filters judge each backend by itself, so this
  * order and "each filter over the survivors of the one before" come to the same. */
-static const struct filter *refusing(
-	const struct sched *s, const struct sched_request *r, const struct sched_backend *b)
+static const struct filter *refusing(const struct want *w, const struct sched_backend *b)
 {
-	for (size_t i = 0; s->filters[i]; i++) {
-		if (!s->filters[i]->pass(b, r))
-			return s->filters[i];
+	for (size_t i = 0; i < w->filters; i++) {
+		if (!w->filter[i]->pass(w, b))
+			return w->filter[i];
 	}
 	return NULL;
 }
+
+bool want_passes(const struct want *w, const struct sched_backend *b)
+{
+	return !refusing(w, b);
+}
+
+/* Saying why. */
 
 /* Cuts text to room bytes at a character's border. */
 static size_t cut(const char *text, size_t len, size_t room)
@@ -108,21 +149,20 @@ static size_t cut(const char *text, size_t len, size_t room)
 }
 
 /* Names every backend and why, as far as a sentence has room; each reason gets its share. */
-static int none_fits(const struct sched *s, const struct sched_request *r,
-	const struct sched_backend *b, size_t n, struct err *err)
+int none_fits(const struct want *w, struct err *err)
 {
 	enum { EACH = 200, ALL = ERR_TEXT_MAX - 32 }; /* room for "; and N more" */
 	CLEANUP(buf_release) struct buf text = { 0 }, why = { 0 };
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < w->count; i++) {
 		size_t len;
 
 		buf_clear(&why);
-		buf_addf(&why, "%s: ", b[i].name);
-		refusing(s, r, &b[i])->why(&b[i], r, &why);
+		buf_addf(&why, "%s: ", w->all[i].name);
+		refusing(w, &w->all[i])->why(w, &w->all[i], &why);
 		len = cut(buf_text(&why), why.len, EACH);
 		if (text.len + len + sizeof "no backend fits: ; …" > ALL) {
-			buf_addf(&text, "; and %zu more", n - i);
+			buf_addf(&text, "; and %zu more", w->count - i);
 			break;
 		}
 		buf_addf(&text, "%s%.*s%s", i ? "; " : "", (int)len, buf_text(&why),
@@ -130,47 +170,194 @@ static int none_fits(const struct sched *s, const struct sched_request *r,
 	}
 	if (buf_failed(&text) || buf_failed(&why))
 		return err_set(err, -ENOSPC, "no backend fits");
-	return err_set(
-		err, -ENOSPC, "no backend fits: %s", n ? buf_text(&text) : "none is configured");
+	return err_set(err, -ENOSPC, "no backend fits: %s",
+		w->count ? buf_text(&text) : "none is configured");
 }
 
-/* sum[k]: the weight of the backend with index chosen[k] */
-static void weigh(const struct sched *s, const struct sched_request *r,
-	const struct sched_backend *b, const size_t *chosen, size_t n, double *raw, double *sum)
+const char *sched_refusal(const struct sched *s, const struct sched_request *r,
+	const struct sched_backend *b, size_t n, size_t i, struct buf *why)
 {
-	for (size_t w = 0; w < s->weigher_count; w++) {
-		double multiplier = s->weighers[w].multiplier;
+	const struct filter *f;
+	struct want w;
 
-		for (size_t k = 0; k < n; k++)
-			raw[k] = s->weighers[w].weigher->weigh(&b[chosen[k]], r, multiplier);
-		weigher_normalise(raw, n);
-		for (size_t k = 0; k < n; k++)
-			sum[k] += multiplier * raw[k];
-	}
+	want_init(&w, s, r, b, n);
+	f = refusing(&w, &b[i]);
+	if (f)
+		f->why(&w, &b[i], why);
+	return f ? f->name : NULL;
 }
 
-int sched_choose(const struct sched *s, const struct sched_request *r,
-	const struct sched_backend *b, size_t n, double *ret_weight, struct err *err)
-{
-	CLEANUP_FREE size_t *chosen = calloc(n + 1, sizeof *chosen);
-	CLEANUP_FREE double *raw = calloc(n + 1, sizeof *raw);
-	CLEANUP_FREE double *sum = calloc(n + 1, sizeof *sum);
-	size_t left = 0, best = 0;
+/* Choosing. */
 
-	if (!chosen || !raw || !sum)
+static int make_room(struct sched_work *work, size_t n, struct err *err)
+{
+	if (n <= work->room)
+		return 0;
+	sched_work_release(work);
+	work->ranked = calloc(n, sizeof *work->ranked);
+	work->raw = calloc(n, sizeof *work->raw);
+	work->memo = calloc(n, sizeof *work->memo);
+	if (!work->ranked || !work->raw || !work->memo) {
+		sched_work_release(work);
 		return err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < n; i++) {
-		if (!refusing(s, r, &b[i]))
-			chosen[left++] = i;
 	}
-	if (!left)
-		return none_fits(s, r, b, n, err);
-	weigh(s, r, b, chosen, left, raw, sum);
-	for (size_t k = 1; k < left; k++) {
-		if (sum[k] > sum[best]) /* the earlier one of two equal ones stays */
+	work->room = n;
+	return 0;
+}
+
+void sched_work_release(struct sched_work *work)
+{
+	free(work->ranked);
+	free(work->raw);
+	free(work->memo);
+	work->ranked = NULL;
+	work->raw = NULL;
+	work->memo = NULL;
+	work->room = 0;
+}
+
+/* Those that pass, in their order: how many. */
+enum {
+	AHEAD = 6
+}; /* so many backends before they are looked at, their capabilities are fetched into the cache */
+
+static size_t filter_all(const struct want *w, struct sched_ranked *left)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < w->count; i++) {
+		if (i + AHEAD < w->count)
+			__builtin_prefetch(w->all[i + AHEAD].capabilities);
+		if (!refusing(w, &w->all[i]))
+			left[n++] = (struct sched_ranked){ 0, i };
+	}
+	return n;
+}
+
+static void weigh_all(const struct want *w, struct sched_ranked *left, size_t n, double *raw)
+{
+	for (size_t i = 0; i < w->s->weighings; i++) {
+		const struct weighing *g = &w->s->weighing[i];
+
+		for (size_t k = 0; k < n; k++)
+			raw[k] = g->weigher->weigh(w, &w->all[left[k].backend], g->multiplier);
+		weigher_add(raw, n, g->multiplier, !w->s->stochastic, left);
+	}
+}
+
+/* The stochastic handler: each gets a share of the whole as large as its weight. One that weighs less than nothing gets
+ * none; where nobody has one, all are as likely. */
+static size_t draw(const struct sched_ranked *left, size_t n, double x)
+{
+	double total = 0, sum = 0;
+	size_t last = 0;
+
+	for (size_t k = 0; k < n; k++)
+		total += left[k].weight > 0 ? left[k].weight : 0;
+	if (!(total > 0))
+		return (size_t)(x * (double)n);
+	for (size_t k = 0; k < n; k++) {
+		if (!(left[k].weight > 0))
+			continue;
+		sum += left[k].weight;
+		last = k;
+		if (sum > x * total)
+			break;
+	}
+	return last;
+}
+
+static size_t best_of(const struct sched_ranked *left, size_t n)
+{
+	size_t best = 0;
+
+	/* the earlier one of two equal ones stays */
+	for (size_t k = 1; k < n; k++) {
+		if (left[k].weight > left[best].weight)
 			best = k;
 	}
+	return best;
+}
+
+/* Filters and weighs: ranked holds the survivors in their order, *ret_first which of them has won. Returns how many they
+ * are, or -ENOSPC. */
+static int choose(struct want *w, struct sched_work *work, size_t *ret_first, struct err *err)
+{
+	size_t n;
+	int r = make_room(work, w->count, err);
+
+	if (r < 0)
+		return r;
+	w->chance = &work->chance;
+	w->memo = work->memo;
+	w->choice = ++work->choices;
+	n = filter_all(w, work->ranked);
+	if (!n)
+		return none_fits(w, err);
+	weigh_all(w, work->ranked, n, work->raw);
+	*ret_first = w->s->stochastic ? draw(work->ranked, n, chance_draw(w->chance))
+				      : best_of(work->ranked, n);
+	return (int)n;
+}
+
+int choose_plainly(struct want *w, struct sched_work *work, double *ret_weight, struct err *err)
+{
+	size_t first;
+	int r = choose(w, work, &first, err);
+
+	if (r < 0)
+		return r;
 	if (ret_weight)
-		*ret_weight = sum[best];
-	return (int)chosen[best];
+		*ret_weight = work->ranked[first].weight;
+	return (int)work->ranked[first].backend;
+}
+
+int sched_choose(const struct sched *s, struct sched_work *work, const struct sched_request *r,
+	const struct sched_backend *b, size_t n, double *ret_weight, struct err *err)
+{
+	struct want w;
+
+	want_init(&w, s, r, b, n);
+	return choose_plainly(&w, work, ret_weight, err);
+}
+
+/* The heavier first; of two equal ones, the one that came first. */
+static int compare(const void *l, const void *r)
+{
+	const struct sched_ranked *a = l, *b = r;
+
+	if (a->weight != b->weight)
+		return a->weight > b->weight ? -1 : 1;
+	return (a->backend > b->backend) - (a->backend < b->backend);
+}
+
+static void turn(struct sched_ranked *at, size_t n)
+{
+	for (size_t i = 0; i < n / 2; i++) {
+		struct sched_ranked other = at[i];
+
+		at[i] = at[n - 1 - i];
+		at[n - 1 - i] = other;
+	}
+}
+
+int sched_rank(const struct sched *s, struct sched_work *work, const struct sched_request *r,
+	const struct sched_backend *b, size_t n, struct err *err)
+{
+	size_t first;
+	struct want w;
+	int left;
+
+	want_init(&w, s, r, b, n);
+	left = choose(&w, work, &first, err);
+	if (left < 0)
+		return left;
+	if (!s->stochastic) {
+		qsort(work->ranked, (size_t)left, sizeof *work->ranked, compare);
+		return left;
+	}
+	turn(work->ranked, first); /* turned thrice, the list begins at the winner */
+	turn(work->ranked + first, (size_t)left - first);
+	turn(work->ranked, (size_t)left);
+	return left;
 }

@@ -9,18 +9,47 @@
  * -1 GiB (and so comes before those that have promised too much), when stacking more than every
  * other.
  */
-static double capacity_weigh(
-	const struct sched_backend *b, const struct sched_request *r, double multiplier)
+static double capacity_weigh(const struct want *w, const struct sched_backend *b, double multiplier)
 {
-	struct capacity c = capacity_of(b, r);
+	const struct memo *memo = w->memo ? &w->memo[b - w->all] : NULL;
+	struct capacity c;
 
+	if (memo && memo->choice == w->choice) /* the filter has worked it out */
+		return memo->virtual_free;
+	c = capacity_of(w, b);
 	if (c.known)
 		return c.virtual_free;
-	return multiplier > 0 ? -GIB : INFINITY;
+	return multiplier > 0 ? -1 : INFINITY;
+}
+
+static double allocated_weigh(
+	const struct want *w, const struct sched_backend *b, double multiplier)
+{
+	return b->allocated;
+}
+
+static double volumes_weigh(const struct want *w, const struct sched_backend *b, double multiplier)
+{
+	return (double)b->volumes;
+}
+
+static double goodness_weigh(const struct want *w, const struct sched_backend *b, double multiplier)
+{
+	return function_goodness(w, b);
+}
+
+static double chance_weigh(const struct want *w, const struct sched_backend *b, double multiplier)
+{
+	return chance_draw(w->chance);
 }
 
 static const struct weigher weighers[] = {
-	{ "capacity", capacity_weigh },
+	{ "capacity", 1, capacity_weigh },
+	{ "allocated_capacity", -1, allocated_weigh },
+	{ "volume_number", -1, volumes_weigh },
+	{ "goodness", 1, goodness_weigh },
+	{ "stochastic", 1, NULL },
+	{ "chance", 1, chance_weigh },
 };
 
 const struct weigher *weigher_find(const char *name)
@@ -32,26 +61,81 @@ const struct weigher *weigher_find(const char *name)
 	return NULL;
 }
 
-void weigher_normalise(double *weight, size_t n)
+double sched_multiplier(const char *weigher)
 {
-	double min = INFINITY, max = -INFINITY;
-	bool infinite = false;
+	const struct weigher *w = weigher_find(weigher);
+
+	return w ? w->multiplier : 0;
+}
+
+struct range {
+	double min, max;
+	bool infinite; /* some are */
+};
+
+/* Of the finite ones. */
+static struct range range_of(const double *weight, size_t n)
+{
+	struct range r = { INFINITY, -INFINITY, false };
 
 	for (size_t i = 0; i < n; i++) {
-		if (isinf(weight[i])) {
-			infinite = true;
+		double w = weight[i];
+
+		if (w == INFINITY) {
+			r.infinite = true;
 			continue;
 		}
-		min = fmin(min, weight[i]);
-		max = fmax(max, weight[i]);
+		r.min = w < r.min ? w : r.min;
+		r.max = w > r.max ? w : r.max;
 	}
-	if (isinf(min)) /* none is finite: all are equal */
-		min = max = 0, infinite = false;
-	if (infinite)
-		max += max > min ? 100 * (max - min) : 10000 * GIB;
-	for (size_t i = 0; i < n; i++) {
-		double w = isinf(weight[i]) ? max : weight[i];
+	return r;
+}
 
-		weight[i] = max > min ? (w - min) / (max - min) : 0;
+/* Those that are more than all finite ones become that. */
+static void make_finite(double *weight, size_t n, const struct range *r)
+{
+	double most = r->max + (r->max > r->min ? 100 * (r->max - r->min) : 10000);
+
+	if (isinf(r->min)) /* none is finite: all are equal */
+		most = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (weight[i] == INFINITY)
+			weight[i] = most;
 	}
+}
+
+void weigher_add(
+	double *raw, size_t n, double multiplier, bool normalise, struct sched_ranked *left)
+{
+	struct range r = range_of(raw, n);
+	double span;
+
+	if (r.infinite) {
+		make_finite(raw, n, &r);
+		r = range_of(raw, n);
+	}
+	span = r.max - r.min;
+	if (!normalise) {
+		for (size_t k = 0; k < n; k++)
+			left[k].weight += multiplier * raw[k];
+	} else if (span > 0) {
+		for (size_t k = 0; k < n; k++)
+			left[k].weight += multiplier * ((raw[k] - r.min) / span);
+	}
+}
+
+/* Of those that are given, the next; else splitmix64's, as a fraction of 53 bits. */
+double chance_draw(struct sched_chance *c)
+{
+	uint64_t z;
+
+	if (c->count) {
+		if (c->next == c->count)
+			c->next = 0;
+		return c->number[c->next++];
+	}
+	z = c->state += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }

@@ -16,7 +16,7 @@ install_it
 prefix=$(option prefix)
 etc=$(cd / && realpath -m "$prefix/$(option sysconfdir)")
 [ "$(option sysconfdir)" != /etc ] || etc=/etc
-for file in "$prefix/bin/volfs" "$prefix/share/man/man8/volfs.8" "$prefix/share/man/man5/volfs.conf.5" \
+for file in "$prefix/bin/volfs" "$prefix/bin/volfs-schedule" "$prefix/share/man/man1/volfs-schedule.1" "$prefix/share/man/man8/volfs.8" "$prefix/share/man/man5/volfs.conf.5" \
 	"$prefix/share/man/man5/volfs-spec.5" "$prefix/lib/systemd/system/volfs.service" "$etc/volfs/volfs.conf"; do
 	[ -s "$T/root$file" ] || fail "not installed: $file"
 done

@@ -96,6 +96,25 @@ static void a_backend_has_defaults_too(void **state)
 	conf_release(&c);
 }
 
+static void every_filter_and_weigher_has_its_name(void **state)
+{
+	static const char text[] = BACKEND
+		"scheduler = { filters = [ \"availability_zone\", \"capacity\", \"capabilities\", \"same_backend\",\n"
+		"  \"different_backend\", \"driver\", \"json\", \"ignore_attempted\" ];\n"
+		"  weighers = ( { name = \"capacity\"; }, { name = \"allocated_capacity\"; }, { name = \"volume_number\"; },\n"
+		"  { name = \"goodness\"; }, { name = \"stochastic\"; }, { name = \"chance\"; },\n"
+		"  { name = \"volume_number\"; multiplier = 2; } ); };\n";
+	static const double multiplier[] = { 1, -1, -1, 1, 1, 1, 2 };
+	struct conf c;
+
+	assert_int_equal(conf_of(text, &c, NULL), 0);
+	assert_string_equal(c.filters[7], "ignore_attempted");
+	assert_int_equal(c.weigher_count, COUNT(multiplier));
+	for (size_t i = 0; i < c.weigher_count; i++)
+		assert_true(c.weighers[i].multiplier == multiplier[i]);
+	conf_release(&c);
+}
+
 static void everything_can_be_written(void **state)
 {
 	static const char text[] =
@@ -300,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_smallest_file_has_every_default),
 		cmocka_unit_test(a_backend_has_defaults_too),
+		cmocka_unit_test(every_filter_and_weigher_has_its_name),
 		cmocka_unit_test(everything_can_be_written),
 		cmocka_unit_test(mistakes_are_named_by_file_and_line),
 		cmocka_unit_test(a_file_that_cannot_be_read_says_so),

@@ -6,22 +6,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GIB (UINT64_C(1) << 30)
+#define BYTE 0x1p-30
 
-static const char *const default_filters[] = { "availability_zone", "capacity", NULL };
+static const char *const default_filters[] = { "ignore_attempted", "availability_zone", "capacity",
+	NULL };
+
+static struct sched_type *type_of(const char *extra_specs)
+{
+	json_t *json = json_loads(extra_specs, 0, NULL);
+	struct sched_type *type = NULL;
+
+	assert_non_null(json);
+	assert_int_equal(sched_type_new(json, NULL, &type, NULL), 0);
+	json_decref(json);
+	return type;
+}
 
 /* A backend as the reference's examples give it, in GiB. */
-static struct sched_backend backend(const char *name, uint64_t total, uint64_t free,
-	uint64_t provisioned, double ratio, bool thin)
+static struct sched_backend backend(
+	const char *name, double total, double free, double provisioned, double ratio, bool thin)
 {
 	return (struct sched_backend){
 		.name = name,
 		.zone = "default",
 		.state = BACKEND_UP,
 		.state_reason = "",
-		.stats = { .total = total * GIB, .free = free * GIB },
-		.allocated = provisioned * GIB,
-		.provisioned = provisioned * GIB,
+		.total = { SCHED_NUMBER, total },
+		.free = { SCHED_NUMBER, free },
+		.allocated = provisioned,
+		.provisioned = provisioned,
 		.max_over_subscription_ratio = ratio,
 		.thin = thin,
 		.thick = !thin,
@@ -32,11 +45,14 @@ static int choose_by(const struct sched_weigher_conf *weigher, size_t weighers,
 	const struct sched_backend *b, size_t n, const struct sched_request *r, double *weight,
 	struct err *err)
 {
+	const struct sched_conf conf = { default_filters, weigher, weighers, false };
+	struct sched_work work = { 0 };
 	struct sched *s = NULL;
 	int best;
 
-	assert_int_equal(sched_new(default_filters, weigher, weighers, &s, err), 0);
-	best = sched_choose(s, r, b, n, weight, err);
+	assert_int_equal(sched_new(&conf, &s, err), 0);
+	best = sched_choose(s, &work, r, b, n, weight, err);
+	sched_work_release(&work);
 	sched_free(s);
 	return best;
 }
@@ -49,18 +65,13 @@ static int choose(
 	return choose_by(&spread, 1, b, n, r, NULL, err);
 }
 
-static bool fits_bytes(const struct sched_backend *b, uint64_t bytes)
+static bool fits(const struct sched_backend *b, double gib)
 {
-	const struct sched_request r = { .size = bytes };
+	const struct sched_request r = { .size = gib };
 	int best = choose(b, 1, &r, NULL);
 
 	assert_true(best == 0 || best == -ENOSPC);
 	return best == 0;
-}
-
-static bool fits(const struct sched_backend *b, uint64_t gib)
-{
-	return fits_bytes(b, gib * GIB);
 }
 
 /* The worked numbers of the reference, 4.5. */
@@ -82,23 +93,27 @@ static void boundaries_are_inclusive_to_the_byte(void **state)
 {
 	struct sched_backend thin = backend("a", 40, 10, 100, 3, true);
 
-	assert_true(fits_bytes(&thin, 20 * GIB));
-	assert_false(fits_bytes(&thin, 20 * GIB + 1));
-	assert_true(fits_bytes(&thin, 20 * GIB - 1));
+	assert_true(fits(&thin, 20));
+	assert_false(fits(&thin, 20 + BYTE));
+	assert_true(fits(&thin, 20 - BYTE));
 }
 
 static void thick_looks_at_free_space_too(void **state)
 {
 	struct sched_backend b = backend("a", 100, 5, 0, 20, false);
 	struct sched_backend thin = backend("a", 100, 5, 0, 2, true);
-	struct sched_request r = { .size = 6 * GIB, .thick = true };
+	struct sched_request r = { .size = 6 };
+	struct sched_type *thick;
 
+	thick = type_of("{\"provisioning:type\": \"thick\"}");
 	assert_true(fits(&b, 5));
 	assert_false(fits(&b, 6));
 	/* a thick type on a thin backend takes the thick branch */
+	r.type = thick;
 	assert_int_equal(choose(&thin, 1, &r, NULL), -ENOSPC);
-	r.thick = false;
+	r.type = NULL;
 	assert_int_equal(choose(&thin, 1, &r, NULL), 0);
+	sched_type_free(thick);
 }
 
 static void reserved_percentage_is_never_promised(void **state)
@@ -131,16 +146,21 @@ static void infinite_and_unknown_numbers(void **state)
 {
 	struct sched_backend b = backend("a", 0, 0, 0, 1, true);
 
-	b.stats.free_infinite = true;
+	b.free.is = SCHED_INFINITE;
 	assert_true(fits(&b, 1000000));
-	b.stats = (struct backend_stats){ .free_unknown = true };
+	b.free.is = SCHED_UNKNOWN;
 	assert_true(fits(&b, 1000000));
-	b.stats = (struct backend_stats){ .total_infinite = true };
+	b.free.is = SCHED_NUMBER;
+	b.total.is = SCHED_INFINITE;
 	assert_true(fits(&b, 1000000));
-	b.stats = (struct backend_stats){ .total_unknown = true };
+	b.total.is = SCHED_UNKNOWN;
 	b.reserved_percentage = 1;
 	assert_false(fits(&b, 1));
-	b.stats = (struct backend_stats){ 0 };
+	b.total.is = SCHED_NUMBER;
+	assert_false(fits(&b, 1));
+	assert_true(fits(&b, 0));
+	b = backend("a", 10, 10, 0, 1, true);
+	b.free.is = SCHED_UNSET; /* it has not said what is free */
 	assert_false(fits(&b, 1));
 	assert_true(fits(&b, 0));
 }
@@ -149,7 +169,7 @@ static void zones_are_equal_or_any(void **state)
 {
 	struct sched_backend b[] = { backend("a", 10, 10, 0, 1, true),
 		backend("b", 10, 10, 0, 1, true) };
-	struct sched_request r = { .size = GIB, .zone = "west" };
+	struct sched_request r = { .size = 1, .zone = "west" };
 
 	b[1].zone = "west";
 	assert_int_equal(choose(b, 2, &r, NULL), 1);
@@ -166,7 +186,7 @@ static void what_is_not_up_or_was_tried_is_never_chosen(void **state)
 	struct sched_backend b[] = { backend("a", 90, 90, 0, 1, true),
 		backend("b", 50, 50, 0, 1, true), backend("c", 10, 10, 0, 1, true) };
 	const char *const attempted[] = { "b", NULL };
-	struct sched_request r = { .size = GIB, .attempted = attempted };
+	struct sched_request r = { .size = 1, .attempted = attempted };
 
 	b[0].state = BACKEND_DOWN;
 	assert_int_equal(choose(b, 3, &r, NULL), 2);
@@ -180,7 +200,7 @@ static void spreading_takes_the_freest_stacking_the_fullest(void **state)
 		backend("b", 90, 90, 0, 1, true), backend("c", 20, 20, 0, 1, true) };
 	const struct sched_weigher_conf stack = { "capacity", -2.0 };
 	const struct sched_weigher_conf spread = { "capacity", 3.0 };
-	const struct sched_request r = { .size = GIB };
+	const struct sched_request r = { .size = 1 };
 	double weight = 99;
 
 	assert_int_equal(choose_by(&spread, 1, b, 3, &r, &weight, NULL), 1);
@@ -198,7 +218,7 @@ static void ties_keep_their_order(void **state)
 	struct sched_backend b[] = { backend("a", 20, 20, 0, 1, true),
 		backend("b", 90, 90, 0, 1, true), backend("c", 90, 90, 0, 1, true),
 		backend("d", 90, 90, 0, 1, true) };
-	const struct sched_request r = { .size = GIB };
+	const struct sched_request r = { .size = 1 };
 
 	assert_int_equal(choose(b, 4, &r, NULL), 1);
 	assert_int_equal(choose(b + 1, 3, &r, NULL), 0);
@@ -210,10 +230,10 @@ static void unknown_numbers_come_last(void **state)
 	const struct sched_weigher_conf spread = { "capacity", 1.0 }, stack = { "capacity", -1.0 };
 	struct sched_backend b[] = { backend("unknown", 0, 0, 0, 1, true),
 		backend("b", 20, 20, 0, 1, true), backend("c", 90, 90, 0, 1, true) };
-	const struct sched_request r = { .size = GIB };
+	const struct sched_request r = { .size = 1 };
 	double weight;
 
-	b[0].stats.free_unknown = true;
+	b[0].free.is = SCHED_UNKNOWN;
 	assert_int_equal(choose_by(&spread, 1, b, 3, &r, NULL, NULL), 2);
 	assert_int_equal(choose_by(&stack, 1, b, 3, &r, NULL, NULL), 1);
 	assert_int_equal(
@@ -229,9 +249,7 @@ static void the_sentence_names_every_backend_and_why(void **state)
 		backend("far", 10, 10, 0, 1, true), backend("sad", 10, 10, 0, 1, true),
 		backend("thin", 1, 1, 19, 20, true), backend("odd", 10, 10, 0, 1, true) };
 	const char *const attempted[] = { "sad", NULL };
-	const struct sched_request r = {
-		.size = 10 * GIB, .zone = "default", .attempted = attempted
-	};
+	const struct sched_request r = { .size = 10, .zone = "default", .attempted = attempted };
 	struct err err = { 0 };
 
 	b[1].state = BACKEND_DOWN;
@@ -253,10 +271,10 @@ static void the_sentence_names_every_backend_and_why(void **state)
 static void what_is_free_never_looks_enough(void **state)
 {
 	struct sched_backend b = backend("a", 100, 10, 0, 1, false);
-	const struct sched_request r = { .size = 10 * GIB };
+	const struct sched_request r = { .size = 10 };
 	struct err err = { 0 };
 
-	b.stats.free -= 1;
+	b.free.gib -= BYTE;
 	assert_int_equal(choose(&b, 1, &r, &err), -ENOSPC);
 	assert_string_equal(err.text, "no backend fits: a: 9.9 GiB free, 10 GiB wanted");
 	b = backend("a", 100, 100, 200, 1, true);
@@ -270,7 +288,7 @@ static void the_sentence_is_bounded(void **state)
 	enum { N = 2000 };
 	struct sched_backend *b = calloc(N, sizeof *b);
 	static char longer[1000];
-	const struct sched_request r = { .size = GIB };
+	const struct sched_request r = { .size = 1 };
 	struct err err = { 0 };
 
 	memset(longer, 'x', sizeof longer - 1);
@@ -290,12 +308,14 @@ static void unknown_names_are_refused(void **state)
 {
 	static const char *const wrong[] = { "capacity", "kapazitaet", NULL };
 	const struct sched_weigher_conf weigher = { "speed", 1.0 };
+	const struct sched_conf filters = { wrong, NULL, 0, false };
+	const struct sched_conf weighers = { default_filters, &weigher, 1, false };
 	struct sched *s = NULL;
 	struct err err = { 0 };
 
-	assert_int_equal(sched_new(wrong, NULL, 0, &s, &err), -EINVAL);
+	assert_int_equal(sched_new(&filters, &s, &err), -EINVAL);
 	assert_string_equal(err.text, "there is no filter 'kapazitaet'");
-	assert_int_equal(sched_new(default_filters, &weigher, 1, &s, &err), -EINVAL);
+	assert_int_equal(sched_new(&weighers, &s, &err), -EINVAL);
 	assert_string_equal(err.text, "there is no weigher 'speed'");
 	assert_null(s);
 	sched_free(NULL);
