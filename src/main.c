@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_DEATHS = 5 };
@@ -264,6 +265,7 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int r = parse_options(argc, argv, &a);
 
+	(void)umask(077); /* the catalogue tells of everybody's volumes */
 	if (r < 0)
 		return 2;
 	if (a.action == HELP)

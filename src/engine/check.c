@@ -47,15 +47,19 @@ int names_check(struct engine *e, const struct spec *s, struct err *err)
 		[SPEC_IMAGE] = "image",
 		[SPEC_BACKUP] = "backup",
 	};
+	const char *zone = s->zone ? s->zone : e->conf->default_zone;
 
 	if (s->type)
-		return err_set(err, -ENOENT, "no such volume type: '%s'", s->type);
+		return err_set(
+			err, -ENOENT, "no such volume type: '%s' (there are none yet)", s->type);
 	if (s->source_kind != SPEC_RAW)
-		return err_set(err, -ENOENT, "no such %s: '%s'", source[s->source_kind], s->source);
+		return err_set(err, -ENOENT, "%s='%s': this volfs makes empty volumes only",
+			source[s->source_kind], s->source);
 	if (s->group)
-		return err_set(err, -ENOENT, "no such group: '%s'", s->group);
-	if (s->zone && !place_zone_known(e, s->zone))
-		return err_set(err, -ENOENT, "no such zone: no backend is in '%s'", s->zone);
+		return err_set(err, -ENOENT, "no such group: '%s' (there are none yet)", s->group);
+	if (!place_zone_known(e, zone))
+		return err_set(err, -ENOENT, "no such zone: no backend is in '%s'%s", zone,
+			s->zone ? "" : ", which is default_zone");
 	return 0;
 }
 

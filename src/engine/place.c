@@ -45,9 +45,9 @@ static void subtract_promises(struct backend_stats *stats, uint64_t allocated, u
 
 static struct sched_amount amount(uint64_t bytes, bool unknown, bool infinite)
 {
-	return (struct sched_amount){ .is = unknown ? SCHED_UNKNOWN
-			: infinite	      ? SCHED_INFINITE
-					      : SCHED_NUMBER,
+	return (struct sched_amount){ .is = unknown    ? SCHED_UNKNOWN
+					    : infinite ? SCHED_INFINITE
+						       : SCHED_NUMBER,
 		.gib = sched_gib(bytes) };
 }
 
@@ -125,8 +125,7 @@ int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, cons
 		return r;
 	(void)snprintf(copy.tried, sizeof copy.tried, "%s", tried);
 	(void)tried_names(copy.tried, name);
-	r = sched_choose(
-		e->sched, &e->work, &want, e->choice, e->backend_count, &ret->weight, err);
+	r = sched_choose(e->sched, &e->work, &want, e->choice, e->backend_count, &ret->weight, err);
 	if (r < 0)
 		return r;
 	ret->b = &e->backend[r];

@@ -311,29 +311,50 @@ static void submit_results(struct backend *b, struct request *const *result, siz
 	store_submit_all(b->e->store, first);
 }
 
-/* An attempt that was given up while its call was under way: what it made must go. */
-static const struct op *settle_given_up(const struct op *op, struct backend *b, struct run *r)
+/* Its call has returned. True: it was given up meanwhile, so what it made must go. */
+static bool ends_given_up(struct backend *b, struct job *j)
 {
 	bool given_up;
 
-	lock_take(&b->lock);
-	r->job->state = JOB_ENDS; /* from here on it cannot be given up any more */
-	given_up = r->job->given_up;
-	r->job->given_up = false; /* done now, or by op_clean later */
-	lock_drop(&b->lock);
-	if (!given_up)
-		return op;
+	LOCK_SCOPE(&b->lock);
+	j->state = JOB_ENDS; /* from here on it cannot be given up any more */
+	given_up = j->given_up;
+	j->given_up = false; /* done now, or by op_clean later */
+	return given_up;
+}
+
+/* The result of a run, which ends here; NULL: there is none now. */
+static struct request *result_of(const struct op *op, struct backend *b, struct run *r)
+{
+	struct request *result = NULL;
+
+	if (r->stale && op != &op_clean) {
+		worker_forget(r->job);
+	} else {
+		result = op->finish(b, r);
+		if (!result)
+			later_job(r->job);
+	}
+	free(r);
+	return result;
+}
+
+static void clean_up(struct backend *b, struct run *r)
+{
+	struct request *result;
+
 	r->err = (struct err){ 0 };
 	r->code = r->stale ? 0 : image_remove(b, r, &r->err);
-	return &op_clean;
+	result = result_of(&op_clean, b, r);
+	submit_results(b, &result, result ? 1 : 0);
 }
 
 static void run_jobs(struct backend *b, struct job **job, size_t count, bool creations)
 {
 	const struct op *op = creations ? &op_create : op_of(job[0]->kind);
-	struct run *run[BATCH_LIMIT];
+	struct run *run[BATCH_LIMIT], *given_up[BATCH_LIMIT];
 	struct request *result[BATCH_LIMIT];
-	size_t n = 0, results = 0;
+	size_t n = 0, given = 0, results = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		run[n] = begin(b, job[i], creations);
@@ -344,20 +365,15 @@ static void run_jobs(struct backend *b, struct job **job, size_t count, bool cre
 	}
 	steps_run(op, b, run, n);
 	for (size_t i = 0; i < n; i++) {
-		const struct op *now = settle_given_up(op, b, run[i]);
-
-		if (run[i]->stale && now != &op_clean) {
-			worker_forget(run[i]->job);
-		} else {
-			result[results] = now->finish(b, run[i]);
-			if (result[results])
-				results++;
-			else
-				later_job(run[i]->job);
-		}
-		free(run[i]);
+		if (ends_given_up(b, run[i]->job))
+			given_up[given++] = run[i];
+		else if ((result[results] = result_of(op, b, run[i])))
+			results++;
 	}
 	submit_results(b, result, results);
+	/* Removing may hang again: what is done does not wait for it. */
+	for (size_t i = 0; i < given; i++)
+		clean_up(b, given_up[i]);
 }
 
 static void *work_thread(void *arg)

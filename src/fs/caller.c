@@ -150,7 +150,9 @@ unsigned who_descriptors(pid_t tgid, fuse_ino_t ino)
 	(void)snprintf(path, sizeof path, "/proc/%d/fdinfo", (int)tgid);
 	dir = opendir(path);
 	if (!dir)
-		return errno == ENOENT || errno == ESRCH ? 0 : UINT_MAX; /* unknown: RELEASE will tell */
+		return errno == ENOENT || errno == ESRCH
+			       ? 0
+			       : UINT_MAX; /* unknown: RELEASE will tell */
 	while ((e = readdir(dir))) {
 		CLEANUP_FD int fd = -1;
 		ssize_t got;

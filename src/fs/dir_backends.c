@@ -191,7 +191,6 @@ int backend_space(struct ctx *c, const char *name, struct statvfs *ret)
 
 		if (r < 0)
 			return r;
-		ret->f_files += b.volumes;
 		if (!name || !strcmp(name, b.name))
 			add_space(&b, ret);
 	}

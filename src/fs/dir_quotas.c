@@ -193,7 +193,6 @@ static int quota_space(struct ctx *c, int64_t row, struct statvfs *ret)
 	ret->f_blocks = (fsblkcnt_t)q.size_max / 4096;
 	ret->f_bfree = q.size < q.size_max ? (fsblkcnt_t)(q.size_max - q.size) / 4096 : 0;
 	ret->f_bavail = ret->f_bfree;
-	ret->f_files = (fsfilcnt_t)q.volumes;
 	return 0;
 }
 

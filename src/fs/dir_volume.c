@@ -201,7 +201,9 @@ static void spec_meta(void *arg, const struct meta_entry *m)
 {
 	struct buf *out = arg;
 
-	buf_addf(out, "metadata.%s=", m->key);
+	buf_adds(out, "metadata.");
+	text_quote(out, m->key);
+	buf_addc(out, '=');
 	text_quote(out, m->value);
 	buf_addc(out, '\n');
 }

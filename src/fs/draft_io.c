@@ -43,8 +43,8 @@ void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off
 
 /* A kept draft is an ordinary small file: written in place. What is written after it was renamed to what it
  * was for would be lost. The lock: an open with O_TRUNC may come at the same time. */
-static int write_kept(struct drafts *ds, struct draft *d, const char *text, size_t size, off_t off,
-	bool append)
+static int write_kept(
+	struct drafts *ds, struct draft *d, const char *text, size_t size, off_t off, bool append)
 {
 	struct keep_draft_state *next;
 	uint32_t at;

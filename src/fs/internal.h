@@ -276,7 +276,7 @@ void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t change
 void entry_of_volume(const struct vol_entry *v, struct entry *ret);
 int volume_stat_file(
 	struct ctx *c, int64_t row, mode_t mode, struct stat *st); /* a file owned as the volume */
-unsigned volume_attr_index(const char *name); /* from 1 */
+unsigned volume_attr_index(const char *name);			   /* from 1 */
 unsigned volume_attr_count(void);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);

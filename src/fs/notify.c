@@ -140,8 +140,8 @@ void changes_repeat_page(struct fs *fs, uint64_t seen, const char *at, size_t le
 	for (; len >= sizeof e; at += FUSE_DIRENTPLUS_SIZE(&e), len -= FUSE_DIRENTPLUS_SIZE(&e)) {
 		memcpy(&e, at, sizeof e);
 		if (e.entry_out.nodeid)
-			changes_repeat(fs, seen, ino_node(e.entry_out.nodeid).row,
-				e.entry_out.nodeid);
+			changes_repeat(
+				fs, seen, ino_node(e.entry_out.nodeid).row, e.entry_out.nodeid);
 	}
 }
 

@@ -120,6 +120,8 @@ static void op_setattr(
 	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
 		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has
 					     no meaning here */
+	else if (n.kind == KIND_METADATA || (n.kind == KIND_META && !(to_set & FUSE_SET_ATTR_SIZE)))
+		op_getattr(req, ino, fi); /* the same of tar, rsync -a and cp -a among metadata */
 	else if (n.kind == KIND_VOLUME && n.index == 0)
 		setattr_volume(&c, n, attr, to_set);
 	else if (a && (to_set & FUSE_SET_ATTR_SIZE))

@@ -130,8 +130,9 @@ int tx_volume_used(struct tx *tx, int64_t id, uint64_t used)
 int tx_volume_rename(struct tx *tx, int64_t id, const char *name)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET name = nullif(?, uuid), updated_us = ? WHERE id = ?", "sii",
-		name, clock_wall_us(), id));
+		"UPDATE volume SET name = nullif(?, uuid), file = iif(file IS NULL, NULL, ?), "
+		"updated_us = ? WHERE id = ?",
+		"ssii", name, name, clock_wall_us(), id));
 }
 
 int tx_volume_owner(

@@ -36,6 +36,8 @@ printf 'size=1 name=y\n' >new/.x
 expect_errno EBADMSG rename new/.x new/z
 match "EBADMSG new/z: .*'z' is the volume's" "$(tail -n1 .volfs/errors)"
 ok mv new/.x new/y
+eq available "$(cat x/wait)"
+eq available "$(cat y/wait)"
 rmdir x y
 refused EINVAL@write 'name' spec $'size=1 name=a/b\n'
 for name in . .. a@b -dash 'a b' new '"q"' 'a,b' 'a#b'; do

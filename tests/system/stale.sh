@@ -26,7 +26,14 @@ for without in '' 1; do
 	eq 2G "$(cat v/size)"
 	eq "2147483648 20 16" "$(stat -c %s v v/description v/metadata/k | xargs)" "${without:+without INC_EPOCH}"
 	eq "changed by the dead" "$(cat v/description)"
-	rmdir v
+
+	before=$(stat -c %.Y .)
+	echo size=1 >new/w
+	kill -9 "$(server_pid)"
+	wait_for 10 test -e .volfs/version
+	not test "$before" = "$(stat -c %.Y .)"
+	eq available "$(cat w/wait)"
+	rmdir v w
 	cd /
 	stop_volfs
 done

@@ -139,6 +139,16 @@ eq "$server" "$(server_pid)"
 answers
 cp "$T/good.conf" "$T/volfs.conf"
 
+note "a server that somebody else tells to end is replaced"
+for signal in HUP TERM; do
+	server=$(server_pid)
+	kill -"$signal" "$server"
+	wait_for 10 test ! -e "/proc/$server"
+	answers
+	not test "$server" = "$(server_pid)"
+done
+server=$(server_pid)
+
 note "a server that does not end is killed after its grace, and the mount goes all the same"
 kill -STOP "$server"
 kill -TERM "$sup"

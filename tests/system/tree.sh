@@ -46,8 +46,32 @@ eq "$id" "$(cat ".volfs/by/id/$id/id")"
 eq "$id" "$(ls .volfs/by/id)"
 not ls db/nosuch 2>/dev/null
 not ls nosuch 2>/dev/null
+echo blank >"db/metadata/two words"
 cp db/spec new/db2
 eq available "$(cat db2/wait)"
+eq blank "$(cat "db2/metadata/two words")"
+rm "db/metadata/two words" "db2/metadata/two words"
+eq 600 "$(stat -c %a "$STATE/volfs.db")" "mode of the catalogue, which tells of everybody's volumes"
+eq "0 0" "$(stat -f -c '%c %d' db)" "inodes: there is no number of them that could run out"
+
+# What the kernel was told of a file is so after a change of another: each shows the volume's time, history grows.
+size=$(stat -c %s db/history)
+echo again >db/metadata/app
+not test "$size" = "$(stat -c %s db/history)"
+eq "$(wc -c <db/history)" "$(stat -c %s db/history)"
+eq "$(stat -c %y db)" "$(stat -c %y db/id)"
+eq 0:0 "$(chown 0:0 db && stat -c %u:%g db/metadata/app)"
+eq 1000:100 "$(chown 1000:100 db && stat -c %u:%g db/metadata/app)"
+echo web >db/metadata/app
+
+# A renamed volume takes its spec's name along: the old one is free again.
+mv db2 moved
+match 'two words' "$(cat new/moved)"
+not test -e new/db2
+echo size=1 >new/db2
+eq available "$(cat db2/wait)"
+rmdir db2
+mv moved db2
 eq "my data" "$(cat db2/description)"
 eq web "$(cat db2/metadata/app)"
 

@@ -70,13 +70,18 @@ static void refuses_specs(void **state)
 {
 	(void)made("size=1M name=db");
 	refused(&user, "size=1M name=db", -EEXIST, "the name 'db' is taken by a volume of uid 0");
-	refused(&user, "size=1M type=fast", -ENOENT, "no such volume type: 'fast'");
+	refused(&user, "size=1M type=fast", -ENOENT,
+		"no such volume type: 'fast' (there are none yet)");
 	refused(&user, "size=1M zone=moon", -ENOENT, "no such zone: no backend is in 'moon'");
-	refused(&user, "size=1M source=db", -ENOENT, "no such source: 'db'");
-	refused(&user, "size=1M snapshot=db@s", -ENOENT, "no such snapshot: 'db@s'");
-	refused(&user, "size=1M image=i", -ENOENT, "no such image: 'i'");
-	refused(&user, "size=1M backup=b", -ENOENT, "no such backup: 'b'");
-	refused(&user, "size=1M group=g", -ENOENT, "no such group: 'g'");
+	refused(&user, "size=1M source=db", -ENOENT,
+		"source='db': this volfs makes empty volumes only");
+	refused(&user, "size=1M snapshot=db@s", -ENOENT,
+		"snapshot='db@s': this volfs makes empty volumes only");
+	refused(&user, "size=1M image=i", -ENOENT,
+		"image='i': this volfs makes empty volumes only");
+	refused(&user, "size=1M backup=b", -ENOENT,
+		"backup='b': this volfs makes empty volumes only");
+	refused(&user, "size=1M group=g", -ENOENT, "no such group: 'g' (there are none yet)");
 	refused(&user, "size=1M hint.same_backend=db,nowhere", -ENOENT,
 		"no such volume: 'nowhere'");
 	refused(&user, "size=1M project=no-such-group", -ENOENT,
