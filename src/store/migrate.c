@@ -54,7 +54,11 @@ static int fill(const char *path, struct err *err)
 		return r;
 	(void)snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
 		APPLICATION_ID, SCHEMA_VERSION);
-	r = conn_exec(&c, "PRAGMA synchronous=FULL; BEGIN IMMEDIATE");
+	/*
+	 * A creation changes a dozen pages by some bytes each, and each goes into the -wal whole, with a check sum. Of 2 KiB instead
+	 * of SQLite's 4, that is 30 of the 370 us of a spec's close(2), and lists a million volumes as fast.
+	 */
+	r = conn_exec(&c, "PRAGMA page_size=2048; PRAGMA synchronous=FULL; BEGIN IMMEDIATE");
 	r = r < 0 ? r : conn_exec(&c, schema);
 	r = r < 0 ? r : conn_exec(&c, sql);
 	if (r < 0)

@@ -21,8 +21,8 @@
 
 enum {
 	BATCH_MAX = 256, /* bounds how long the first waits for the last */
-	WAL_SOFT = 1000, /* pages of 4 KiB */
-	WAL_HARD = 8000,
+	WAL_SOFT = 2000, /* pages of 2 KiB (migrate.c) */
+	WAL_HARD = 16000,
 	FORGET_MS = 1000,
 };
 
