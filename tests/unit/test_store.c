@@ -288,13 +288,13 @@ static void refuses_damaged_schema(void **state)
 
 static void refuses_damaged_table(void **state)
 {
-	char page[4096];
+	char page[2048];
 	int64_t root;
 
 	closed();
 	root = sql("SELECT rootpage FROM sqlite_schema WHERE name = 'volume'");
 	memset(page, 0xee, sizeof page);
-	put((root - 1) * 4096, page, sizeof page);
+	put((root - 1) * (long)sizeof page, page, sizeof page);
 	refused_untouched(-EUCLEAN, "damaged");
 }
 
