@@ -52,6 +52,13 @@ static const char **filter_names(const struct conf *c)
 	return names;
 }
 
+static bool has(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names;
+}
+
 static int make_sched(struct engine *e, struct err *err)
 {
 	const struct conf *c = e->conf;
@@ -63,6 +70,8 @@ static int make_sched(struct engine *e, struct err *err)
 	if (!w || !filters) {
 		r = err_set(err, -ENOMEM, "out of memory");
 	} else {
+		e->follows = (struct follows){ has(filters, "same_backend"),
+			has(filters, "different_backend"), has(filters, "json") };
 		for (size_t i = 0; i < c->weigher_count; i++)
 			w[i] = (struct sched_weigher_conf){ c->weighers[i].name,
 				c->weighers[i].multiplier };
@@ -282,6 +291,7 @@ bool engine_free(struct engine *e)
 	free(e->candidate);
 	free(e->choice);
 	sched_work_release(&e->work);
+	hints_end(e);
 	free(e->notes.at);
 	project_release(e);
 	sched_free(e->sched);

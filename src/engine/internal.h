@@ -207,9 +207,17 @@ struct placement {
 	double weight;
 };
 
-/* tried: job_row.tried. -ENOSPC with the sentence that names every backend. */
-int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, const char *tried,
-	struct placement *ret, struct err *err);
+/* A volume that has no backend yet. */
+struct wanted {
+	uint64_t size;
+	const char *zone, *project;
+	const char *tried; /* job_row.tried */
+	const struct hints *hints;
+};
+
+/* -ENOSPC with the sentence that names every backend. */
+int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
+	struct err *err);
 
 /* Is there room for `more` on the backend where the volume is? */
 int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err);
@@ -217,6 +225,31 @@ int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more
 bool place_zone_known(const struct engine *e, const char *zone);
 struct backend *backend_by_id(struct engine *e, int64_t id);
 struct backend *backend_by_name(struct engine *e, const char *name);
+
+/* --- hints.c --- */
+
+/* A spec's hints. { 0 }: it has none. */
+struct hints {
+	char *same, *different; /* names and ids of volumes, by comma; NULL */
+	struct query *query;	/* NULL */
+};
+int hints_take(const struct spec *s, struct hints *ret, struct err *err); /* -EINVAL: a query */
+void hints_release(struct hints *h);
+
+/* Those of an accepted volume, from its spec, if any filter asks for them. -ENOSPC with a sentence: it cannot be read any more. */
+int hints_again(
+	struct engine *e, struct tx *tx, int64_t volume, struct hints *ret, struct err *err);
+
+/* Fills the hints of want, as the project sees them, for those filters that are configured; borrowed until the next call. */
+int hints_find(struct engine *e, struct tx *tx, const struct hints *h, const char *project,
+	struct sched_request *want);
+void hints_end(struct engine *e);
+
+/* The next name of a list: 1, 0 at its end (or NULL), -ENAMETOOLONG. */
+int hint_next(const char **at, char name[NAME_LEN + 1]);
+int hint_volume(
+	struct tx *tx, const char *name, int64_t *ret_id); /* by name or id; perhaps trashed */
+int hint_query(const char *text, struct query **ret, struct err *err);
 
 /* --- request.c --- */
 
@@ -340,8 +373,12 @@ struct engine {
 	struct candidate *candidate;  /* the writer thread's; place.c */
 	struct sched_backend *choice; /* the writer thread's; place.c */
 	struct sched_work work;	      /* the writer thread's; place.c */
-	bool started, stopping;	      /* who starts and stops it */
-	bool hung;		      /* calls were under way when it stopped */
+	struct holders *holders;      /* the writer thread's; hints.c */
+	struct follows {
+		bool same, different, query;
+	} follows;		/* which hints the configured filters ask for */
+	bool started, stopping; /* who starts and stops it */
+	bool hung;		/* calls were under way when it stopped */
 
 	struct lock held_lock;
 	struct request *held, **held_last; /* held_lock; creations that wait for room */

@@ -45,9 +45,9 @@ static void subtract_promises(struct backend_stats *stats, uint64_t allocated, u
 
 static struct sched_amount amount(uint64_t bytes, bool unknown, bool infinite)
 {
-	return (struct sched_amount){ .is = unknown ? SCHED_UNKNOWN
-			: infinite	      ? SCHED_INFINITE
-					      : SCHED_NUMBER,
+	return (struct sched_amount){ .is = unknown    ? SCHED_UNKNOWN
+					    : infinite ? SCHED_INFINITE
+						       : SCHED_NUMBER,
 		.gib = sched_gib(bytes) };
 }
 
@@ -111,22 +111,24 @@ static size_t tried_names(char *tried, const char *name[TRIED_MAX + 1])
 	return n;
 }
 
-int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, const char *tried,
-	struct placement *ret, struct err *err)
+int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
+	struct err *err)
 {
 	struct job_row copy;
 	const char *name[TRIED_MAX + 1];
-	struct sched_request want = { .size = sched_gib(size), .zone = zone, .attempted = name };
+	struct sched_request want = {
+		.size = sched_gib(w->size), .zone = w->zone, .attempted = name
+	};
 	int r = scratch(e);
 
 	for (size_t i = 0; i < e->backend_count && r == 0; i++)
 		r = candidate(e, tx, i);
+	r = r < 0 ? r : hints_find(e, tx, w->hints, w->project, &want);
 	if (r < 0)
 		return r;
-	(void)snprintf(copy.tried, sizeof copy.tried, "%s", tried);
+	(void)snprintf(copy.tried, sizeof copy.tried, "%s", w->tried);
 	(void)tried_names(copy.tried, name);
-	r = sched_choose(
-		e->sched, &e->work, &want, e->choice, e->backend_count, &ret->weight, err);
+	r = sched_choose(e->sched, &e->work, &want, e->choice, e->backend_count, &ret->weight, err);
 	if (r < 0)
 		return r;
 	ret->b = &e->backend[r];

@@ -80,6 +80,8 @@ int tx_volume_purged(
  * has the name, or was accepted under file. */
 int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len);
 
+int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret); /* as it was submitted */
+
 /* Where it is to be: backend "" for nowhere. */
 int tx_volume_place(
 	struct tx *tx, int64_t id, const char *backend, const char *zone, const char *image_id);
