@@ -90,7 +90,8 @@ static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *
 	struct placement *ret, struct err *err)
 {
 	CLEANUP(hints_release) struct hints hints = { 0 };
-	struct wanted wanted = { v->size, zone, v->project, o->row.tried, &hints };
+	CLEANUP(free_facts) struct facts *volume = NULL;
+	struct wanted wanted = { v->size, zone, v->project, o->row.tried, &hints, NULL };
 	size_t n = strlen(o->row.tried);
 	int r;
 
@@ -99,6 +100,8 @@ static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *
 	if (o->row.attempt >= o->q.e->conf->attempts)
 		return err_set(err, -ENOSPC, "given up after %d attempts", o->row.attempt);
 	r = hints_again(o->q.e, tx, v->id, &hints, err);
+	r = r < 0 ? r : volume_facts(o->q.e, v, zone, &volume, err);
+	wanted.volume = volume;
 	return r < 0 ? r : place(o->q.e, tx, &wanted, ret, err);
 }
 

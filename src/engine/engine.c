@@ -59,6 +59,20 @@ static bool has(const char *const *names, const char *name)
 	return *names;
 }
 
+/* Is any backend's function ever asked? */
+static bool has_functions(const struct conf *c, const char *const *filters)
+{
+	bool filter = has(filters, "driver"), goodness = false;
+
+	for (size_t i = 0; i < c->weigher_count; i++)
+		goodness |= !strcmp(c->weighers[i].name, "goodness");
+	for (size_t i = 0; i < c->backend_count; i++)
+		if ((filter && *c->backends[i].filter_function) ||
+			(goodness && *c->backends[i].goodness_function))
+			return true;
+	return false;
+}
+
 static int make_sched(struct engine *e, struct err *err)
 {
 	const struct conf *c = e->conf;
@@ -71,7 +85,8 @@ static int make_sched(struct engine *e, struct err *err)
 		r = err_set(err, -ENOMEM, "out of memory");
 	} else {
 		e->follows = (struct follows){ has(filters, "same_backend"),
-			has(filters, "different_backend"), has(filters, "json") };
+			has(filters, "different_backend"), has(filters, "json"),
+			has_functions(c, filters) };
 		for (size_t i = 0; i < c->weigher_count; i++)
 			w[i] = (struct sched_weigher_conf){ c->weighers[i].name,
 				c->weighers[i].multiplier };
@@ -157,6 +172,7 @@ static int learn(struct engine *e, struct view *v, struct backend *b, struct err
 	b->state = row.known_up ? BACKEND_UP : BACKEND_DOWN;
 	if (row.known_up)
 		b->reason[0] = '\0';
+	capabilities_report(b, &b->stats);
 	return 0;
 }
 
@@ -322,6 +338,8 @@ int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_bac
 	*ret = (struct engine_backend){ .name = b->conf->name,
 		.driver = b->conf->driver,
 		.zone = b->conf->zone,
+		.filter_function = b->conf->filter_function,
+		.goodness_function = b->conf->goodness_function,
 		.id = b->id,
 		.volumes = row.volumes,
 		.allocated = row.allocated };
@@ -332,6 +350,15 @@ int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_bac
 	ret->stats = b->stats;
 	ret->changed_us = b->changed_us;
 	return 0;
+}
+
+int engine_backend_capabilities(struct engine *e, size_t i, struct buf *out)
+{
+	struct backend *b = &e->backend[i];
+
+	LOCK_SCOPE(&b->lock);
+	buf_adds(out, b->report ? b->report : "{}");
+	return buf_failed(out) ? -ENOMEM : 0;
 }
 
 int engine_connection(struct engine *e, const struct volume *vol, struct buf *out)

@@ -158,6 +158,11 @@ struct backend {
 	int64_t trouble_ns;	     /* lock; since when it has been asked in vain; 0 */
 	bool stopping;		     /* lock */
 
+	struct expr *filter, *goodness; /* constant; NULL: it has none */
+	struct facts *capabilities;	/* the writer thread's */
+	struct facts *reported; /* lock; newer ones, until the writer thread takes them; NULL */
+	char *report;		/* lock; as JSON; NULL: nothing yet */
+
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
 	struct queue create, other;    /* lock */
@@ -213,14 +218,16 @@ struct wanted {
 	const char *zone, *project;
 	const char *tried; /* job_row.tried */
 	const struct hints *hints;
+	const struct facts *volume; /* volume_facts() */
 };
 
 /* -ENOSPC with the sentence that names every backend. */
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err);
 
-/* Is there room for `more` on the backend where the volume is? */
-int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err);
+/* May the volume grow to `size` on the backend where it is? */
+int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	uint64_t size, struct err *err);
 
 bool place_zone_known(const struct engine *e, const char *zone);
 struct backend *backend_by_id(struct engine *e, int64_t id);
@@ -250,6 +257,23 @@ int hint_next(const char **at, char name[NAME_LEN + 1]);
 int hint_volume(
 	struct tx *tx, const char *name, int64_t *ret_id); /* by name or id; perhaps trashed */
 int hint_query(const char *text, struct query **ret, struct err *err);
+
+/* --- capabilities.c: what the scheduler is told of backends and volumes --- */
+
+/* Makes anew what a backend reports; before its new numbers are told to anybody. */
+void capabilities_report(struct backend *b, const struct backend_stats *stats);
+const struct facts *capabilities_locked(
+	struct backend *b); /* the newest, until the next call; the writer thread */
+int functions_compile(struct backend *b, struct err *err);
+void capabilities_release(struct backend *b);
+
+/* A volume's properties, for functions. NULL: nobody asks for them. */
+int volume_facts(const struct engine *e, const struct volume *v, const char *zone,
+	struct facts **ret, struct err *err);
+static inline void free_facts(struct facts **f)
+{
+	facts_free(*f);
+}
 
 /* --- request.c --- */
 
@@ -375,8 +399,8 @@ struct engine {
 	struct sched_work work;	      /* the writer thread's; place.c */
 	struct holders *holders;      /* the writer thread's; hints.c */
 	struct follows {
-		bool same, different, query;
-	} follows;		/* which hints the configured filters ask for */
+		bool same, different, query, functions;
+	} follows;		/* what the configured filters and weighers ask for */
 	bool started, stopping; /* who starts and stops it */
 	bool hung;		/* calls were under way when it stopped */
 

@@ -19,6 +19,7 @@ struct create {
 	bool named;
 	char *file, *text, *zone;
 	struct hints hints;
+	struct facts *facts; /* its properties, if a function asks for them; NULL */
 	size_t len;
 	struct spec_pair *meta;
 	size_t meta_count;
@@ -40,6 +41,7 @@ static void create_release(struct request *q)
 	free(c->text);
 	free(c->zone);
 	hints_release(&c->hints);
+	facts_free(c->facts);
 }
 
 static int meta_copy(struct create *c, const struct spec *s)
@@ -111,7 +113,8 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	v->size = s->size;
 	v->uid = who->uid;
 	v->mode = c->q.e->conf->volume_mode;
-	return 0;
+	v->status = VOL_CREATING;
+	return volume_facts(c->q.e, v, c->zone, &c->facts, err);
 }
 
 /* --- the transaction --- */
@@ -164,7 +167,7 @@ static int add_job(struct create *c, struct tx *tx)
 static int choose(struct create *c, struct tx *tx, double *weight)
 {
 	struct volume *v = &c->vol;
-	struct wanted wanted = { v->size, c->zone, v->project, "", &c->hints };
+	struct wanted wanted = { v->size, c->zone, v->project, "", &c->hints, c->facts };
 	struct placement place_;
 	struct err err = { 0 };
 	int r = place(c->q.e, tx, &wanted, &place_, &err);

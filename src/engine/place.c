@@ -4,6 +4,7 @@
  */
 #include "engine/internal.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -79,7 +80,10 @@ static int candidate(struct engine *e, struct tx *tx, size_t i)
 		.max_over_subscription_ratio = b->conf->max_over_subscription_ratio,
 		.thin = b->conf->thin,
 		.thick = !b->conf->thin,
-		.volumes = sums.volumes };
+		.volumes = sums.volumes,
+		.capabilities = capabilities_locked(b),
+		.filter = b->filter,
+		.goodness = b->goodness };
 	stats = b->stats;
 	settled = b->settled;
 	(void)snprintf(e->candidate[i].reason, sizeof e->candidate[i].reason, "%s",
@@ -117,7 +121,7 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	struct job_row copy;
 	const char *name[TRIED_MAX + 1];
 	struct sched_request want = {
-		.size = sched_gib(w->size), .zone = w->zone, .attempted = name
+		.size = sched_gib(w->size), .zone = w->zone, .attempted = name, .volume = w->volume
 	};
 	int r = scratch(e);
 
@@ -135,12 +139,18 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	return 0;
 }
 
-int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err)
+int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	uint64_t size, struct err *err)
 {
-	struct sched_request want = { .size = sched_gib(more) };
+	CLEANUP(free_facts) struct facts *volume = NULL;
+	struct sched_request want = {
+		.size = sched_gib(v->size), .extending = true, .new_size = sched_gib(size)
+	};
 	size_t i = (size_t)(b - e->backend);
 	int r = scratch(e);
 
+	r = r < 0 ? r : volume_facts(e, v, v->zone, &volume, err);
+	want.volume = volume;
 	r = r < 0 ? r : candidate(e, tx, i);
 	if (r < 0)
 		return r;

@@ -35,12 +35,12 @@ start()
 	wait_for 10 grep -qx ready "$MNT/.volfs/status"
 }
 
-# put BACKEND NAME WORDS…: that is where such a volume goes
+# put BACKEND NAME WORDS…: that is where such a volume (of $SIZE, or 1M) goes
 put()
 {
 	local want=$1 name=$2
 	shift 2
-	volume "$name" size=1M "$@"
+	volume "$name" "size=${SIZE:-1M}" "$@"
 	eq "$want" "$(cat "$MNT/$name/backend")" "backend of $name ($*)"
 }
 
@@ -49,7 +49,7 @@ nowhere()
 {
 	local name=$1 why=$2
 	shift 2
-	echo size=1M "$@" >"$MNT/new/$name" || fail "refused: $name ($*)"
+	echo "size=${SIZE:-1M}" "$@" >"$MNT/new/$name" || fail "refused: $name ($*)"
 	eq error "$(timeout 30 cat "$MNT/$name/wait" 2>/dev/null || true)" "$name/wait"
 	match "$why" "$(cat "$MNT/$name/error")" "$name/error"
 }
@@ -110,4 +110,93 @@ start
 put a free-1 hint.different_backend=beside-daemons,daemons
 put a free-2 "hint.query='[\"=\", 1, 2]'"
 expect_errno EINVAL write "$MNT/new/x" $'size=1M hint.query=\'["near", 1]\'\n'
+stop_volfs
+
+note "functions: what must be true, and what is best"
+conf ', "driver"' 'weighers = ( { name = "goodness"; } );' \
+	'filter_function = "volume.size < 0.02";' \
+	'goodness_function = "volume.name == '"'for-b'"' ? 90 : 10";' \
+	'goodness_function = "capabilities.rack * 10"; capabilities = { rack = 5; nested = { deep = [ 1, 2 ]; }; };'
+start
+put c by-goodness
+put b for-b
+SIZE=64M put c by-goodness-too
+eq 'volume.size < 0.02' "$(cat "$MNT/.volfs/backends/a/filter_function")"
+eq '' "$(cat "$MNT/.volfs/backends/a/goodness_function")"
+eq 'capabilities.rack * 10' "$(cat "$MNT/.volfs/backends/c/goodness_function")"
+stop_volfs
+conf ', "driver"' '' 'filter_function = "volume.size < 0.02";' 'filter_function = "stats.host == '"'a'"'";' \
+	'filter_function = "capabilities.nothing > 3";'
+start
+put a small
+SIZE=64M nowhere large "a: its filter function 'volume.size < 0.02' is false \(volume.size is 0.0625\); b: .*'stats.host == 'a'' is false.*; c: .* has no value: "
+stop_volfs
+
+# refused_conf REGEX: volfs does not start
+refused_conf()
+{
+	not "$VOLFS" -f -c "$T/volfs.conf" "$MNT" >"$T/refused" 2>&1
+	match "$1" "$(cat "$T/refused")"
+}
+
+note "what is malformed is refused by file and line"
+conf '' '' 'filter_function = "volume.size <";'
+refused_conf 'volfs.conf:7: filter_function: .*column '
+conf '' '' '' '' 'goodness_function = "(1";'
+refused_conf 'volfs.conf:9: goodness_function: .*column '
+conf '' '' '' 'capabilities = "ssd";'
+refused_conf 'volfs.conf:8: capabilities: must be a group'
+
+# capability BACKEND KEY: of its report
+capability()
+{
+	jq -c ".$2" "$MNT/.volfs/backends/$1/capabilities"
+}
+
+note "capabilities"
+conf ', "json"' '' 'capabilities = { disk = "ssd"; multiattach = true; };' 'thin = false; reserved_percentage = 12.5;' \
+	'capabilities = { disk = "hdd"; rack = { row = 7; names = [ "x", "y" ]; }; }; max_over_subscription_ratio = "auto";'
+start
+eq 1 "$(wc -l <"$MNT/.volfs/backends/a/capabilities")"
+eq '["a","local","Open Source",true,true,0,20,"ssd"]' "$(capability a \
+	'|[.volume_backend_name, .storage_protocol, .vendor_name, .thin_provisioning_support, .multiattach, .reserved_percentage,
+	   .max_over_subscription_ratio, .disk]' | sed 's/20.0/20/')"
+eq "\"$(cat "$MNT/.volfs/version")\"" "$(capability a driver_version)"
+eq '[0.5,true]' "$(capability a '|[.total_capacity_gb, .free_capacity_gb > 0.4]')"
+eq '[false,true,12.5,false]' "$(capability b \
+	'|[.thin_provisioning_support, .thick_provisioning_support, .reserved_percentage, .multiattach]')"
+eq '["auto",{"row":7,"names":["x","y"]},null]' "$(capability c '|[.max_over_subscription_ratio, .rack, .filter_function]')"
+put c by-capability "hint.query='[\"=\", \"\$capabilities.rack.row\", 7]'"
+put a by-disk "hint.query='[\"=\", \"\$capabilities.disk\", \"ssd\"]'"
+put b thick "hint.query='[\"=\", \"\$thick_provisioning_support\", true]'"
+
+note "a disabled backend gets nothing new and keeps what it has"
+state=$MNT/.volfs/backends/a/state
+eq '664 root disk' "$(stat -c '%a %U %G' "$state")"
+expect_errno EINVAL write "$state" off
+not as 1:1 sh -c "echo disabled >'$state'" 2>/dev/null
+eq up "$(cat "$state")"
+ok as 1:1,6 sh -c "echo disabled >'$state'"
+eq disabled "$(cat "$state")"
+eq 'disabled by an administrator' "$(cat "$MNT/.volfs/backends/a/error")"
+put b elsewhere
+nowhere asked-for-a 'a: disabled by an administrator; b: .*; c: ' "hint.query='[\"=\", \"\$host\", \"a\"]'"
+ok sh -c "echo 2M >'$MNT/by-disk/size'"
+eq available "$(timeout 30 cat "$MNT/by-disk/wait")"
+eq 2M "$(cat "$MNT/by-disk/size")"
+stop_volfs
+start
+eq disabled "$(cat "$state")"
+put b still-elsewhere
+ok sh -c "echo 3M >'$MNT/by-disk/size'"
+eq available "$(timeout 30 cat "$MNT/by-disk/wait")"
+ok rmdir "$MNT/by-disk"
+kill_volfs
+unmount
+start
+eq disabled "$(cat "$state")"
+ok sh -c "echo enabled >'$state'"
+eq up "$(cat "$state")"
+eq '' "$(cat "$MNT/.volfs/backends/a/error")"
+put a here-again
 stop_volfs
