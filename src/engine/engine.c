@@ -166,7 +166,6 @@ static int learn(struct engine *e, struct view *v, struct backend *b, struct err
 		return err_set(err, -EIO, "backend '%s' cannot be entered into the catalogue",
 			b->conf->name);
 	b->id = sums.id;
-	b->disabled = row.disabled;
 	b->stats = row.stats;
 	b->settled = row.allocated - row.pending;
 	b->state = row.known_up ? BACKEND_UP : BACKEND_DOWN;

@@ -146,7 +146,6 @@ struct backend {
 	pthread_cond_t work;	  /* lock: for idle workers */
 	pthread_cond_t tick;	  /* lock: for the monitor */
 	enum backend_state state; /* lock; DOWN or UP */
-	bool disabled;		  /* lock */
 	bool ready;		  /* lock; see invariant 4 */
 	bool looked;	  /* lock; this server knows its state, not only what the last one saw */
 	char down_at[16]; /* lock; since when, as people read it */

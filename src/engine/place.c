@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sentences that a choice may quote; the writer thread's. */
+/* A backend's sums in this transaction, and the sentence that a choice may quote; the writer thread's. */
 struct candidate {
+	struct backend_row row;
 	char reason[REASON_LEN + 1];
 };
 
@@ -58,40 +59,72 @@ static void set_stats(struct sched_backend *c, const struct backend_stats *s)
 	c->free = amount(s->free, s->free_unknown, s->free_infinite);
 }
 
-static int candidate(struct engine *e, struct tx *tx, size_t i)
+/* disabled: an administrator wants nothing new there. */
+static void candidate(struct engine *e, size_t i, bool disabled)
 {
 	struct backend *b = &e->backend[i];
 	struct sched_backend *c = &e->choice[i];
+	struct candidate *own = &e->candidate[i];
 	struct backend_stats stats;
-	struct backend_row sums;
 	uint64_t settled;
-	int r = tx_backend_sums(tx, b->id, &sums);
 
-	if (r < 0)
-		return r;
 	lock_take(&b->lock);
 	*c = (struct sched_backend){ .name = b->conf->name,
 		.zone = b->conf->zone,
-		.state = b->disabled ? BACKEND_DISABLED : b->state,
-		.state_reason = e->candidate[i].reason,
-		.allocated = sched_gib(sums.allocated),
-		.provisioned = sched_gib(sums.allocated),
+		.state = disabled ? BACKEND_DISABLED : b->state,
+		.state_reason = own->reason,
+		.allocated = sched_gib(own->row.allocated),
+		.provisioned = sched_gib(own->row.allocated),
 		.reserved_percentage = b->conf->reserved_percentage,
 		.max_over_subscription_ratio = b->conf->max_over_subscription_ratio,
 		.thin = b->conf->thin,
 		.thick = !b->conf->thin,
-		.volumes = sums.volumes,
+		.volumes = own->row.volumes,
 		.capabilities = capabilities_locked(b),
 		.filter = b->filter,
 		.goodness = b->goodness };
 	stats = b->stats;
 	settled = b->settled;
-	(void)snprintf(e->candidate[i].reason, sizeof e->candidate[i].reason, "%s",
-		b->disabled ? "disabled by an administrator" : b->reason);
+	(void)snprintf(own->reason, sizeof own->reason, "%s",
+		disabled ? "disabled by an administrator" : b->reason);
 	lock_drop(&b->lock);
-	subtract_promises(&stats, sums.allocated, settled);
+	subtract_promises(&stats, own->row.allocated, settled);
 	set_stats(c, &stats);
-	return 0;
+}
+
+struct reading {
+	struct engine *e;
+	size_t at, read;
+};
+
+/* Rows come in order of their ids, and backends are nearly always configured in that order: so the next one is the one. */
+static void take_row(void *arg, const struct backend_row *row)
+{
+	struct reading *reading = arg;
+	struct engine *e = reading->e;
+
+	for (size_t n = 0; n < e->backend_count; n++) {
+		size_t i = (reading->at + n) % e->backend_count;
+
+		if (e->backend[i].id != row->id)
+			continue;
+		e->candidate[i].row = *row;
+		reading->at = i + 1;
+		reading->read++;
+		return;
+	}
+}
+
+static int candidates(struct engine *e, struct tx *tx)
+{
+	struct reading reading = { e, 0, 0 };
+	int r = tx_backends(tx, take_row, &reading);
+
+	if (r == 0 && reading.read < e->backend_count)
+		r = -EIO;
+	for (size_t i = 0; r == 0 && i < e->backend_count; i++)
+		candidate(e, i, e->candidate[i].row.disabled);
+	return r;
 }
 
 enum { TRIED_MAX = 16 };
@@ -125,8 +158,7 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	};
 	int r = scratch(e);
 
-	for (size_t i = 0; i < e->backend_count && r == 0; i++)
-		r = candidate(e, tx, i);
+	r = r < 0 ? r : candidates(e, tx);
 	r = r < 0 ? r : hints_find(e, tx, w->hints, w->project, &want);
 	if (r < 0)
 		return r;
@@ -151,11 +183,10 @@ int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct 
 
 	r = r < 0 ? r : volume_facts(e, v, v->zone, &volume, err);
 	want.volume = volume;
-	r = r < 0 ? r : candidate(e, tx, i);
+	r = r < 0 ? r : tx_backend_sums(tx, b->id, &e->candidate[i].row);
 	if (r < 0)
 		return r;
-	if (e->choice[i].state == BACKEND_DISABLED && b->state == BACKEND_UP)
-		e->choice[i].state = BACKEND_UP; /* that is about new volumes */
+	candidate(e, i, false); /* a disabled one keeps what it has */
 	if (e->choice[i].state != BACKEND_UP)
 		return err_set(
 			err, -EIO, "backend '%s' is %s", b->conf->name, e->candidate[i].reason);
