@@ -148,7 +148,7 @@ static int serve(struct server *s)
 	fs_stop(s->fs);
 	engine_stop(s->engine, atomic_load(&told_by) == SIGHUP ? REPLACE_MS : END_MS);
 	atomic_store(&quitting, NULL);
-	return r < 0 ? SERVER_FAILED : 0;
+	return r < 0 ? SERVER_FAILED : atomic_load(&told_by) ? SERVER_TOLD : 0;
 }
 
 int server_run(const struct server_args *args)

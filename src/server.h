@@ -17,9 +17,10 @@ struct server_args {
 
 enum { SERVER_READY = '+' };
 
-/* Exit statuses. 0: ended in order (unmounted, SIGTERM, or SIGHUP: making way for another). */
+/* Exit statuses. 0: ended in order, because it was unmounted. */
 enum {
 	SERVER_FAILED = 1,
+	SERVER_TOLD = 80, /* ended in order, by SIGTERM, or by SIGHUP to make way for another */
 	SERVER_REFUSED = 78, /* EX_CONFIG: the configuration or the database cannot be used: do not
 				start another */
 	SERVER_REMOUNT = 79, /* this binary cannot go on with the mount: make it anew */

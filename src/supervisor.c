@@ -193,6 +193,9 @@ static void server_died(struct supervisor *s, int status)
 		/* It found its connection gone under a mount that is still there: no server could go on with that. */
 		log_notice("the connection of %s was aborted (umount -f): ending", s->mount.path);
 		s->goal = GOAL_END;
+	} else if (code == SERVER_TOLD) {
+		log_notice("somebody else told the server to end: starting another");
+		start_next(s, !can_go_on(s));
 	} else if (code == SERVER_REFUSED) {
 		end_with(s, s->said_len ? s->said : "the server refused to start");
 	} else if (died_too_often(s)) {

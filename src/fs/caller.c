@@ -4,7 +4,9 @@
 #include "fs/internal.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +150,7 @@ unsigned who_descriptors(pid_t tgid, fuse_ino_t ino)
 	(void)snprintf(path, sizeof path, "/proc/%d/fdinfo", (int)tgid);
 	dir = opendir(path);
 	if (!dir)
-		return 0;
+		return errno == ENOENT || errno == ESRCH ? 0 : UINT_MAX; /* unknown: RELEASE will tell */
 	while ((e = readdir(dir))) {
 		CLEANUP_FD int fd = -1;
 		ssize_t got;

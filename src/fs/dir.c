@@ -302,4 +302,6 @@ void dir_read(struct ctx *c, struct node n, size_t size, off_t off, bool plus)
 		fuse_reply_err(c->req, reply_errno(r));
 	else
 		fuse_reply_buf(c->req, p.at, p.len);
+	if (plus)
+		changes_repeat_page(c->fs, c->seen, p.at, p.len);
 }

@@ -375,32 +375,6 @@ static const struct attr attrs[] = {
 	{ 0 },
 };
 
-/* Which changes touch which attribute's text, owner or time; json and history tell of everything.
- */
-static const struct {
-	const char *name;
-	unsigned mask;
-} touches[] = {
-	{ "status", VOL_CHANGED_STATUS | VOL_CHANGED_OWNER },
-	{ "error", VOL_CHANGED_STATUS | VOL_CHANGED_OWNER },
-	{ "size", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER },
-	{ "used", VOL_CHANGED_SIZE | VOL_CHANGED_OWNER | VOL_CHANGED_USED },
-	{ "backend", VOL_CHANGED_PLACE },
-	{ "zone", VOL_CHANGED_PLACE | VOL_CHANGED_OWNER },
-	{ "project", VOL_CHANGED_OWNER },
-	{ "description", VOL_CHANGED_TEXT | VOL_CHANGED_OWNER },
-	{ "protected", VOL_CHANGED_TEXT | VOL_CHANGED_OWNER },
-	{ "spec", VOL_CHANGED_SIZE | VOL_CHANGED_PLACE | VOL_CHANGED_OWNER | VOL_CHANGED_TEXT },
-	{ "updated", ~0u },
-	{ "json", ~0u },
-	{ "history", ~0u },
-	{ "connection", VOL_CHANGED_PLACE | VOL_CHANGED_OWNER },
-	{ "id", VOL_CHANGED_OWNER },
-	{ "type", VOL_CHANGED_OWNER },
-	{ "created", VOL_CHANGED_OWNER },
-	{ "wait", VOL_CHANGED_OWNER },
-};
-
 unsigned volume_attr_index(const char *name)
 {
 	for (unsigned i = 0; attrs[i].name; i++)
@@ -409,11 +383,9 @@ unsigned volume_attr_index(const char *name)
 	return 0;
 }
 
-void volume_changed_attrs(unsigned mask, void (*each)(void *arg, unsigned index), void *arg)
+unsigned volume_attr_count(void)
 {
-	for (size_t i = 0; i < sizeof touches / sizeof touches[0]; i++)
-		if (touches[i].mask & mask)
-			each(arg, volume_attr_index(touches[i].name));
+	return sizeof attrs / sizeof attrs[0] - 1;
 }
 
 static int volume_space(struct ctx *c, int64_t row, struct statvfs *ret)

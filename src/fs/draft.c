@@ -197,8 +197,8 @@ void draft_prune_locked(struct drafts *ds)
 		return;
 	ds->pruned_us = now;
 	HASH_ITER (hh, ds->all, d, tmp)
-		if (d->k->kept && !d->k->opens && !d->submitting && !d->moving &&
-			now - d->k->opened_us > KEPT_US)
+		/* Opens do not count: an OPEN or RELEASE that a killed server carried out is carried out again. */
+		if (d->k->kept && !d->submitting && !d->moving && now - d->k->opened_us > KEPT_US)
 			draft_free_locked(ds, d);
 }
 

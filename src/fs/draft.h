@@ -107,6 +107,8 @@ int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct er
 /* Submits d; p (may be NULL) is answered with the outcome. nonblock: a full queue is -EAGAIN. Not
  * under the lock. */
 void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblock);
+/* The same, with nobody to answer, by who has set d->submitting. */
+void draft_submit_claimed(struct fs *fs, struct draft *d, bool nonblock);
 
 /* Answers a read of an open spec from its text and the answer behind it. Not under the lock. */
 void draft_reply_read(struct fs *fs, struct draft *d, fuse_req_t req, size_t size, off_t off);

@@ -41,12 +41,19 @@ void draft_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off
 	draft_submit(c->fs, d, p, fi->flags & O_NONBLOCK);
 }
 
-/* A kept draft is an ordinary small file: written in place. */
-static int write_kept(struct draft *d, const char *text, size_t size, off_t off, bool append)
+/* A kept draft is an ordinary small file: written in place. What is written after it was renamed to what it
+ * was for would be lost. The lock: an open with O_TRUNC may come at the same time. */
+static int write_kept(struct drafts *ds, struct draft *d, const char *text, size_t size, off_t off,
+	bool append)
 {
-	struct keep_draft_state *next = keep_draft_next(d->k);
-	uint32_t at = append ? next->len : (uint32_t)off;
+	struct keep_draft_state *next;
+	uint32_t at;
 
+	LOCK_SCOPE(&ds->lock);
+	if (d->k->dropped)
+		return -EBUSY;
+	next = keep_draft_next(d->k);
+	at = append ? next->len : (uint32_t)off;
 	if (off < 0 || off > SPEC_MAX || at + size > SPEC_MAX)
 		return -EFBIG;
 	if (at > next->len)
@@ -108,7 +115,7 @@ void draft_write(struct ctx *c, struct fuse_file_info *fi, const char *text, siz
 		return;
 	}
 	if (d->k->kept)
-		r = write_kept(d, text, size, off, fi->flags & O_APPEND);
+		r = write_kept(c->fs->drafts, d, text, size, off, fi->flags & O_APPEND);
 	else
 		r = write_spec(c, d, text, size, session_change_id(c->fs->session), &err);
 	if (r >= 0) {
@@ -174,13 +181,14 @@ void draft_release(struct ctx *c, struct fuse_file_info *fi)
 	d = draft_by_serial_locked(ds, fi->fh);
 	if (d && d->k->opens > 0 && --d->k->opens == 0) {
 		submit = !d->k->kept && draft_unsubmitted(d->k) && !d->submitting;
+		d->submitting |= submit; /* from here on nobody else may free it */
 		d->released = !d->k->kept || d->k->dropped;
 		if (!submit)
 			draft_end_locked(ds, d);
 	}
 	lock_drop(&ds->lock);
 	if (submit)
-		draft_submit(c->fs, d, NULL, false);
+		draft_submit_claimed(c->fs, d, false);
 	fuse_reply_err(c->req, 0);
 }
 

@@ -103,8 +103,9 @@ int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 		r = session_start(fs->session, err);
 	if (r < 0 || !session_is_successor(fs->session))
 		return r;
-	/* The configuration may be another one now. */
+	/* The configuration may be another one now, and the root's time is kept nowhere. */
 	session_inval(fs->session, ino_of((struct node){ .kind = KIND_NEW }));
+	session_inval(fs->session, FUSE_ROOT_ID);
 	if (!session_epoch_done(fs->session))
 		changes_again(fs);
 	return 0;

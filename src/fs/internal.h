@@ -276,9 +276,8 @@ void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t change
 void entry_of_volume(const struct vol_entry *v, struct entry *ret);
 int volume_stat_file(
 	struct ctx *c, int64_t row, mode_t mode, struct stat *st); /* a file owned as the volume */
-/* Which attributes of a volume a change touches: calls each with an index. */
-void volume_changed_attrs(unsigned mask, void (*each)(void *arg, unsigned index), void *arg);
-unsigned volume_attr_index(const char *name);
+unsigned volume_attr_index(const char *name); /* from 1 */
+unsigned volume_attr_count(void);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
@@ -352,6 +351,8 @@ void changes_free(struct changes *ch);
 uint64_t changes_seen(struct changes *ch);
 /* The kernel is about to be told of n: from here on its changes are notified. */
 void changes_tell(struct changes *ch, struct node n);
+/* The same for what a READDIRPLUS answered: len bytes of entries. */
+void changes_repeat_page(struct fs *fs, uint64_t seen, const char *at, size_t len);
 /* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have
  * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);

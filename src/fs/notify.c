@@ -17,7 +17,9 @@
 #include "fs/internal.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* LATEST events: a batch of the writer makes fewer, and is notified before the next one. */
 enum { CHANGES = 1024, LATEST = 4096, TOLD = 65536 };
@@ -59,7 +61,7 @@ void changes_tell(struct changes *ch, struct node n)
 	uint64_t bit;
 	_Atomic uint64_t *word = told_word(ch, n.row, &bit);
 
-	/* `wait` has no text of its own and is what everybody opens. */
+	/* `wait` is what everybody opens, and nobody asks whose it is. */
 	if (n.kind == KIND_VOLUME && n.index && n.index != volume_attr_index("wait") &&
 		!(atomic_load(word) & bit))
 		atomic_fetch_or(word, bit);
@@ -91,33 +93,56 @@ void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino)
 		session_inval(fs->session, ino);
 }
 
-struct touched {
-	struct fs *fs;
-	int64_t volume;
-};
-
-static void touch_attr(void *arg, unsigned index)
+/* The directory and its files: every one shows the volume's time. */
+static void volume_files_changed(struct fs *fs, int64_t volume)
 {
-	struct touched *t = arg;
+	unsigned files = was_told(fs->changes, volume) ? volume_attr_count() : 0;
 
-	session_inval(t->fs->session, ino_of((struct node){ KIND_VOLUME, t->volume, index }));
+	for (unsigned i = 0; i <= files; i++)
+		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, i }));
+}
+
+/* What is owned as the volume is. */
+static void owner_changed(struct fs *fs, int64_t volume)
+{
+	struct view *v = fs_view(fs);
+	struct meta_entry m[8];
+	int64_t after = 0;
+	int got;
+
+	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, volume, 0 }));
+	while (v && (got = view_metas(v, volume, after, m, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			after = m[i].id;
+			changes_add(fs->changes, after);
+			session_inval(fs->session, ino_of((struct node){ KIND_META, after, 0 }));
+		}
 }
 
 static void volume_changed(struct fs *fs, const struct change_note *n)
 {
-	struct touched t = { fs, n->volume };
-
 	if (!(n->mask & VOL_CHANGED_NEW)) {
 		changes_add(fs->changes, n->volume);
-		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, 0 }));
-		if (was_told(fs->changes, n->volume) || n->mask & VOL_CHANGED_OWNER)
-			volume_changed_attrs(n->mask, touch_attr, &t);
+		volume_files_changed(fs, n->volume);
 		if (n->mask & VOL_CHANGED_OWNER)
-			session_inval(
-				fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
+			owner_changed(fs, n->volume);
 	}
 	if (n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE))
 		waiters_wake(fs->waiters, n->volume);
+}
+
+void changes_repeat_page(struct fs *fs, uint64_t seen, const char *at, size_t len)
+{
+	struct fuse_direntplus e;
+
+	if (changes_seen(fs->changes) == seen)
+		return;
+	for (; len >= sizeof e; at += FUSE_DIRENTPLUS_SIZE(&e), len -= FUSE_DIRENTPLUS_SIZE(&e)) {
+		memcpy(&e, at, sizeof e);
+		if (e.entry_out.nodeid)
+			changes_repeat(fs, seen, ino_node(e.entry_out.nodeid).row,
+				e.entry_out.nodeid);
+	}
 }
 
 static void meta_changed(struct fs *fs, const struct change_note *n)
@@ -126,11 +151,7 @@ static void meta_changed(struct fs *fs, const struct change_note *n)
 	changes_add(fs->changes, n->volume);
 	session_inval(fs->session, ino_of((struct node){ KIND_META, n->row, 0 }));
 	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
-	session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, 0 }));
-	session_inval(fs->session,
-		ino_of((struct node){ KIND_VOLUME, n->volume, volume_attr_index("json") }));
-	session_inval(fs->session,
-		ino_of((struct node){ KIND_VOLUME, n->volume, volume_attr_index("spec") }));
+	volume_files_changed(fs, n->volume);
 }
 
 static void one_changed(struct fs *fs, const struct change_note *n)
@@ -192,6 +213,5 @@ void changes_again(struct fs *fs)
 					   .mask = ~(unsigned)VOL_CHANGED_NEW });
 		metadata_again(fs, v, volume[i]);
 	}
-	session_inval(fs->session, FUSE_ROOT_ID);
 	free(volume);
 }

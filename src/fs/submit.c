@@ -229,7 +229,7 @@ static bool join(struct drafts *ds, struct draft *d, struct pending *p)
 	return under_way;
 }
 
-void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblock)
+void draft_submit_claimed(struct fs *fs, struct draft *d, bool nonblock)
 {
 	const struct keep_draft *k = d->k;
 	struct submission *s;
@@ -240,8 +240,6 @@ void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblo
 	char name[NAME_LEN + 1];
 	size_t len = keep_draft_now(k)->len;
 
-	if (join(fs->drafts, d, p))
-		return;
 	if (k->again) {
 		(void)judge_again(fs, k, len, true, &err);
 		finish(fs, d, err.code, err.text);
@@ -262,4 +260,10 @@ void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblo
 	engine_create(fs->engine, (struct change_id){ 0 }, &who, &spec, k->uuid,
 		name[0] ? name : NULL, k->text, len, !nonblock, submitted, s);
 	spec_release(&spec);
+}
+
+void draft_submit(struct fs *fs, struct draft *d, struct pending *p, bool nonblock)
+{
+	if (!join(fs->drafts, d, p))
+		draft_submit_claimed(fs, d, nonblock);
 }
