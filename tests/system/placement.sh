@@ -2,6 +2,7 @@
 # Where volumes go on three backends, and why not elsewhere: hints, also after a failure; queries, functions,
 # capabilities; backends that an administrator has disabled.
 # timeout: 120
+# sanitize
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 
