@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "sched/sched.h"
 
 #include <errno.h>
 #include <libconfig.h>
@@ -326,6 +327,81 @@ static int set_texts(
 	return 0;
 }
 
+/* A filter or goodness function. */
+static int set_function(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_text(o, s, field, r);
+	const char *text = *(char **)field;
+	struct expr *e = NULL;
+	struct err why;
+
+	if (code < 0 || !*text)
+		return code;
+	if (expr_new(text, &e, &why) < 0)
+		return no_memory(r);
+	if (expr_check(e, &why) < 0)
+		code = refuse(r, s, why.text);
+	expr_free(e);
+	return code;
+}
+
+/* NULL: no memory, or a text that is not UTF-8. */
+static json_t *json_of(const config_setting_t *s)
+{
+	bool group = config_setting_is_group(s);
+	json_t *all;
+
+	switch (config_setting_type(s)) {
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		return json_integer(config_setting_get_int64(s));
+	case CONFIG_TYPE_FLOAT:
+		return json_real(config_setting_get_float(s));
+	case CONFIG_TYPE_BOOL:
+		return json_boolean(config_setting_get_bool(s));
+	case CONFIG_TYPE_STRING:
+		return json_string(config_setting_get_string(s));
+	default:
+		all = group ? json_object() : json_array();
+	}
+	for (int i = 0; all && i < config_setting_length(s); i++) {
+		const config_setting_t *at = config_setting_get_elem(s, (unsigned)i);
+		json_t *value = json_of(at);
+
+		if (group ? json_object_set_new(all, config_setting_name(at), value) == 0
+			  : json_array_append_new(all, value) == 0)
+			continue;
+		json_decref(all);
+		return NULL;
+	}
+	return all;
+}
+
+static int set_capabilities(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	struct facts *facts = NULL;
+	struct err why;
+	json_t *json;
+	int code;
+
+	if (!config_setting_is_group(s))
+		return refuse(r, s, "must be a group: { … }");
+	json = json_of(s);
+	if (!json)
+		return refuse(r, s, "its texts must be UTF-8");
+	code = facts_new(json, &facts, &why);
+	if (code < 0) {
+		json_decref(json);
+		return code == -ENOMEM ? no_memory(r) : refuse(r, s, why.text);
+	}
+	facts_free(facts);
+	json_decref(*(json_t **)field);
+	*(json_t **)field = json;
+	return 0;
+}
+
 static int set_weighers(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
 static int set_backends(
@@ -405,6 +481,12 @@ static const struct option options[] = {
 		.help = "space is taken when written, not when created" },
 	{ "backends.timeout", set_long, BACKEND(timeout), "30", 1, 86400,
 		.help = "seconds without an answer until it is down" },
+	{ "backends.filter_function", set_function, BACKEND(filter_function), "\"\"",
+		.help = "what must be true for a volume to come here (filter driver)" },
+	{ "backends.goodness_function", set_function, BACKEND(goodness_function), "\"\"",
+		.help = "how good it is for a volume, 0 to 100 (weigher goodness)" },
+	{ "backends.capabilities", set_capabilities, BACKEND(capabilities), "{ }",
+		.help = "added to what it reports: { name = value; … }" },
 	{ "backends.ceph_conf", set_path, BACKEND(ceph_conf), "\"/etc/ceph/ceph.conf\"",
 		.help = "rbd: Ceph's configuration" },
 	{ "backends.ceph_user", set_text, BACKEND(ceph_user), "\"admin\"",
@@ -714,10 +796,12 @@ int conf_local(const char *dir, struct conf *ret, struct err *err)
 static void release_backend(struct backend_conf *b)
 {
 	char *owned[] = { b->name, b->driver, b->zone, b->ceph_conf, b->ceph_user, b->pool,
-		b->namespace, b->data_pool, b->features, b->direct, b->path };
+		b->namespace, b->data_pool, b->features, b->direct, b->path, b->filter_function,
+		b->goodness_function };
 
 	for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
 		free(owned[i]);
+	json_decref(b->capabilities);
 }
 
 void conf_release(struct conf *c)

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "volume.h"
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,9 @@ struct backend_conf {
 	double reserved_percentage;	    /* 0 … 100 */
 	double max_over_subscription_ratio; /* ≥ 1; 0: "auto" */
 	bool thin;
-	long timeout; /* seconds */
+	long timeout;				   /* seconds */
+	char *filter_function, *goodness_function; /* expressions; "": none */
+	json_t *capabilities;			   /* added to what it reports; an object */
 	/* rbd */
 	char *ceph_conf, *ceph_user, *pool, *namespace, *data_pool, *features, *direct;
 	uint64_t chunk_size; /* bytes, a power of two, 4 KiB … 32 MiB */
@@ -95,6 +98,10 @@ struct driver {
 	 */
 	int (*address)(void *be, char *text, size_t room, struct err *err);
 	int (*fence)(void *be, const char *text, struct err *err);
+
+	/* What else it reports, for the scheduler: a new JSON object, as far as known now; NULL: no memory. Never waits.
+	 * Without the function: nothing. */
+	json_t *(*capabilities)(void *be);
 };
 
 extern const struct driver driver_rbd, driver_local;

@@ -89,6 +89,9 @@ struct outcome {
 static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *v, const char *zone,
 	struct placement *ret, struct err *err)
 {
+	CLEANUP(hints_release) struct hints hints = { 0 };
+	CLEANUP(free_facts) struct facts *volume = NULL;
+	struct wanted wanted = { v->size, zone, v->project, o->row.tried, &hints, NULL };
 	size_t n = strlen(o->row.tried);
 	int r;
 
@@ -96,8 +99,10 @@ static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *
 		o->sentence);
 	if (o->row.attempt >= o->q.e->conf->attempts)
 		return err_set(err, -ENOSPC, "given up after %d attempts", o->row.attempt);
-	r = place(o->q.e, tx, v->size, zone, o->row.tried, ret, err);
-	return r;
+	r = hints_again(o->q.e, tx, v->id, &hints, err);
+	r = r < 0 ? r : volume_facts(o->q.e, v, zone, &volume, err);
+	wanted.volume = volume;
+	return r < 0 ? r : place(o->q.e, tx, &wanted, ret, err);
 }
 
 /* "ssd: cannot create…; hdd: …" from "ssd\tcannot create…\nhdd\t…\n". */

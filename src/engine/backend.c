@@ -66,7 +66,7 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 	cond_init(&b->tick);
 	if (driver->open(conf, &b->be, err) < 0)
 		return err_in(err, "backend '%s'", conf->name);
-	return 0;
+	return functions_compile(b, err);
 }
 
 void backend_release(struct backend *b)
@@ -74,6 +74,7 @@ void backend_release(struct backend *b)
 	if (b->be)
 		b->driver->close(b->be);
 	view_close(b->view);
+	capabilities_release(b);
 	queue_release(&b->create);
 	queue_release(&b->other);
 	for (size_t i = 0; i < JOB_BUCKETS; i++)
@@ -169,10 +170,19 @@ static void went_down(struct backend *b, const char *why, int64_t asked_ns)
 	give_up_if_lasting(b);
 }
 
+/* Other numbers, or the first ones since it was asked in vain: it may have more to tell, too. */
+static bool tells_news(struct backend *b, const struct backend_stats *stats)
+{
+	LOCK_SCOPE(&b->lock);
+	return b->state != BACKEND_UP || !b->looked || memcmp(&b->stats, stats, sizeof *stats) != 0;
+}
+
 static void came_up(struct backend *b, const struct backend_stats *stats, uint64_t settled)
 {
 	bool news, moved;
 
+	if (tells_news(b, stats))
+		capabilities_report(b, stats);
 	lock_take(&b->lock);
 	news = b->state != BACKEND_UP || !b->looked;
 	moved = memcmp(&b->stats, stats, sizeof *stats) != 0;

@@ -454,16 +454,6 @@ static int disable_apply(struct request *q, struct tx *tx, struct err *err)
 	return tx_backend_disable(tx, c->b->id, c->disabled);
 }
 
-static void disable_ended(struct request *q, int code)
-{
-	struct edit *c = (struct edit *)q;
-
-	if (code < 0)
-		return;
-	LOCK_SCOPE(&c->b->lock);
-	c->b->disabled = c->disabled;
-}
-
 void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,
 	size_t i, bool disabled, engine_done *done, void *arg)
 {
@@ -475,7 +465,6 @@ void engine_backend_disable(struct engine *e, struct change_id id, const struct 
 	c->b = &e->backend[i];
 	c->q.row = c->b->id;
 	c->disabled = disabled;
-	c->q.ended = disable_ended;
 	send(c, who->admin ? 0 : err_set(&err, -EACCES, "only an administrator disables a backend"),
 		&err);
 }

@@ -77,9 +77,8 @@ static bool exists(const struct seeker *s, const char *name)
 	if (s->v)
 		return view_entry_by_name(s->v, name, &entry) == 0 ||
 		       (view_entry_by_uuid(s->v, name, &entry) == 0 && !entry.trashed);
-	return tx_volume_by_name(s->tx, name, &id) == 0 ||
-	       (tx_volume_by_uuid(s->tx, name, &id) == 0 && tx_volume(s->tx, id, &vol) == 0 &&
-		       !vol.trashed);
+	return hint_volume(s->tx, name, &id) == 0 && tx_volume(s->tx, id, &vol) == 0 &&
+	       !vol.trashed;
 }
 
 /* The volumes that a hint names, by comma. */
@@ -87,19 +86,12 @@ static int hint_check(
 	const struct seeker *seeker, const char *key, const char *value, struct err *err)
 {
 	char name[NAME_LEN + 1];
+	int r;
 
-	for (const char *p = value; p && *p;) {
-		size_t n = strcspn(p, ",");
-
-		if (n > NAME_LEN)
-			return err_set(err, -ENAMETOOLONG, "%s: a name is too long", key);
-		memcpy(name, p, n);
-		name[n] = '\0';
+	while ((r = hint_next(&value, name)) > 0)
 		if (!exists(seeker, name))
 			return err_set(err, -ENOENT, "%s: no such volume: '%s'", key, name);
-		p += n + (p[n] == ',');
-	}
-	return 0;
+	return r < 0 ? err_set(err, r, "%s: a name is too long", key) : 0;
 }
 
 int hints_check(
@@ -109,6 +101,15 @@ int hints_check(
 	int r = hint_check(&seeker, "hint.same_backend", same, err);
 
 	return r < 0 ? r : hint_check(&seeker, "hint.different_backend", different, err);
+}
+
+static int query_is_sound(const char *text, struct err *err)
+{
+	struct query *q = NULL;
+	int r = text ? hint_query(text, &q, err) : 0;
+
+	query_free(q);
+	return r;
 }
 
 int taken(struct err *err, const char *name, uid_t owner)
@@ -127,6 +128,7 @@ int engine_spec_check(struct engine *e, struct view *v, const struct caller *who
 	int r;
 
 	r = names_check(e, spec, err);
+	r = r < 0 ? r : query_is_sound(spec->hint_query, err);
 	r = r < 0 ? r
 		  : hints_check(
 			    v, NULL, spec->hint_same_backend, spec->hint_different_backend, err);

@@ -52,6 +52,27 @@ static const char **filter_names(const struct conf *c)
 	return names;
 }
 
+static bool has(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names;
+}
+
+/* Is any backend's function ever asked? */
+static bool has_functions(const struct conf *c, const char *const *filters)
+{
+	bool filter = has(filters, "driver"), goodness = false;
+
+	for (size_t i = 0; i < c->weigher_count; i++)
+		goodness |= !strcmp(c->weighers[i].name, "goodness");
+	for (size_t i = 0; i < c->backend_count; i++)
+		if ((filter && *c->backends[i].filter_function) ||
+			(goodness && *c->backends[i].goodness_function))
+			return true;
+	return false;
+}
+
 static int make_sched(struct engine *e, struct err *err)
 {
 	const struct conf *c = e->conf;
@@ -63,6 +84,9 @@ static int make_sched(struct engine *e, struct err *err)
 	if (!w || !filters) {
 		r = err_set(err, -ENOMEM, "out of memory");
 	} else {
+		e->follows = (struct follows){ has(filters, "same_backend"),
+			has(filters, "different_backend"), has(filters, "json"),
+			has_functions(c, filters) };
 		for (size_t i = 0; i < c->weigher_count; i++)
 			w[i] = (struct sched_weigher_conf){ c->weighers[i].name,
 				c->weighers[i].multiplier };
@@ -142,12 +166,12 @@ static int learn(struct engine *e, struct view *v, struct backend *b, struct err
 		return err_set(err, -EIO, "backend '%s' cannot be entered into the catalogue",
 			b->conf->name);
 	b->id = sums.id;
-	b->disabled = row.disabled;
 	b->stats = row.stats;
 	b->settled = row.allocated - row.pending;
 	b->state = row.known_up ? BACKEND_UP : BACKEND_DOWN;
 	if (row.known_up)
 		b->reason[0] = '\0';
+	capabilities_report(b, &b->stats);
 	return 0;
 }
 
@@ -282,6 +306,7 @@ bool engine_free(struct engine *e)
 	free(e->candidate);
 	free(e->choice);
 	sched_work_release(&e->work);
+	hints_end(e);
 	free(e->notes.at);
 	project_release(e);
 	sched_free(e->sched);
@@ -312,6 +337,8 @@ int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_bac
 	*ret = (struct engine_backend){ .name = b->conf->name,
 		.driver = b->conf->driver,
 		.zone = b->conf->zone,
+		.filter_function = b->conf->filter_function,
+		.goodness_function = b->conf->goodness_function,
 		.id = b->id,
 		.volumes = row.volumes,
 		.allocated = row.allocated };
@@ -322,6 +349,15 @@ int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_bac
 	ret->stats = b->stats;
 	ret->changed_us = b->changed_us;
 	return 0;
+}
+
+int engine_backend_capabilities(struct engine *e, size_t i, struct buf *out)
+{
+	struct backend *b = &e->backend[i];
+
+	LOCK_SCOPE(&b->lock);
+	buf_adds(out, b->report ? b->report : "{}");
+	return buf_failed(out) ? -ENOMEM : 0;
 }
 
 int engine_connection(struct engine *e, const struct volume *vol, struct buf *out)

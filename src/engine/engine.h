@@ -173,7 +173,8 @@ bool engine_project_exists(struct engine *e, const char *name);
 /* Backends, as configured, 0 … count-1; strings live as long as the engine. */
 struct engine_backend {
 	const char *name, *driver, *zone;
-	int64_t id; /* row */
+	const char *filter_function, *goodness_function; /* "": none */
+	int64_t id;					 /* row */
 	enum backend_state state;
 	char reason[REASON_LEN + 1]; /* why it is not up */
 	struct backend_stats stats;  /* last known */
@@ -182,6 +183,9 @@ struct engine_backend {
 };
 size_t engine_backend_count(const struct engine *e);
 int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_backend *ret);
+
+/* What it reports to the scheduler, as one JSON object. */
+int engine_backend_capabilities(struct engine *e, size_t i, struct buf *out);
 
 /* Administrator's word: disabled true takes it out of scheduling. Durable. */
 void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,

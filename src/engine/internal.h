@@ -146,7 +146,6 @@ struct backend {
 	pthread_cond_t work;	  /* lock: for idle workers */
 	pthread_cond_t tick;	  /* lock: for the monitor */
 	enum backend_state state; /* lock; DOWN or UP */
-	bool disabled;		  /* lock */
 	bool ready;		  /* lock; see invariant 4 */
 	bool looked;	  /* lock; this server knows its state, not only what the last one saw */
 	char down_at[16]; /* lock; since when, as people read it */
@@ -157,6 +156,11 @@ struct backend {
 	int64_t asked_ns;	     /* lock; when the statistics under way were asked for; 0 */
 	int64_t trouble_ns;	     /* lock; since when it has been asked in vain; 0 */
 	bool stopping;		     /* lock */
+
+	struct expr *filter, *goodness; /* constant; NULL: it has none */
+	struct facts *capabilities;	/* the writer thread's */
+	struct facts *reported; /* lock; newer ones, until the writer thread takes them; NULL */
+	char *report;		/* lock; as JSON; NULL: nothing yet */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
@@ -207,16 +211,68 @@ struct placement {
 	double weight;
 };
 
-/* tried: job_row.tried. -ENOSPC with the sentence that names every backend. */
-int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, const char *tried,
-	struct placement *ret, struct err *err);
+/* A volume that has no backend yet. */
+struct wanted {
+	uint64_t size;
+	const char *zone, *project;
+	const char *tried; /* job_row.tried */
+	const struct hints *hints;
+	const struct facts *volume; /* volume_facts() */
+};
 
-/* Is there room for `more` on the backend where the volume is? */
-int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err);
+/* -ENOSPC with the sentence that names every backend. */
+int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
+	struct err *err);
+
+/* May the volume grow to `size` on the backend where it is? */
+int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	uint64_t size, struct err *err);
 
 bool place_zone_known(const struct engine *e, const char *zone);
 struct backend *backend_by_id(struct engine *e, int64_t id);
 struct backend *backend_by_name(struct engine *e, const char *name);
+
+/* --- hints.c --- */
+
+/* A spec's hints. { 0 }: it has none. */
+struct hints {
+	char *same, *different; /* names and ids of volumes, by comma; NULL */
+	struct query *query;	/* NULL */
+};
+int hints_take(const struct spec *s, struct hints *ret, struct err *err); /* -EINVAL: a query */
+void hints_release(struct hints *h);
+
+/* Those of an accepted volume, from its spec, if any filter asks for them. -ENOSPC with a sentence: it cannot be read any more. */
+int hints_again(
+	struct engine *e, struct tx *tx, int64_t volume, struct hints *ret, struct err *err);
+
+/* Fills the hints of want, as the project sees them, for those filters that are configured; borrowed until the next call. */
+int hints_find(struct engine *e, struct tx *tx, const struct hints *h, const char *project,
+	struct sched_request *want);
+void hints_end(struct engine *e);
+
+/* The next name of a list: 1, 0 at its end (or NULL), -ENAMETOOLONG. */
+int hint_next(const char **at, char name[NAME_LEN + 1]);
+int hint_volume(
+	struct tx *tx, const char *name, int64_t *ret_id); /* by name or id; perhaps trashed */
+int hint_query(const char *text, struct query **ret, struct err *err);
+
+/* --- capabilities.c: what the scheduler is told of backends and volumes --- */
+
+/* Makes anew what a backend reports; before its new numbers are told to anybody. */
+void capabilities_report(struct backend *b, const struct backend_stats *stats);
+const struct facts *capabilities_locked(
+	struct backend *b); /* the newest, until the next call; the writer thread */
+int functions_compile(struct backend *b, struct err *err);
+void capabilities_release(struct backend *b);
+
+/* A volume's properties, for functions. NULL: nobody asks for them. */
+int volume_facts(const struct engine *e, const struct volume *v, const char *zone,
+	struct facts **ret, struct err *err);
+static inline void free_facts(struct facts **f)
+{
+	facts_free(*f);
+}
 
 /* --- request.c --- */
 
@@ -340,8 +396,12 @@ struct engine {
 	struct candidate *candidate;  /* the writer thread's; place.c */
 	struct sched_backend *choice; /* the writer thread's; place.c */
 	struct sched_work work;	      /* the writer thread's; place.c */
-	bool started, stopping;	      /* who starts and stops it */
-	bool hung;		      /* calls were under way when it stopped */
+	struct holders *holders;      /* the writer thread's; hints.c */
+	struct follows {
+		bool same, different, query, functions;
+	} follows;		/* what the configured filters and weighers ask for */
+	bool started, stopping; /* who starts and stops it */
+	bool hung;		/* calls were under way when it stopped */
 
 	struct lock held_lock;
 	struct request *held, **held_last; /* held_lock; creations that wait for room */

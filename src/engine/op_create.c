@@ -17,7 +17,9 @@ struct create {
 	struct request q;
 	struct volume vol;
 	bool named;
-	char *file, *text, *zone, *same, *different;
+	char *file, *text, *zone;
+	struct hints hints;
+	struct facts *facts; /* its properties, if a function asks for them; NULL */
 	size_t len;
 	struct spec_pair *meta;
 	size_t meta_count;
@@ -38,8 +40,8 @@ static void create_release(struct request *q)
 	free(c->file);
 	free(c->text);
 	free(c->zone);
-	free(c->same);
-	free(c->different);
+	hints_release(&c->hints);
+	facts_free(c->facts);
 }
 
 static int meta_copy(struct create *c, const struct spec *s)
@@ -60,14 +62,6 @@ static int meta_copy(struct create *c, const struct spec *s)
 	return 0;
 }
 
-/* NULL stays NULL; false: no memory. */
-static bool copy(char **to, const char *from)
-{
-	if (from)
-		*to = strdup(from);
-	return !from || *to;
-}
-
 /* The name in new/ without the suffix that people like to give it. */
 static char *file_name(const char *file)
 {
@@ -86,9 +80,8 @@ static int keep_text(
 		return -ENOMEM;
 	memcpy(c->text, text, len);
 	c->len = len;
-	if (!copy(&c->zone, s->zone ? s->zone : c->q.e->conf->default_zone) ||
-		!copy(&c->same, s->hint_same_backend) ||
-		!copy(&c->different, s->hint_different_backend))
+	c->zone = strdup(s->zone ? s->zone : c->q.e->conf->default_zone);
+	if (!c->zone)
 		return -ENOMEM;
 	return meta_copy(c, s);
 }
@@ -102,6 +95,7 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	int r;
 
 	r = names_check(c->q.e, s, err);
+	r = r < 0 ? r : hints_take(s, &c->hints, err);
 	r = r < 0 ? r : project_of(c->q.e, who, s->project, v->project, &v->gid, err);
 	if (r < 0)
 		return r;
@@ -119,7 +113,8 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	v->size = s->size;
 	v->uid = who->uid;
 	v->mode = c->q.e->conf->volume_mode;
-	return 0;
+	v->status = VOL_CREATING;
+	return volume_facts(c->q.e, v, c->zone, &c->facts, err);
 }
 
 /* --- the transaction --- */
@@ -172,9 +167,10 @@ static int add_job(struct create *c, struct tx *tx)
 static int choose(struct create *c, struct tx *tx, double *weight)
 {
 	struct volume *v = &c->vol;
+	struct wanted wanted = { v->size, c->zone, v->project, "", &c->hints, c->facts };
 	struct placement place_;
 	struct err err = { 0 };
-	int r = place(c->q.e, tx, v->size, c->zone, "", &place_, &err);
+	int r = place(c->q.e, tx, &wanted, &place_, &err);
 
 	c->b = r == 0 ? place_.b : NULL;
 	v->backend[0] = v->reason[0] = '\0';
@@ -231,7 +227,7 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	if (tx_volume_by_uuid(tx, c->vol.uuid, &q->row) == 0 ||
 		tx_volume_purged(tx, c->vol.uuid, &q->row) == 0)
 		return 0; /* this very spec was accepted before */
-	r = hints_check(NULL, tx, c->same, c->different, err);
+	r = hints_check(NULL, tx, c->hints.same, c->hints.different, err);
 	r = r < 0 ? r : name_free(c, tx, err);
 	r = r < 0 ? r : reserve(c, tx, err);
 	r = r < 0 ? r : choose(c, tx, &weight);

@@ -47,7 +47,7 @@ static int reserve(struct extend *x, struct tx *tx, const struct volume *v, stru
 	x->b = backend_by_name(x->q.e, v->backend);
 	if (r == 0 && !x->b)
 		r = err_set(err, -EIO, "backend '%s' is not configured", v->backend);
-	r = r < 0 ? r : place_more(x->q.e, tx, x->b, more, err);
+	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, err);
 	x->job.project = quota.id;
 	return r < 0 ? r : tx_volume_reserve(tx, v->id, more);
 }

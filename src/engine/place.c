@@ -4,6 +4,7 @@
  */
 #include "engine/internal.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -12,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sentences that a choice may quote; the writer thread's. */
+/* A backend's sums in this transaction, and the sentence that a choice may quote; the writer thread's. */
 struct candidate {
+	struct backend_row row;
 	char reason[REASON_LEN + 1];
 };
 
@@ -57,37 +59,72 @@ static void set_stats(struct sched_backend *c, const struct backend_stats *s)
 	c->free = amount(s->free, s->free_unknown, s->free_infinite);
 }
 
-static int candidate(struct engine *e, struct tx *tx, size_t i)
+/* disabled: an administrator wants nothing new there. */
+static void candidate(struct engine *e, size_t i, bool disabled)
 {
 	struct backend *b = &e->backend[i];
 	struct sched_backend *c = &e->choice[i];
+	struct candidate *own = &e->candidate[i];
 	struct backend_stats stats;
-	struct backend_row sums;
 	uint64_t settled;
-	int r = tx_backend_sums(tx, b->id, &sums);
 
-	if (r < 0)
-		return r;
 	lock_take(&b->lock);
 	*c = (struct sched_backend){ .name = b->conf->name,
 		.zone = b->conf->zone,
-		.state = b->disabled ? BACKEND_DISABLED : b->state,
-		.state_reason = e->candidate[i].reason,
-		.allocated = sched_gib(sums.allocated),
-		.provisioned = sched_gib(sums.allocated),
+		.state = disabled ? BACKEND_DISABLED : b->state,
+		.state_reason = own->reason,
+		.allocated = sched_gib(own->row.allocated),
+		.provisioned = sched_gib(own->row.allocated),
 		.reserved_percentage = b->conf->reserved_percentage,
 		.max_over_subscription_ratio = b->conf->max_over_subscription_ratio,
 		.thin = b->conf->thin,
 		.thick = !b->conf->thin,
-		.volumes = sums.volumes };
+		.volumes = own->row.volumes,
+		.capabilities = capabilities_locked(b),
+		.filter = b->filter,
+		.goodness = b->goodness };
 	stats = b->stats;
 	settled = b->settled;
-	(void)snprintf(e->candidate[i].reason, sizeof e->candidate[i].reason, "%s",
-		b->disabled ? "disabled by an administrator" : b->reason);
+	(void)snprintf(own->reason, sizeof own->reason, "%s",
+		disabled ? "disabled by an administrator" : b->reason);
 	lock_drop(&b->lock);
-	subtract_promises(&stats, sums.allocated, settled);
+	subtract_promises(&stats, own->row.allocated, settled);
 	set_stats(c, &stats);
-	return 0;
+}
+
+struct reading {
+	struct engine *e;
+	size_t at, read;
+};
+
+/* Rows come in order of their ids, and backends are nearly always configured in that order: so the next one is the one. */
+static void take_row(void *arg, const struct backend_row *row)
+{
+	struct reading *reading = arg;
+	struct engine *e = reading->e;
+
+	for (size_t n = 0; n < e->backend_count; n++) {
+		size_t i = (reading->at + n) % e->backend_count;
+
+		if (e->backend[i].id != row->id)
+			continue;
+		e->candidate[i].row = *row;
+		reading->at = i + 1;
+		reading->read++;
+		return;
+	}
+}
+
+static int candidates(struct engine *e, struct tx *tx)
+{
+	struct reading reading = { e, 0, 0 };
+	int r = tx_backends(tx, take_row, &reading);
+
+	if (r == 0 && reading.read < e->backend_count)
+		r = -EIO;
+	for (size_t i = 0; r == 0 && i < e->backend_count; i++)
+		candidate(e, i, e->candidate[i].row.disabled);
+	return r;
 }
 
 enum { TRIED_MAX = 16 };
@@ -111,19 +148,21 @@ static size_t tried_names(char *tried, const char *name[TRIED_MAX + 1])
 	return n;
 }
 
-int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, const char *tried,
-	struct placement *ret, struct err *err)
+int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
+	struct err *err)
 {
 	struct job_row copy;
 	const char *name[TRIED_MAX + 1];
-	struct sched_request want = { .size = sched_gib(size), .zone = zone, .attempted = name };
+	struct sched_request want = {
+		.size = sched_gib(w->size), .zone = w->zone, .attempted = name, .volume = w->volume
+	};
 	int r = scratch(e);
 
-	for (size_t i = 0; i < e->backend_count && r == 0; i++)
-		r = candidate(e, tx, i);
+	r = r < 0 ? r : candidates(e, tx);
+	r = r < 0 ? r : hints_find(e, tx, w->hints, w->project, &want);
 	if (r < 0)
 		return r;
-	(void)snprintf(copy.tried, sizeof copy.tried, "%s", tried);
+	(void)snprintf(copy.tried, sizeof copy.tried, "%s", w->tried);
 	(void)tried_names(copy.tried, name);
 	r = sched_choose(e->sched, &e->work, &want, e->choice, e->backend_count, &ret->weight, err);
 	if (r < 0)
@@ -132,17 +171,22 @@ int place(struct engine *e, struct tx *tx, uint64_t size, const char *zone, cons
 	return 0;
 }
 
-int place_more(struct engine *e, struct tx *tx, struct backend *b, uint64_t more, struct err *err)
+int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	uint64_t size, struct err *err)
 {
-	struct sched_request want = { .size = sched_gib(more) };
+	CLEANUP(free_facts) struct facts *volume = NULL;
+	struct sched_request want = {
+		.size = sched_gib(v->size), .extending = true, .new_size = sched_gib(size)
+	};
 	size_t i = (size_t)(b - e->backend);
 	int r = scratch(e);
 
-	r = r < 0 ? r : candidate(e, tx, i);
+	r = r < 0 ? r : volume_facts(e, v, v->zone, &volume, err);
+	want.volume = volume;
+	r = r < 0 ? r : tx_backend_sums(tx, b->id, &e->candidate[i].row);
 	if (r < 0)
 		return r;
-	if (e->choice[i].state == BACKEND_DISABLED && b->state == BACKEND_UP)
-		e->choice[i].state = BACKEND_UP; /* that is about new volumes */
+	candidate(e, i, false); /* a disabled one keeps what it has */
 	if (e->choice[i].state != BACKEND_UP)
 		return err_set(
 			err, -EIO, "backend '%s' is %s", b->conf->name, e->candidate[i].reason);

@@ -143,6 +143,22 @@ static int show_free(struct ctx *c, int64_t row, struct buf *out)
 	return r;
 }
 
+/* The line of a text that may be empty. */
+#define SHOW_TEXT(what) SHOW(what, "%s%s", b.what, *b.what ? "\n" : "")
+SHOW_TEXT(filter_function)
+SHOW_TEXT(goodness_function)
+
+static int show_capabilities(struct ctx *c, int64_t row, struct buf *out)
+{
+	struct engine_backend b;
+	size_t i;
+	int r = backend_of(c, row, &b, &i);
+
+	r = r < 0 ? r : engine_backend_capabilities(c->fs->engine, i, out);
+	buf_addc(out, '\n');
+	return r;
+}
+
 static void store_state(struct change *ch, int64_t row, const char *text)
 {
 	struct ctx c = { .fs = ch->fs, .view = fs_view(ch->fs) };
@@ -150,8 +166,8 @@ static void store_state(struct change *ch, int64_t row, const char *text)
 	struct engine_backend b;
 	size_t i;
 
-	if (!disable && strcmp(text, "up"))
-		change_answer(ch, -EINVAL, "state takes up or disabled");
+	if (!disable && strcmp(text, "enabled") && strcmp(text, "up"))
+		change_answer(ch, -EINVAL, "state takes enabled or disabled");
 	else if (!c.view || backend_of(&c, row, &b, &i) < 0)
 		change_answer(ch, -ENOENT, "no such backend");
 	else
@@ -168,6 +184,9 @@ static const struct attr attrs[] = {
 	{ "free", 0444, show_free, NULL, 0 },
 	{ "allocated", 0444, show_allocated, NULL, 0 },
 	{ "volumes", 0444, show_volumes, NULL, 0 },
+	{ "filter_function", 0444, show_filter_function, NULL, 0 },
+	{ "goodness_function", 0444, show_goodness_function, NULL, 0 },
+	{ "capabilities", 0444, show_capabilities, NULL, 0 },
 	{ 0 },
 };
 

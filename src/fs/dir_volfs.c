@@ -19,6 +19,7 @@ static const char readme[] =
 	"Here:\n"
 	"  by/id/<uuid>          symlinks to the volumes\n"
 	"  backends/<backend>/   state error driver zone total free allocated volumes\n"
+	"                        filter_function goodness_function capabilities\n"
 	"  quotas/<project>/     limits (.max) and what is used (.current)\n"
 	"  trash/<uuid>/         what is being deleted: status error wait\n"
 	"  errors                the latest refused requests, and why\n"

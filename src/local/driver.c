@@ -78,6 +78,12 @@ static void local_connection(void *be, const struct driver_image *image, struct 
 		l->conf->path, name);
 }
 
+static json_t *local_capabilities(void *be)
+{
+	return json_pack("{s:s, s:s, s:b}", "vendor_name", "Open Source", "storage_protocol",
+		"local", "multiattach", 0);
+}
+
 static size_t local_batch(void *be)
 {
 	return LOCAL_BATCH;
@@ -94,4 +100,5 @@ const struct driver driver_local = {
 	.resize = local_resize,
 	.used = local_used,
 	.connection = local_connection,
+	.capabilities = local_capabilities,
 };

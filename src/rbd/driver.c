@@ -295,6 +295,38 @@ static void be_connection(void *backend, const struct driver_image *image, struc
 	buf_addc(out, '\n');
 }
 
+/* --- capabilities */
+
+/* "cluster:conf:fsid:user:pool", once the cluster has told who it is. */
+static int add_location(struct rb_backend *be, json_t *out)
+{
+	const struct backend_conf *c = be->conf;
+	char fsid[sizeof be->fsid];
+
+	lock_take(&be->info_lock);
+	memcpy(fsid, be->fsid, sizeof fsid);
+	lock_drop(&be->info_lock);
+	if (!fsid[0])
+		return 0;
+	return json_object_set_new(out, "location_info",
+		json_sprintf("ceph:%s:%s:%s:%s", c->ceph_conf, fsid, c->ceph_user, c->pool));
+}
+
+static json_t *be_capabilities(void *backend)
+{
+	int major, minor, extra;
+	json_t *out;
+
+	rbd_version(&major, &minor, &extra);
+	out = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "vendor_name", "Open Source",
+		"storage_protocol", "ceph", "multiattach", 1, "qos_support", minor >= 15,
+		"QoS_support", minor >= 15, "replication_enabled", 0);
+	if (out && add_location(backend, out) == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
 static size_t be_batch(void *be)
 {
 	return atomic_load(&((struct rb_backend *)be)->direct) == RB_DIRECT_ON ? RB_BATCH : 1;
@@ -313,4 +345,5 @@ const struct driver driver_rbd = {
 	.connection = be_connection,
 	.address = rb_fence_address,
 	.fence = rb_fence,
+	.capabilities = be_capabilities,
 };

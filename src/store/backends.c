@@ -37,7 +37,6 @@ static void backend_row(sqlite3_stmt *st, struct backend_row *ret)
 	ret->known_up = sqlite3_column_int(st, 5);
 	s->total = measure(st, 6, &s->total_unknown, &s->total_infinite);
 	s->free = measure(st, 7, &s->free_unknown, &s->free_infinite);
-	conn_end(st);
 }
 
 int backend_get(struct conn *c, int64_t id, struct backend_row *ret)
@@ -45,14 +44,31 @@ int backend_get(struct conn *c, int64_t id, struct backend_row *ret)
 	sqlite3_stmt *st;
 	int r = conn_row(c, &st, BACKEND "WHERE id = ?", "i", id);
 
-	if (r == 0)
-		backend_row(st, ret);
-	return r;
+	if (r < 0)
+		return r;
+	backend_row(st, ret);
+	conn_end(st);
+	return 0;
 }
 
 int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret)
 {
 	return backend_get(tx->conn, id, ret);
+}
+
+int tx_backends(struct tx *tx, void (*each)(void *arg, const struct backend_row *row), void *arg)
+{
+	struct backend_row row;
+	sqlite3_stmt *st;
+	int r = conn_rows(tx->conn, &st, BACKEND "ORDER BY id", "");
+
+	if (r < 0)
+		return r;
+	while ((r = conn_next(tx->conn, st)) > 0) {
+		backend_row(st, &row);
+		each(arg, &row);
+	}
+	return r;
 }
 
 int view_backend_row(struct view *v, int64_t id, struct backend_row *ret)
@@ -65,9 +81,11 @@ static int backend_by_name(struct conn *c, const char *name, struct backend_row 
 	sqlite3_stmt *st;
 	int r = conn_row(c, &st, BACKEND "WHERE name = ?", "s", name);
 
-	if (r == 0)
-		backend_row(st, ret);
-	return r;
+	if (r < 0)
+		return r;
+	backend_row(st, ret);
+	conn_end(st);
+	return 0;
 }
 
 int tx_backend(struct tx *tx, const char *name, struct backend_row *ret)

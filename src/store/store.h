@@ -80,6 +80,8 @@ int tx_volume_purged(
  * has the name, or was accepted under file. */
 int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len);
 
+int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret); /* as it was submitted */
+
 /* Where it is to be: backend "" for nowhere. */
 int tx_volume_place(
 	struct tx *tx, int64_t id, const char *backend, const char *zone, const char *image_id);
@@ -178,6 +180,8 @@ struct backend_row {
 int tx_backend(
 	struct tx *tx, const char *name, struct backend_row *ret); /* makes the row if need be */
 int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
+/* All rows, configured or not, in order of id. each() asks the catalogue nothing. */
+int tx_backends(struct tx *tx, void (*each)(void *arg, const struct backend_row *row), void *arg);
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
 int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
 int view_backend_row(struct view *v, int64_t id, struct backend_row *ret);

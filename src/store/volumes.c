@@ -226,10 +226,10 @@ int view_purged_by_id(struct view *v, int64_t id, struct vol_entry *ret)
 	return read_purged(v, st, r, ret);
 }
 
-int view_spec(struct view *v, int64_t id, struct buf *ret)
+static int volume_spec(struct conn *c, int64_t id, struct buf *ret)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(&v->conn, &st, "SELECT spec FROM volume WHERE id = ?", "i", id);
+	int r = conn_row(c, &st, "SELECT spec FROM volume WHERE id = ?", "i", id);
 
 	if (r == 0) {
 		const void *text = sqlite3_column_text(st, 0);
@@ -237,7 +237,17 @@ int view_spec(struct view *v, int64_t id, struct buf *ret)
 		buf_add(ret, text ? text : "", (size_t)sqlite3_column_bytes(st, 0));
 		conn_end(st);
 	}
-	return view_result(v, r);
+	return r;
+}
+
+int view_spec(struct view *v, int64_t id, struct buf *ret)
+{
+	return view_result(v, volume_spec(&v->conn, id, ret));
+}
+
+int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret)
+{
+	return volume_spec(tx->conn, id, ret);
 }
 
 int view_accepted(struct view *v, const char *file, int64_t *ret_id)

@@ -181,7 +181,7 @@ b=$(ls .volfs/backends)
 eq up "$(cat ".volfs/backends/$b/state")"
 eq 2 "$(cat ".volfs/backends/$b/volumes")"
 eq $((30 << 30)) "$(cat ".volfs/backends/$b/allocated")"
-eq "$(printf '%s\n' allocated driver error free state total volumes zone)" "$(ls ".volfs/backends/$b" | sort)"
+eq "$(printf '%s\n' allocated capabilities driver error filter_function free goodness_function state total volumes zone)" "$(ls ".volfs/backends/$b" | sort)"
 # the system is asked once who a group is
 strace -f -qq -e trace=openat -o "$T/strace" -p "$(server_pid)" &
 tracer=$!

@@ -127,8 +127,11 @@ static void everything_can_be_written(void **state)
 		"backends = ( { name = \"a\"; driver = \"rbd\"; ceph_conf = \"/c\"; ceph_user = \"u\"; pool = \"p\";\n"
 		"  namespace = \"n\"; zone = \"y\"; chunk_size = \"64K\"; features = \"layering\"; data_pool = \"d\";\n"
 		"  reserved_percentage = 12.5; max_over_subscription_ratio = \"auto\"; thin = false; timeout = 3;\n"
+		"  filter_function = \"volume.size < 7\"; goodness_function = \"100\";\n"
+		"  capabilities = { i = 7; l = 5000000000L; f = 0.5; b = true; t = \"x\"; g = { a = [ 1, 2 ]; l = ( \"y\", { } ); }; };\n"
 		"  direct = \"on\"; }, { name = \"b\"; driver = \"local\"; path = \"/p\"; } );\n";
 	struct conf c;
+	char *json;
 
 	assert_int_equal(conf_of(text, &c, NULL), 0);
 	assert_int_equal(c.workers, 32);
@@ -150,6 +153,15 @@ static void everything_can_be_written(void **state)
 	assert_string_equal(c.backends[0].zone, "y");
 	assert_string_equal(c.backends[1].zone, "z");
 	assert_string_equal(c.backends[1].path, "/p");
+	assert_string_equal(c.backends[0].filter_function, "volume.size < 7");
+	assert_string_equal(c.backends[0].goodness_function, "100");
+	assert_string_equal(c.backends[1].filter_function, "");
+	json = json_dumps(c.backends[0].capabilities, 0);
+	assert_string_equal(json,
+		"{\"i\": 7, \"l\": 5000000000, \"f\": 0.5, \"b\": true, \"t\": \"x\", "
+		"\"g\": {\"a\": [1, 2], \"l\": [\"y\", {}]}}");
+	free(json);
+	assert_int_equal(json_object_size(c.backends[1].capabilities), 0);
 	conf_release(&c);
 }
 
@@ -220,6 +232,14 @@ static const struct {
 		"1: max_over_subscription_ratio: must be a number, or \"auto\"" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; direct = \"maybe\"; } );",
 		"1: direct: there is no 'maybe', only auto, on, off" },
+	{ "backends = ( { name = \"a\"; driver = \"local\";\n filter_function = \"1 +\"; } );",
+		"2: filter_function: " },
+	{ "backends = ( { name = \"a\"; driver = \"local\";\n\n goodness_function = \")\"; } );",
+		"3: goodness_function: column 1" },
+	{ "backends = ( { name = \"a\"; driver = \"local\"; capabilities = 7; } );",
+		"1: capabilities: must be a group" },
+	{ "backends = ( { name = \"a\"; driver = \"local\"; capabilities = { a = \"\\xff\"; }; } );",
+		"1: capabilities: its texts must be UTF-8" },
 	{ "backends = ( { name = \"a\"; driver = \"local\"; path = \"disk\"; } );",
 		"1: path: must be an absolute path" },
 };

@@ -84,6 +84,9 @@ static void refuses_specs(void **state)
 	refused(&user, "size=1M group=g", -ENOENT, "no such group: 'g' (there are none yet)");
 	refused(&user, "size=1M hint.same_backend=db,nowhere", -ENOENT,
 		"no such volume: 'nowhere'");
+	refused(&user, "size=1M hint.query='[\"near\", 1]'", -EINVAL,
+		"hint.query: there is no operator 'near'");
+	refused(&user, "size=1M hint.query=7", -EINVAL, "hint.query: is not a list");
 	refused(&user, "size=1M project=no-such-group", -ENOENT,
 		"there is no group 'no-such-group'");
 	refused(&user, "size=1M project=sys", -EACCES, "you are not in that group");
