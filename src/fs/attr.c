@@ -39,10 +39,9 @@ void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t siz
 	struct change *ch;
 
 	if (!a->store) {
-		fuse_reply_err(c->req, EACCES);
+		refuse_node(c, n, -EACCES, "it cannot be written");
 	} else if (size != 0) {
-		fuse_reply_err(c->req,
-			EINVAL); /* truncate -s 20G db/size: the value is written, not cut */
+		refuse_node(c, n, -EINVAL, "its value is written, not cut to a length");
 	} else if (!(a->flags & ATTR_FREE)) {
 		struct stat st;
 		int r = node_stat(c, n, &st);
@@ -66,7 +65,8 @@ void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	/* Root passes every permission bit: what cannot be read or written at all is refused here.
 	 */
 	if ((want != O_WRONLY && !a->show) || (want != O_RDONLY && !a->store)) {
-		fuse_reply_err(c->req, EACCES);
+		refuse_node(
+			c, n, -EACCES, a->store ? "it can only be written" : "it can only be read");
 		return;
 	}
 	fi->direct_io = 1;
@@ -119,7 +119,8 @@ void attr_write(struct ctx *c, struct node n, const struct attr *a, const char *
 	struct change *ch;
 
 	if (off != 0 && !(fi->flags & O_APPEND)) {
-		fuse_reply_err(c->req, EINVAL);
+		refuse_node(c, n, -EINVAL,
+			"its value is one write(2): what came after the first is left out");
 		return;
 	}
 	ch = change_new(c, REPLY_WRITE, n, "%s", a->name ? a->name : "?");

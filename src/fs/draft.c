@@ -64,7 +64,7 @@ void draft_name_locked(struct drafts *ds, struct draft *d)
 	unname_locked(ds, d);
 	d->key.dir = d->k->dir;
 	memcpy(d->key.name, draft_name(d), sizeof d->key.name);
-	if (d->k->file != d->serial || d->k->dropped ||
+	if (d->k->file != d->serial || d->k->dropped || keep_draft_now(d->k)->done ||
 		draft_by_name_locked(ds, d->key.dir, d->key.name))
 		return;
 	HASH_ADD_KEYPTR(by_name, ds->named, &d->key, key_len(&d->key), d);

@@ -54,7 +54,7 @@ struct drafts {
 
 /* draft.c */
 
-/* Found by handle; by the name of a kept draft or of the first open of a spec; by the file serial
+/* Found by handle; by the name of a kept draft or of the first open of a spec, until it is accepted; by the file serial
  * (any open of it). */
 struct draft *draft_by_name_locked(struct drafts *ds, int64_t dir, const char *name);
 struct draft *draft_by_file_locked(struct drafts *ds, uint64_t file);

@@ -367,7 +367,7 @@ void new_rename(struct ctx *c, const char *from, const char *to)
 
 	if (strlen(to) <= NAME_LEN && draft_is_name(c->fs, to)) {
 		if (!draft_rename(c, 0, from, to))
-			fuse_reply_err(c->req, EPERM);
+			refuse(c, -EPERM, from, "only a draft can be renamed here");
 		return;
 	}
 	accepted = rename_was_accepted(c, id, &dropped);
@@ -384,7 +384,8 @@ void new_rename(struct ctx *c, const char *from, const char *to)
 	d = take_for_rename(c->fs->drafts, from, to, id);
 	p = d ? calloc(1, sizeof *p) : NULL;
 	if (!p) {
-		fuse_reply_err(c->req, d ? ENOMEM : EPERM);
+		refuse(c, d ? -ENOMEM : -EPERM, from,
+			d ? "no memory" : "only a draft can be renamed here");
 		return;
 	}
 	*p = (struct pending){ .kind = PENDING_RENAME, .req = c->req };

@@ -162,6 +162,10 @@ void change_answer(struct change *ch, int code, const char *text); /* from the h
  * text that is refused is EBADMSG. */
 int rename_code(int code);
 
+/* A refusal that needs no engine: errno to the caller, what (a file) and the sentence to `errors`. */
+void refuse(struct ctx *c, int code, const char *what, const char *text);
+void refuse_node(struct ctx *c, struct node n, int code, const char *text); /* of a file */
+
 /* The errno that the kernel may see of a code (never ENOSYS, never positive). */
 int reply_errno(int code);
 

@@ -31,16 +31,6 @@ struct ctx ctx_of(fuse_req_t req)
 		return;                                                                            \
 	}
 
-/* A refusal that needs no engine: errno to the caller, sentence to `errors`. */
-static void refuse(struct ctx *c, int code, const char *what, const char *text)
-{
-	struct who who;
-
-	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	errlog_add(c->fs->errlog, &who.caller, code, what, text);
-	fuse_reply_err(c->req, reply_errno(code));
-}
-
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	CTX(req);
@@ -127,7 +117,7 @@ static void op_setattr(
 	else if (a && (to_set & FUSE_SET_ATTR_SIZE))
 		attr_truncate(&c, n, a, attr->st_size);
 	else if (to_set & OWNER)
-		refuse(&c, -EPERM, "chmod or chown",
+		refuse_node(&c, n, -EPERM,
 			"only a volume's directory has an owner and a mode of its own");
 	else
 		op_getattr(req, ino, fi); /* times: accepted, and ours all the same */

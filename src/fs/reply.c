@@ -22,6 +22,38 @@ int rename_code(int code)
 	return code == -EINVAL ? -EBADMSG : code;
 }
 
+/* A node as a user would name it, for what is known of it is often only its inode: "db/size", or else. */
+static const char *file_of(
+	struct fs *fs, struct node n, const char *otherwise, char text[2 * NAME_LEN])
+{
+	struct view *v = fs_view(fs);
+	const struct attr *a = dir_attr(n);
+	struct vol_entry vol;
+
+	if (!v || n.kind != KIND_VOLUME || view_entry(v, n.row, &vol) < 0)
+		return otherwise;
+	(void)snprintf(text, 2 * NAME_LEN, "%s%s%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name,
+		a ? "/" : "", a ? a->name : "");
+	return text;
+}
+
+void refuse_node(struct ctx *c, struct node n, int code, const char *text)
+{
+	const struct attr *a = dir_attr(n);
+	char file[2 * NAME_LEN];
+
+	refuse(c, code, file_of(c->fs, n, a && a->name ? a->name : "metadata", file), text);
+}
+
+void refuse(struct ctx *c, int code, const char *what, const char *text)
+{
+	struct who who;
+
+	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
+	errlog_add(c->fs->errlog, &who.caller, code, what, text);
+	fuse_reply_err(c->req, reply_errno(code));
+}
+
 struct change *change_new(
 	struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...)
 {
@@ -114,20 +146,6 @@ static void reply_success(struct change *ch, int64_t row)
 	}
 }
 
-/* The file as a user would name it: what is known of it is often only its inode. */
-static const char *file_of(struct change *ch, char text[2 * NAME_LEN])
-{
-	struct view *v = fs_view(ch->fs);
-	const struct attr *a = dir_attr(ch->node);
-	struct vol_entry vol;
-
-	if (!v || ch->node.kind != KIND_VOLUME || view_entry(v, ch->node.row, &vol) < 0)
-		return ch->what;
-	(void)snprintf(text, 2 * NAME_LEN, "%s%s%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name,
-		a ? "/" : "", a ? a->name : "");
-	return text;
-}
-
 static void answer(struct change *ch, int code, int64_t row, const char *text)
 {
 	char file[2 * NAME_LEN];
@@ -135,7 +153,8 @@ static void answer(struct change *ch, int code, int64_t row, const char *text)
 	if (ch->reply == REPLY_RENAME)
 		code = rename_code(code);
 	if (code < 0) {
-		errlog_add(ch->fs->errlog, &ch->who.caller, code, file_of(ch, file), text);
+		errlog_add(ch->fs->errlog, &ch->who.caller, code,
+			file_of(ch->fs, ch->node, ch->what, file), text);
 		fuse_reply_err(ch->req, reply_errno(code));
 	} else {
 		reply_success(ch, row);

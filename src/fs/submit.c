@@ -166,6 +166,9 @@ static void answer_all(struct fs *fs, struct draft *d, int code)
 	struct pending *p;
 
 	lock_take(&ds->lock);
+	if (code == 0)
+		draft_name_locked(
+			ds, d); /* it leads to the accepted spec now, without waiting for RELEASE */
 	while ((p = d->pending)) {
 		d->pending = p->next;
 		lock_drop(&ds->lock);

@@ -38,6 +38,16 @@ match "EBADMSG new/z: .*'z' is the volume's" "$(tail -n1 .volfs/errors)"
 ok mv new/.x new/y
 eq available "$(cat x/wait)"
 eq available "$(cat y/wait)"
+not truncate -s 30G x/size 2>/dev/null
+match 'EINVAL x/size: .*written, not cut' "$(tail -n1 .volfs/errors)"
+not bash -c 'echo word >x/status' 2>/dev/null
+match 'EACCES x/status: .*only be read' "$(tail -n1 .volfs/errors)"
+not bash -c "printf 'a\\nb\\n' >x/description" 2>/dev/null
+match 'EINVAL x/description: .*one write' "$(tail -n1 .volfs/errors)"
+not chmod 600 x/size 2>/dev/null
+match 'EPERM x/size: ' "$(tail -n1 .volfs/errors)"
+not mv new/x new/w 2>/dev/null
+match 'EPERM x: .*only a draft' "$(tail -n1 .volfs/errors)"
 rmdir x y
 refused EINVAL@write 'name' spec $'size=1 name=a/b\n'
 for name in . .. a@b -dash 'a b' new '"q"' 'a,b' 'a#b'; do
