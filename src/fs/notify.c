@@ -111,6 +111,8 @@ static void owner_changed(struct fs *fs, int64_t volume)
 	int got;
 
 	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, volume, 0 }));
+	session_inval(fs->session,
+		ino_of((struct node){ KIND_VOLUME, volume, volume_attr_index("wait") }));
 	while (v && (got = view_metas(v, volume, after, m, 8)) > 0)
 		for (int i = 0; i < got; i++) {
 			after = m[i].id;
