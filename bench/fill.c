@@ -56,7 +56,9 @@ static void told(struct change *c, int code, const struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct quota none = { .volumes_max = -1, .size_max = -1, .per_volume_max = -1 };
+	struct quota none = {
+		.max[QUOTA_VOLUMES] = -1, .max[QUOTA_SIZE] = -1, .max[QUOTA_PER_VOLUME_SIZE] = -1
+	};
 	struct change c = { .run = run, .done = told };
 	struct err err = { 0 };
 	struct store *s;

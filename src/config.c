@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "sched/sched.h"
+#include "type.h"
 
 #include <errno.h>
 #include <libconfig.h>
@@ -31,7 +32,7 @@ struct option {
 	/* NULL: a group or a list of groups, no value of its own */
 	int (*set)(
 		const struct option *o, const config_setting_t *s, void *field, struct reader *r);
-	size_t offset;		  /* of the field in struct conf, backend_conf or conf_weigher */
+	size_t offset;		  /* of the field in the struct of its group */
 	const char *def;	  /* NULL: must be given */
 	double min, max;	  /* of a number */
 	const char *const *words; /* the only ones, NULL-terminated; NULL: any */
@@ -402,6 +403,44 @@ static int set_capabilities(
 	return 0;
 }
 
+static int set_type_name(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_text(o, s, field, r);
+	struct err why;
+
+	return code == 0 && type_name_check(*(char **)field, &why) < 0 ? refuse(r, s, why.text)
+								       : code;
+}
+
+static int check_pairs(
+	enum type_list list, const config_setting_t *s, char **pairs, struct reader *r)
+{
+	struct err why;
+
+	for (int i = 0; pairs[i]; i++)
+		if (type_pair_check(list, pairs[i], &why) < 0)
+			return refuse(r, config_setting_get_elem(s, (unsigned)i), why.text);
+	return 0;
+}
+
+static int set_extra_specs(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_texts(o, s, field, r);
+
+	return code < 0 ? code : check_pairs(TYPE_EXTRA_SPECS, s, *(char ***)field, r);
+}
+
+static int set_qos(const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_texts(o, s, field, r);
+
+	return code < 0 ? code : check_pairs(TYPE_QOS, s, *(char ***)field, r);
+}
+
+static int set_types(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
 static int set_weighers(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
 static int set_backends(
@@ -410,6 +449,8 @@ static int set_backends(
 /* The table. */
 
 #define CONF(member)	.offset = offsetof(struct conf, member)
+#define QUOTA(resource) CONF(quota.max[QUOTA_##resource])
+#define TYPE(member)	.offset = offsetof(struct conf_type, member)
 #define BACKEND(member) .offset = offsetof(struct backend_conf, member)
 #define WEIGHER(member) .offset = offsetof(struct conf_weigher, member)
 
@@ -419,6 +460,21 @@ static const struct option options[] = {
 	{ "workers", set_long, CONF(workers), "16", 1, 1024, .help = "threads for each backend" },
 	{ "default_zone", set_name, CONF(default_zone), "\"default\"",
 		.help = "zone of a volume whose spec names none" },
+	{ "zone_fallback", set_bool, CONF(zone_fallback), "false",
+		.help = "default_zone in place of one that there is not, or not for the type" },
+	{ "default_type", set_text, CONF(default_type), "\"\"",
+		.help = "type of a volume whose spec names none, unless .volfs/types says otherwise" },
+	{ "types", set_types, CONF(types), "( )",
+		.help = "volume types that are made at start where they are not there" },
+	{ "types.name", set_type_name, TYPE(name), NULL, .help = "its directory in .volfs/types" },
+	{ "types.description", set_text, TYPE(description), "\"\"", .help = "free text" },
+	{ "types.public", set_bool, TYPE(is_public), "true",
+		.help = "every project may use it; false: those in access" },
+	{ "types.extra_specs", set_extra_specs, TYPE(extra_specs), "[ ]",
+		.help = "what a backend must be: [ \"key=value\", … ]" },
+	{ "types.qos", set_qos, TYPE(qos), "[ ]",
+		.help = "limits: [ \"key=value\", … ]; consumer= back-end, front-end or both" },
+	{ "types.access", set_texts, TYPE(access), "[ ]", .help = "projects that may use it" },
 	{ "admin_group", set_text, CONF(admin_group), "\"disk\"",
 		.help = "its members are administrators, as root is" },
 	{ "debug", set_text, CONF(debug), "\"\"",
@@ -438,15 +494,25 @@ static const struct option options[] = {
 	{ "projects", set_texts, CONF(projects), "[ ]",
 		.help = "groups that can be projects; none named: any" },
 	{ "quota", .help = "limits of a project that has none of its own; -1: no limit" },
-	{ "quota.volumes", set_limit, CONF(quota.volumes_max), "10", -1, INT_MAX,
-		.help = "volumes" },
-	{ "quota.size", set_size_limit, CONF(quota.size_max), "\"1000G\"",
-		.help = "size of all volumes together" },
-	{ "quota.per_volume_size", set_size_limit, CONF(quota.per_volume_max), "-1",
+	{ "quota.volumes", set_limit, QUOTA(VOLUMES), "10", -1, INT_MAX, .help = "volumes" },
+	{ "quota.size", set_size_limit, QUOTA(SIZE), "\"1000G\"",
+		.help = "size of all volumes and snapshots together" },
+	{ "quota.per_volume_size", set_size_limit, QUOTA(PER_VOLUME_SIZE), "-1",
 		.help = "size of one volume" },
+	{ "quota.snapshots", set_limit, QUOTA(SNAPSHOTS), "10", -1, INT_MAX,
+		.help = "snapshots (there are none yet)" },
+	{ "quota.backups", set_limit, QUOTA(BACKUPS), "10", -1, INT_MAX,
+		.help = "backups (there are none yet)" },
+	{ "quota.backup_size", set_size_limit, QUOTA(BACKUP_SIZE), "\"1000G\"",
+		.help = "size of all backups together" },
+	{ "quota.groups", set_limit, QUOTA(GROUPS), "10", -1, INT_MAX,
+		.help = "groups of volumes (there are none yet)" },
+	{ "quota.trash_size", set_size_limit, QUOTA(TRASH_SIZE), "-1",
+		.help = "size of all deleted volumes that are kept (none is kept yet)" },
 	{ "scheduler", .help = "how a volume's backend is chosen" },
-	{ "scheduler.filters", set_texts, CONF(filters), "[ \"availability_zone\", \"capacity\" ]",
-		.words = filters, .help = "what a backend must pass, in this order" },
+	{ "scheduler.filters", set_texts, CONF(filters),
+		"[ \"availability_zone\", \"capacity\", \"capabilities\" ]", .words = filters,
+		.help = "what a backend must pass, in this order" },
 	{ "scheduler.weighers", set_weighers, CONF(weighers),
 		"( { name = \"capacity\"; multiplier = 1.0; } )",
 		.help = "what orders those that pass" },
@@ -675,6 +741,15 @@ static int set_backends(
 		s, o->path, sizeof *r->conf->backends, (void **)field, &r->conf->backend_count, r);
 }
 
+static int set_types(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	if (config_setting_is_array(s) && config_setting_length(s) == 0)
+		return 0; /* [ ] and ( ) alike */
+	return read_list(
+		s, o->path, sizeof *r->conf->types, (void **)field, &r->conf->type_count, r);
+}
+
 /* What no option tells: a backend without a zone of its own is in the default zone. */
 static int fill_backends(struct reader *r)
 {
@@ -782,7 +857,8 @@ int conf_local(const char *dir, struct conf *ret, struct err *err)
 		return err_set(
 			err, -errno, "cannot use the directory '%s': %s", dir, strerror(errno));
 	buf_adds(&text,
-		"quota = { volumes = -1; size = -1; per_volume_size = -1; };\ndatabase = \"");
+		"quota = { volumes = -1; size = -1; per_volume_size = -1; snapshots = -1; backups = -1; "
+		"backup_size = -1; groups = -1; trash_size = -1; };\ndatabase = \"");
 	add_escaped(&text, path);
 	buf_adds(&text,
 		"/volfs.db\";\nbackends = ( { name = \"local\"; driver = \"local\"; path = \"");
@@ -804,14 +880,27 @@ static void release_backend(struct backend_conf *b)
 	json_decref(b->capabilities);
 }
 
+static void release_type(struct conf_type *t)
+{
+	free(t->name);
+	free(t->description);
+	free_texts(t->extra_specs);
+	free_texts(t->qos);
+	free_texts(t->access);
+}
+
 void conf_release(struct conf *c)
 {
 	for (size_t i = 0; i < c->weigher_count; i++)
 		free(c->weighers[i].name);
 	for (size_t i = 0; i < c->backend_count; i++)
 		release_backend(&c->backends[i]);
+	for (size_t i = 0; i < c->type_count; i++)
+		release_type(&c->types[i]);
 	free(c->weighers);
 	free(c->backends);
+	free(c->types);
+	free(c->default_type);
 	free_texts(c->draft_patterns);
 	free_texts(c->projects);
 	free_texts(c->filters);

@@ -18,20 +18,31 @@ struct conf_weigher {
 	double multiplier;
 };
 
+/* A volume type. Lists are NULL-terminated; extra specs and QoS specs are "key=value". */
+struct conf_type {
+	char *name, *description;
+	bool is_public;
+	char **extra_specs, **qos, **access;
+};
+
 struct conf {
 	char *database; /* path */
 	long workers;	/* per backend */
 	char *default_zone;
 	char *admin_group;
-	char *debug;	       /* modules, by comma; "" */
-	long stats_interval;   /* seconds between two statistics of a backend, default 10 */
-	long trash_delay;      /* seconds a deleted volume stays; 0, the only value so far */
-	mode_t volume_mode;    /* octal text "0755" in the file */
-	char *new_group;       /* "" : new/ is 01777; else 01770 and this group */
-	char **draft_patterns; /* NULL-terminated */
-	char **projects;       /* allowed project names, NULL-terminated; empty: any */
-	struct quota quota;    /* the defaults: only the *_max fields */
-	char **filters;	       /* NULL-terminated */
+	char *debug;		 /* modules, by comma; "" */
+	long stats_interval;	 /* seconds between two statistics of a backend, default 10 */
+	long trash_delay;	 /* seconds a deleted volume stays; 0, the only value so far */
+	mode_t volume_mode;	 /* octal text "0755" in the file */
+	char *new_group;	 /* "" : new/ is 01777; else 01770 and this group */
+	char **draft_patterns;	 /* NULL-terminated */
+	char **projects;	 /* allowed project names, NULL-terminated; empty: any */
+	struct quota quota;	 /* the defaults: only max[] */
+	char *default_type;	 /* "": none */
+	bool zone_fallback;	 /* default_zone in place of one where the volume cannot be */
+	struct conf_type *types; /* to be made where they are not yet */
+	size_t type_count;
+	char **filters; /* NULL-terminated */
 	struct conf_weigher *weighers;
 	size_t weigher_count;
 	long attempts;

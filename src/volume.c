@@ -83,3 +83,38 @@ const char *backend_state_name(enum backend_state s)
 	}
 	return "down";
 }
+
+static const struct {
+	const char *name;
+	bool is_size;
+} resources[QUOTA_COUNT] = {
+	[QUOTA_VOLUMES] = { "volumes", false },
+	[QUOTA_SIZE] = { "size", true },
+	[QUOTA_PER_VOLUME_SIZE] = { "per_volume_size", true },
+	[QUOTA_SNAPSHOTS] = { "snapshots", false },
+	[QUOTA_BACKUPS] = { "backups", false },
+	[QUOTA_BACKUP_SIZE] = { "backup_size", true },
+	[QUOTA_GROUPS] = { "groups", false },
+	[QUOTA_TRASH_SIZE] = { "trash_size", true },
+};
+
+const char *quota_resource_name(enum quota_resource r)
+{
+	return resources[r].name;
+}
+
+bool quota_resource_is_size(enum quota_resource r)
+{
+	return resources[r].is_size;
+}
+
+const char *qos_consumer_name(enum qos_consumer c)
+{
+	static const char *const names[QOS_CONSUMER_COUNT] = {
+		[QOS_BACK_END] = "back-end",
+		[QOS_FRONT_END] = "front-end",
+		[QOS_BOTH] = "both",
+	};
+
+	return (unsigned)c < QOS_CONSUMER_COUNT ? names[c] : names[QOS_BACK_END];
+}

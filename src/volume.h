@@ -76,7 +76,8 @@ struct volume {
 	char name[NAME_LEN + 1];	 /* the directory's; in the trash: as it was */
 	char image_id[IMAGE_ID_LEN + 1]; /* chosen before the image exists */
 	char backend[NAME_LEN + 1];	 /* "" until one is chosen, or when none fits */
-	char type[NAME_LEN + 1];	 /* "" : none */
+	int64_t type_id;		 /* row; 0: none */
+	char type[NAME_LEN + 1], type_uuid[UUID_LEN + 1];
 	char zone[NAME_LEN + 1];
 	char project[NAME_LEN + 1];
 	char description[NAME_LEN + 1];
@@ -93,13 +94,59 @@ struct volume {
 	int64_t created_us, updated_us; /* clock_wall_us() */
 };
 
-/* What stands in .volfs/quotas/<project>: limits (SIZE_LIMIT_NONE: unlimited) and what is used now. */
+/* What a quota counts. The words are those of .volfs/quotas/; their order is nobody's. */
+enum quota_resource {
+	QUOTA_VOLUMES,
+	QUOTA_SIZE,	       /* bytes of volumes and snapshots */
+	QUOTA_PER_VOLUME_SIZE, /* a ceiling on each volume: nothing is counted */
+	QUOTA_SNAPSHOTS,
+	QUOTA_BACKUPS,
+	QUOTA_BACKUP_SIZE,
+	QUOTA_GROUPS,
+	QUOTA_TRASH_SIZE, /* bytes of deleted volumes that are still there */
+	QUOTA_COUNT,
+};
+const char *quota_resource_name(enum quota_resource r); /* "per_volume_size"; static */
+bool quota_resource_is_size(enum quota_resource r);	/* in bytes */
+
+#define QUOTA_INHERIT INT64_C(-2) /* written as a limit: no own one any more */
+
+/* What stands in .volfs/quotas/<project>, and in its type/<type>: limits (SIZE_LIMIT_NONE: unlimited) and what is used now. */
 struct quota {
-	int64_t id; /* row */
+	int64_t id; /* row; 0: it has none yet */
 	char project[NAME_LEN + 1];
-	int64_t volumes_max, volumes;
-	int64_t size_max, size; /* bytes */
-	int64_t per_volume_max; /* bytes */
+	int64_t type_id; /* 0: of all types together */
+	char type[NAME_LEN + 1];
+	int64_t max[QUOTA_COUNT], used[QUOTA_COUNT];
+};
+
+/* Who keeps to the QoS specs of a type: the storage, who attaches the volume, or both. */
+enum qos_consumer {
+	QOS_BACK_END,
+	QOS_FRONT_END,
+	QOS_BOTH,
+	QOS_CONSUMER_COUNT,
+};
+const char *qos_consumer_name(enum qos_consumer c); /* "back-end"; static */
+
+/* A volume type, without its lists. Plain data. */
+struct vol_type {
+	int64_t id; /* row; never used twice */
+	char uuid[UUID_LEN + 1];
+	char name[NAME_LEN + 1];
+	char description[NAME_LEN + 1];
+	bool is_public;	 /* else only projects in its `access` may use it and see it */
+	bool is_default; /* of volumes whose spec and project name none */
+	enum qos_consumer consumer;
+	int64_t created_us, updated_us;
+};
+
+/* What hangs on a type: keys with values, or names of projects. The numbers are part of the database. */
+enum type_list {
+	TYPE_EXTRA_SPECS = 1,
+	TYPE_QOS = 2,
+	TYPE_ACCESS = 3,      /* projects that may use it while it is private */
+	TYPE_DEFAULT_FOR = 4, /* projects whose default it is: one type each */
 };
 
 /* A backend's state as its last statistics told. Sizes in bytes. */

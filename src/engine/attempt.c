@@ -39,26 +39,58 @@ void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
 
 /* --- the steps --- */
 
-static void image_create(struct backend *b, struct run *const *run, size_t n)
+/* What the images' types want kept, once for each type. which[i]: that of run[i], in qos. */
+static int read_qos(
+	struct backend *b, struct run *const *run, size_t n, struct type_qos *qos, size_t *which)
 {
-	CLEANUP_FREE struct driver_create *each = calloc(n, sizeof *each);
+	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!each) {
-			run[i]->code = err_set(&run[i]->err, -ENOMEM, "out of memory");
-			continue;
-		}
+		int r = 0;
+
+		for (which[i] = 0; which[i] < count; which[i]++)
+			if (qos[which[i]].type == run[i]->row.type)
+				break;
+		if (which[i] == count)
+			r = backend_qos(b, run[i]->row.type, &qos[count++]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void create_all(struct backend *b, struct run *const *run, size_t n,
+	struct driver_create *each, const struct type_qos *qos, const size_t *which)
+{
+	for (size_t i = 0; i < n; i++) {
 		memcpy(each[i].image.uuid, run[i]->row.uuid, sizeof each[i].image.uuid);
 		memcpy(each[i].image.image_id, run[i]->row.image_id, sizeof each[i].image.image_id);
 		each[i].image.size = run[i]->row.size;
+		each[i].qos = qos[which[i]].each;
+		each[i].qos_count = qos[which[i]].count;
 	}
-	if (!each)
-		return;
 	b->driver->create(b->be, each, n);
 	for (size_t i = 0; i < n; i++) {
 		run[i]->code = each[i].code;
 		run[i]->err = each[i].err;
 	}
+}
+
+static void image_create(struct backend *b, struct run *const *run, size_t n)
+{
+	CLEANUP_FREE struct driver_create *each = calloc(n, sizeof *each);
+	CLEANUP_FREE struct type_qos *qos = calloc(n, sizeof *qos);
+	CLEANUP_FREE size_t *which = calloc(n, sizeof *which);
+	int r = each && qos && which ? read_qos(b, run, n, qos, which) : -ENOMEM;
+
+	if (r == 0) {
+		create_all(b, run, n, each, qos, which);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		run[i]->code = err_set(&run[i]->err, r, "%s",
+			r == -ENOMEM ? "out of memory"
+				     : "the catalogue cannot be read: see the log");
 }
 
 static int image_undo(struct backend *b, struct run *r)
@@ -85,22 +117,38 @@ struct outcome {
 	struct job_row row;
 };
 
-/* Another backend, for the rows of the volume and of the new job. 0, or -ENOSPC with what to tell the user. */
-static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *v, const char *zone,
+/*
+ * Another backend, for the rows of the volume and of the new job: in its zone, unless its type lists several and its spec named none.
+ * 0, or -ENOSPC with what to tell the user.
+ */
+static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *v,
 	struct placement *ret, struct err *err)
 {
 	CLEANUP(hints_release) struct hints hints = { 0 };
 	CLEANUP(free_facts) struct facts *volume = NULL;
-	struct wanted wanted = { v->size, zone, v->project, o->row.tried, &hints, NULL };
+	struct wanted wanted = { .size = v->size,
+		.zone = v->zone,
+		.project = v->project,
+		.tried = o->row.tried,
+		.hints = &hints };
+	const struct type_rules *rules;
 	size_t n = strlen(o->row.tried);
+	bool zoned;
 	int r;
 
 	(void)snprintf(o->row.tried + n, sizeof o->row.tried - n, "%s\t%.1000s\n", o->b->conf->name,
 		o->sentence);
 	if (o->row.attempt >= o->q.e->conf->attempts)
 		return err_set(err, -ENOSPC, "given up after %d attempts", o->row.attempt);
-	r = hints_again(o->q.e, tx, v->id, &hints, err);
-	r = r < 0 ? r : volume_facts(o->q.e, v, zone, &volume, err);
+	r = type_rules(o->q.e, tx, v->type_id, &rules, err);
+	r = r < 0 ? r
+		  : hints_again(o->q.e, tx, v->id, type_lists_zones(rules), &hints, &zoned, err);
+	if (r < 0)
+		return r;
+	wanted.type = type_compiled(rules);
+	if (!zoned)
+		wanted.zone = NULL;
+	r = volume_facts(o->q.e, v, wanted.zone, &volume, err);
 	wanted.volume = volume;
 	return r < 0 ? r : place(o->q.e, tx, &wanted, ret, err);
 }
@@ -166,7 +214,7 @@ static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
 	r = o->left_over ? tx_job_abandon(tx, o->id) : tx_job_remove(tx, o->id);
 	if (r < 0)
 		return r;
-	r = try_elsewhere(o, tx, v, v->zone, &p, &why);
+	r = try_elsewhere(o, tx, v, &p, &why);
 	if (r == 0)
 		return next_attempt(o, tx, v, &p);
 	return r == -ENOSPC && why.code ? no_attempt(o, tx, v, &why) : r;

@@ -52,6 +52,12 @@ int backend_job(struct backend *b, int64_t id, struct job_row *ret)
 	return view_job(b->view, id, ret);
 }
 
+int backend_qos(struct backend *b, int64_t type, struct type_qos *ret)
+{
+	LOCK_SCOPE(&b->view_lock);
+	return type_qos(b->view, type, b->driver, ret);
+}
+
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
 	const struct driver *driver, struct err *err)
 {
@@ -278,7 +284,7 @@ static int client_change(struct backend *b, const char *address, int64_t *row)
 	c->address = address;
 	c->q.row = *row;
 	c->q.apply = client_apply;
-	r = request_wait(&c->q, row);
+	r = request_wait(&c->q, row, NULL);
 	return r == -ENOENT ? 0 : r;
 }
 

@@ -128,10 +128,11 @@ int volume_facts(const struct engine *e, const struct volume *v, const char *zon
 	*ret = NULL;
 	if (!e->follows.functions)
 		return 0;
-	all = json_pack("{s:s, s:s, s:o, s:s, s:s, s:I, s:s, s:s, s:s}", "id", v->uuid, "name",
-		v->name, "size", number(sched_gib(v->size)), "description", v->description,
+	all = json_pack("{s:s, s:s, s:o, s:s, s:s, s:I, s:s*, s:s, s:s, s:s*, s:s*}", "id", v->uuid,
+		"name", v->name, "size", number(sched_gib(v->size)), "description", v->description,
 		"project_id", v->project, "user_id", (json_int_t)v->uid, "availability_zone", zone,
-		"status", vol_status_name(v->status), "attach_status", "detached");
+		"status", vol_status_name(v->status), "attach_status", "detached", "volume_type_id",
+		v->type_id ? v->type_uuid : NULL, "volume_type", v->type_id ? v->type : NULL);
 	r = all ? facts_new(all, ret, err) : err_set(err, -ENOMEM, "out of memory");
 	json_decref(all);
 	return r;

@@ -16,8 +16,10 @@ struct edit {
 	char project[NAME_LEN + 1];
 	char *key, *value;
 	enum meta_how how;
-	enum quota_limit limit;
+	bool limited; /* by limit and max */
+	enum quota_resource limit;
 	int64_t max;
+	int64_t type; /* whose quota; 0: of all types */
 	struct backend *b;
 	bool disabled;
 };
@@ -99,15 +101,15 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 /* To another project: its quota must have room for the whole volume. */
 static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
-	struct quota quota;
+	struct quotas q;
 	int64_t from, to;
 	int r;
 
 	if (strcmp(c->project, v->project) == 0)
 		return 0;
-	r = tx_quota(tx, c->project, &quota);
-	r = r < 0 ? r : size_check(&quota, v->size, err);
-	r = r < 0 ? r : quota_check(&quota, 1, v->size, err);
+	r = quotas_read(&(struct reader){ NULL, tx }, c->project, v->type_id, &q);
+	r = r < 0 ? r : size_check(&q, v->size, err);
+	r = r < 0 ? r : quota_check(&q, 1, v->size, err);
 	r = r < 0 ? r : tx_project(tx, v->project, &from);
 	r = r < 0 ? r : tx_project(tx, c->project, &to);
 	if (r < 0)
@@ -135,17 +137,15 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	return r;
 }
 
-/* Text has no lines: what is appended comes after a blank. */
-static int append(const char *had, const char *more, char text[NAME_LEN + 1], struct err *err)
+int value_append(char text[NAME_LEN + 1], const char *more, struct err *err)
 {
-	size_t len = strlen(had), n = strlen(more);
+	size_t len = strlen(text), n = strlen(more);
 	bool blank = len && n;
 
 	if (len + blank + n > NAME_LEN)
 		return err_set(err, -EINVAL,
 			"with what is there the value is %zu bytes long; at most %d are possible",
 			len + blank + n, NAME_LEN);
-	memcpy(text, had, len);
 	if (blank)
 		text[len++] = ' ';
 	memcpy(text + len, more, n + 1);
@@ -161,7 +161,8 @@ static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struc
 	int r = 0;
 
 	if (c->fields & SET_APPEND) {
-		r = append(v->description, to->description, both, err);
+		memcpy(both, v->description, sizeof both);
+		r = value_append(both, to->description, err);
 		text = both;
 	}
 	r = r < 0 ? r : tx_volume_text(tx, v->id, text, protected_);
@@ -267,7 +268,7 @@ static int meta_remove(struct edit *c, struct tx *tx, struct err *err)
 
 static int meta_put(struct edit *c, struct tx *tx, struct err *err)
 {
-	char had[NAME_LEN + 1] = "", both[NAME_LEN + 1];
+	char had[NAME_LEN + 1] = "";
 	const char *value = c->value;
 	int64_t row;
 	int r = c->how == META_SET ? 0 : tx_meta_get(tx, c->q.volume, c->key, &row, had);
@@ -277,8 +278,8 @@ static int meta_put(struct edit *c, struct tx *tx, struct err *err)
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0 && c->how == META_APPEND) {
-		r = append(had, c->value, both, err);
-		value = both;
+		r = value_append(had, c->value, err);
+		value = had;
 	}
 	return r < 0 ? r : tx_meta_set(tx, c->q.volume, c->key, value, &c->q.row);
 }
@@ -379,14 +380,22 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 
 /* --- quotas --- */
 
+/* With a row of the type's, too, if it is about one type. */
 static int quota_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
+	struct vol_type t;
 	int r = tx_project(tx, c->project, &q->row);
 
-	if (r == 0 && c->key)
-		r = tx_quota_limit(tx, q->row, c->limit, c->max);
 	note_quota(q->e, q->row);
+	if (r == 0 && c->type) {
+		r = tx_type(tx, c->type, &t);
+		if (r == -ENOENT)
+			return err_set(err, r, "the volume type is gone");
+		r = r < 0 ? r : tx_type_quota(tx, q->row, c->type, &q->row);
+	}
+	if (r == 0 && c->limited)
+		r = tx_quota_limit(tx, q->row, c->type != 0, c->limit, c->max);
 	return r;
 }
 
@@ -402,46 +411,41 @@ static int known_project(struct engine *e, const char *project, struct edit *c, 
 	return project_of(e, &admin, project, c->project, &gid, err);
 }
 
-static int limit_find(const char *resource, enum quota_limit *ret, struct err *err)
-{
-	if (strcmp(resource, "volumes") == 0)
-		*ret = QUOTA_VOLUMES;
-	else if (strcmp(resource, "size") == 0)
-		*ret = QUOTA_SIZE;
-	else if (strcmp(resource, "per_volume_size") == 0)
-		*ret = QUOTA_PER_VOLUME;
-	else
-		return err_set(err, -ENOENT, "there is no quota of '%s'", resource);
-	return 0;
-}
-
 void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
-	const char *project, const char *resource, int64_t max, engine_done *done, void *arg)
+	const char *project, int64_t type, enum quota_resource what, int64_t max, engine_done *done,
+	void *arg)
 {
 	struct edit *c = edit_new(e, id, who, 0, quota_apply, done, arg);
 	struct err err = { 0 };
-	int r;
+	int r = 0;
 
 	if (!c)
 		return;
-	c->max = max < 0 ? SIZE_LIMIT_NONE : max;
-	c->key = strdup(resource);
-	r = c->key ? limit_find(resource, &c->limit, &err) : -ENOMEM;
-	if (r == 0 && !who->admin)
+	c->limited = true;
+	c->limit = what;
+	c->max = max;
+	c->type = type;
+	if (!who->admin)
 		r = err_set(&err, -EACCES, "only an administrator sets a quota");
-	if (r == 0)
-		(void)snprintf(c->project, sizeof c->project, "%s", project);
+	(void)snprintf(c->project, sizeof c->project, "%s", project);
 	send(c, r, &err);
 }
 
-void engine_quota_row(struct engine *e, const char *project, engine_done *done, void *arg)
+void engine_quota_row(
+	struct engine *e, const char *project, int64_t type, engine_done *done, void *arg)
 {
 	struct edit *c = edit_new(e, (struct change_id){ 0 }, NULL, 0, quota_apply, done, arg);
 	struct err err = { 0 };
+	int r = 0;
 
 	if (!c)
 		return;
-	send(c, known_project(e, project, c, &err), &err);
+	c->type = type;
+	if (type) /* of a project that has its row */
+		(void)snprintf(c->project, sizeof c->project, "%s", project);
+	else
+		r = known_project(e, project, c, &err);
+	send(c, r, &err);
 }
 
 /* --- backends --- */

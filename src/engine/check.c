@@ -11,35 +11,84 @@
 #include <stdio.h>
 #include <string.h>
 
-int size_check(const struct quota *q, uint64_t size, struct err *err)
+int quotas_read(const struct reader *r, const char *project, int64_t type, struct quotas *ret)
 {
-	char want[TEXT_SIZE_MAX], max[TEXT_SIZE_MAX];
+	int code = r->v ? view_quota_by_name(r->v, project, &ret->project)
+			: tx_quota(r->tx, project, 0, &ret->project);
 
-	if (q->per_volume_max < 0 || size <= (uint64_t)q->per_volume_max)
-		return 0;
-	return err_set(err, -EFBIG, "a volume of %s is larger than project '%s' may have: %s each",
-		text_of_size(size, want), q->project,
-		text_of_size((uint64_t)q->per_volume_max, max));
+	ret->type = (struct quota){ 0 };
+	if (code < 0 || !type)
+		return code;
+	return r->v ? view_quota_of_type(r->v, project, type, &ret->type)
+		    : tx_quota(r->tx, project, type, &ret->type);
 }
 
-int quota_check(const struct quota *q, int64_t volumes, uint64_t more, struct err *err)
+/* "project 'web'", "type 'fast' in project 'web'" */
+static const char *whose(const struct quota *q, char text[2 * NAME_LEN + 32])
 {
-	char want[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX], max[TEXT_SIZE_MAX];
+	if (q->type_id)
+		(void)snprintf(
+			text, 2 * NAME_LEN + 32, "type '%s' in project '%s'", q->type, q->project);
+	else
+		(void)snprintf(text, 2 * NAME_LEN + 32, "project '%s'", q->project);
+	return text;
+}
 
-	if (q->size_max >= 0 && (more > INT64_MAX || q->size_max - q->size < (int64_t)more))
-		return err_set(err, -EDQUOT, "quota of project '%s': %s wanted, %s of %s in use",
-			q->project, text_of_size(more, want), text_of_size((uint64_t)q->size, used),
-			text_of_size((uint64_t)q->size_max, max));
-	if (q->volumes_max >= 0 && q->volumes_max - q->volumes < volumes)
-		return err_set(err, -EDQUOT,
-			"quota of project '%s': %" PRId64 " more wanted, %" PRId64 " of %" PRId64
-			" volumes in use",
-			q->project, volumes, q->volumes, q->volumes_max);
-	return 0;
+static int one_size(const struct quota *q, uint64_t size, struct err *err)
+{
+	char want[TEXT_SIZE_MAX], max[TEXT_SIZE_MAX], who[2 * NAME_LEN + 32];
+	int64_t ceiling = q->max[QUOTA_PER_VOLUME_SIZE];
+
+	if (ceiling < 0 || size <= (uint64_t)ceiling)
+		return 0;
+	return err_set(err, -EFBIG, "a volume of %s is larger than %s may have: %s each",
+		text_of_size(size, want), whose(q, who), text_of_size((uint64_t)ceiling, max));
+}
+
+int size_check(const struct quotas *q, uint64_t size, struct err *err)
+{
+	int r = one_size(&q->project, size, err);
+
+	return r < 0 || !q->type.type_id ? r : one_size(&q->type, size, err);
+}
+
+/* Nothing more is wanted of a resource: then it is no matter how much is used already. */
+static int one_resource(
+	const struct quota *q, enum quota_resource what, uint64_t more, struct err *err)
+{
+	char want[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX], max[TEXT_SIZE_MAX], who[2 * NAME_LEN + 32];
+	int64_t limit = q->max[what], now = q->used[what];
+
+	if (limit < 0 || !more || (more <= INT64_MAX && limit - now >= (int64_t)more))
+		return 0;
+	if (quota_resource_is_size(what))
+		return err_set(err, -EDQUOT, "quota of %s: %s wanted, %s of %s in use",
+			whose(q, who), text_of_size(more, want), text_of_size((uint64_t)now, used),
+			text_of_size((uint64_t)limit, max));
+	return err_set(err, -EDQUOT,
+		"quota of %s: %" PRIu64 " more wanted, %" PRId64 " of %" PRId64 " %s in use",
+		whose(q, who), more, now, limit, quota_resource_name(what));
+}
+
+/* Size ahead of count, and of each the project ahead of the type (reference, 2.5). */
+int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err)
+{
+	const struct {
+		enum quota_resource what;
+		uint64_t more;
+	} wanted[] = { { QUOTA_SIZE, more }, { QUOTA_VOLUMES, (uint64_t)volumes } };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof wanted / sizeof wanted[0]; i++) {
+		r = one_resource(&q->project, wanted[i].what, wanted[i].more, err);
+		if (r == 0 && q->type.type_id)
+			r = one_resource(&q->type, wanted[i].what, wanted[i].more, err);
+	}
+	return r;
 }
 
 /* What does not exist yet cannot be named. */
-int names_check(struct engine *e, const struct spec *s, struct err *err)
+int names_check(const struct spec *s, struct err *err)
 {
 	static const char *const source[] = {
 		[SPEC_VOLUME] = "source",
@@ -47,28 +96,16 @@ int names_check(struct engine *e, const struct spec *s, struct err *err)
 		[SPEC_IMAGE] = "image",
 		[SPEC_BACKUP] = "backup",
 	};
-	const char *zone = s->zone ? s->zone : e->conf->default_zone;
 
-	if (s->type)
-		return err_set(
-			err, -ENOENT, "no such volume type: '%s' (there are none yet)", s->type);
 	if (s->source_kind != SPEC_RAW)
 		return err_set(err, -ENOENT, "%s='%s': this volfs makes empty volumes only",
 			source[s->source_kind], s->source);
 	if (s->group)
 		return err_set(err, -ENOENT, "no such group: '%s' (there are none yet)", s->group);
-	if (!place_zone_known(e, zone))
-		return err_set(err, -ENOENT, "no such zone: no backend is in '%s'%s", zone,
-			s->zone ? "" : ", which is default_zone");
 	return 0;
 }
 
-struct seeker {
-	struct view *v; /* one of the two */
-	struct tx *tx;
-};
-
-static bool exists(const struct seeker *s, const char *name)
+static bool exists(const struct reader *s, const char *name)
 {
 	struct vol_entry entry;
 	struct volume vol;
@@ -83,24 +120,22 @@ static bool exists(const struct seeker *s, const char *name)
 
 /* The volumes that a hint names, by comma. */
 static int hint_check(
-	const struct seeker *seeker, const char *key, const char *value, struct err *err)
+	const struct reader *reader, const char *key, const char *value, struct err *err)
 {
 	char name[NAME_LEN + 1];
 	int r;
 
 	while ((r = hint_next(&value, name)) > 0)
-		if (!exists(seeker, name))
+		if (!exists(reader, name))
 			return err_set(err, -ENOENT, "%s: no such volume: '%s'", key, name);
 	return r < 0 ? err_set(err, r, "%s: a name is too long", key) : 0;
 }
 
-int hints_check(
-	struct view *v, struct tx *tx, const char *same, const char *different, struct err *err)
+int hints_check(const struct reader *r, const char *same, const char *different, struct err *err)
 {
-	struct seeker seeker = { v, tx };
-	int r = hint_check(&seeker, "hint.same_backend", same, err);
+	int code = hint_check(r, "hint.same_backend", same, err);
 
-	return r < 0 ? r : hint_check(&seeker, "hint.different_backend", different, err);
+	return code < 0 ? code : hint_check(r, "hint.different_backend", different, err);
 }
 
 static int query_is_sound(const char *text, struct err *err)
@@ -118,28 +153,41 @@ int taken(struct err *err, const char *name, uid_t owner)
 		(unsigned)owner);
 }
 
+/* What it names, and whether that exists for the project. */
+static int check_names(struct engine *e, struct view *v, const struct caller *who,
+	const struct spec *spec, const char *project, struct vol_type *type, struct err *err)
+{
+	const struct reader reader = { v, NULL };
+	int r;
+
+	r = type_wanted(e, &reader, spec->type, project, who->admin, type, err);
+	r = r < 0 ? r : names_check(spec, err);
+	r = r < 0 ? r : type_check(e, v, type, spec->zone, spec->size, err);
+	r = r < 0 ? r : query_is_sound(spec->hint_query, err);
+	return r < 0 ? r
+		     : hints_check(
+			       &reader, spec->hint_same_backend, spec->hint_different_backend, err);
+}
+
 int engine_spec_check(struct engine *e, struct view *v, const struct caller *who,
 	const struct spec *spec, const char *uuid, bool partial, struct err *err)
 {
 	char project[NAME_LEN + 1];
 	struct vol_entry entry;
-	struct quota q;
+	struct vol_type type;
+	struct quotas q;
 	gid_t gid;
 	int r;
 
-	r = names_check(e, spec, err);
-	r = r < 0 ? r : query_is_sound(spec->hint_query, err);
-	r = r < 0 ? r
-		  : hints_check(
-			    v, NULL, spec->hint_same_backend, spec->hint_different_backend, err);
-	r = r < 0 ? r : project_of(e, who, spec->project, project, &gid, err);
+	r = project_of(e, who, spec->project, project, &gid, err);
+	r = r < 0 ? r : check_names(e, v, who, spec, project, &type, err);
 	if (r == 0 && spec->name)
 		r = spec_name_check(spec->name, uuid, err);
 	if (r < 0)
 		return r;
 	if (spec->name && view_entry_by_name(v, spec->name, &entry) == 0)
 		return taken(err, spec->name, entry.uid);
-	r = view_quota_by_name(v, project, &q);
+	r = quotas_read(&(struct reader){ v, NULL }, project, type.id, &q);
 	if (r < 0)
 		return err_set(err, r, "the catalogue cannot be read: see the log");
 	if (!spec->size && !partial)

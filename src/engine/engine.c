@@ -185,7 +185,7 @@ static int learn_all(struct engine *e, struct err *err)
 	if (!q)
 		return err_set(err, -ENOMEM, "out of memory");
 	q->apply = rows_apply;
-	(void)request_wait(q, NULL);
+	(void)request_wait(q, NULL, NULL);
 	r = view_open(e->store, &v, err);
 	if (r < 0)
 		return r;
@@ -205,6 +205,7 @@ int engine_start(struct engine *e, struct err *err)
 	e->started = true;
 	e->started_ns = clock_mono_ns();
 	r = learn_all(e, err);
+	r = r < 0 ? r : types_configured(e, err);
 	r = r < 0 ? r : recover_orphans(e, err);
 	if (r == 0) {
 		r = ticker_start(e);
@@ -307,6 +308,7 @@ bool engine_free(struct engine *e)
 	free(e->choice);
 	sched_work_release(&e->work);
 	hints_end(e);
+	types_forget(e);
 	free(e->notes.at);
 	project_release(e);
 	sched_free(e->sched);

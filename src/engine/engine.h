@@ -57,6 +57,7 @@ enum change_kind {
 	CHANGE_LIST, /* the root listing or the trash listing changed (created, renamed, deleted, purged) */
 	CHANGE_QUOTA,	/* row: the quota's */
 	CHANGE_BACKEND, /* a backend's state or numbers */
+	CHANGE_TYPE,	/* row: a volume type has another name, which its volumes show */
 };
 enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_STATUS = 1 << 0, /* status, error, updated */
@@ -160,15 +161,56 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t volume, const char *key, const char *to, engine_done *done, void *arg);
 
-/* A limit of a project (row made if need be): resource "volumes", "size", "per_volume_size"; max or SIZE_LIMIT_NONE. */
+/* A limit of a project (row made if need be), or of one type in it (0: of all together): max, SIZE_LIMIT_NONE or QUOTA_INHERIT. */
 void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
-	const char *project, const char *resource, int64_t max, engine_done *done, void *arg);
+	const char *project, int64_t type, enum quota_resource what, int64_t max, engine_done *done,
+	void *arg);
 
-/* Makes sure that a project has a row (lookup of quotas/<project>): res->row. */
-void engine_quota_row(struct engine *e, const char *project, engine_done *done, void *arg);
+/* Makes sure that a project (lookup of quotas/<project>), or a type in it, has a row: res->row. */
+void engine_quota_row(
+	struct engine *e, const char *project, int64_t type, engine_done *done, void *arg);
 
 /* Is there a group of that name? Asked of the system now and then only. */
 bool engine_project_exists(struct engine *e, const char *name);
+
+/*
+ * Volume types; an administrator's, else -EACCES. type: its row. -ENOENT: it is gone. -EBUSY where a volume has it: for removing it,
+ * and for its extra specs.
+ */
+void engine_type_add(struct engine *e, struct change_id id, const struct caller *who,
+	const char *name, engine_done *done, void *arg); /* -EEXIST; res->row: the type's */
+void engine_type_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, const char *name, engine_done *done, void *arg);
+void engine_type_remove(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, engine_done *done, void *arg);
+
+/* Which fields engine_type_set() takes from its struct vol_type. */
+enum {
+	TYPE_SET_DESCRIPTION = 1,
+	TYPE_SET_PUBLIC = 2,
+	TYPE_SET_DEFAULT = 4, /* true: the only one */
+	TYPE_SET_CONSUMER = 8,
+	TYPE_SET_APPEND = 16, /* with TYPE_SET_DESCRIPTION: after what is there, and a blank */
+};
+void engine_type_set(struct engine *e, struct change_id id, const struct caller *who, int64_t type,
+	unsigned fields, const struct vol_type *values, engine_done *done, void *arg);
+
+/* One key of a list: value NULL removes it (-ENOENT if absent). res->row: the key's row. A project must exist: -ENOENT. */
+void engine_type_entry(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, enum type_list list, const char *key, const char *value, enum meta_how how,
+	engine_done *done, void *arg);
+
+/* Another key for the value; one that is there already goes. */
+void engine_type_entry_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, enum type_list list, const char *key, const char *to, engine_done *done,
+	void *arg);
+
+/* May this caller know of it? It is public, or one of the caller's projects has access. */
+bool engine_type_seen(
+	struct engine *e, struct view *v, const struct caller *who, const struct vol_type *t);
+
+/* Is it that of volumes whose spec and project name none? */
+bool engine_type_is_default(struct engine *e, struct view *v, const struct vol_type *t);
 
 /* Backends, as configured, 0 … count-1; strings live as long as the engine. */
 struct engine_backend {

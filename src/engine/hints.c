@@ -81,13 +81,15 @@ void hints_release(struct hints *h)
 	*h = (struct hints){ 0 };
 }
 
-int hints_again(struct engine *e, struct tx *tx, int64_t volume, struct hints *ret, struct err *err)
+int hints_again(struct engine *e, struct tx *tx, int64_t volume, bool zones, struct hints *ret,
+	bool *ret_zoned, struct err *err)
 {
 	CLEANUP(buf_release) struct buf text = { 0 };
 	struct spec spec = { 0 };
 	int r;
 
-	if (!e->follows.same && !e->follows.different && !e->follows.query)
+	*ret_zoned = true;
+	if (!e->follows.same && !e->follows.different && !e->follows.query && !zones)
 		return 0;
 	r = tx_volume_spec(tx, volume, &text);
 	if (r == 0 && buf_failed(&text))
@@ -96,6 +98,7 @@ int hints_again(struct engine *e, struct tx *tx, int64_t volume, struct hints *r
 		return r;
 	r = spec_parse(buf_text(&text), text.len, true, &spec, err);
 	r = r < 0 ? r : hints_take(&spec, ret, err);
+	*ret_zoned = spec.zone;
 	spec_release(&spec);
 	if (r == -ENOMEM)
 		return r;

@@ -23,6 +23,7 @@
 #include "engine/engine.h"
 #include "sched/sched.h"
 #include "store/store.h"
+#include "type.h"
 
 #include <stdatomic.h>
 
@@ -30,6 +31,7 @@ struct job;
 struct lane;
 struct request;
 struct backend;
+struct type_qos;
 
 /* --- queue.c: waiting jobs of one backend, fair between projects --- */
 
@@ -198,6 +200,7 @@ void backend_name_thread(const struct backend *b, const char *what); /* the call
 
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
+int backend_qos(struct backend *b, int64_t type, struct type_qos *ret);
 
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
@@ -214,8 +217,10 @@ struct placement {
 /* A volume that has no backend yet. */
 struct wanted {
 	uint64_t size;
-	const char *zone, *project;
-	const char *tried; /* job_row.tried */
+	const char *zone; /* NULL: any that the type lists */
+	const char *project;
+	const char *tried;	       /* job_row.tried */
+	const struct sched_type *type; /* NULL: none */
 	const struct hints *hints;
 	const struct facts *volume; /* volume_facts() */
 };
@@ -242,9 +247,12 @@ struct hints {
 int hints_take(const struct spec *s, struct hints *ret, struct err *err); /* -EINVAL: a query */
 void hints_release(struct hints *h);
 
-/* Those of an accepted volume, from its spec, if any filter asks for them. -ENOSPC with a sentence: it cannot be read any more. */
-int hints_again(
-	struct engine *e, struct tx *tx, int64_t volume, struct hints *ret, struct err *err);
+/*
+ * Those of an accepted volume, from its spec, if any filter asks for them, and whether it names a zone, if zones is set. -ENOSPC with
+ * a sentence: it cannot be read any more.
+ */
+int hints_again(struct engine *e, struct tx *tx, int64_t volume, bool zones, struct hints *ret,
+	bool *ret_zoned, struct err *err);
 
 /* Fills the hints of want, as the project sees them, for those filters that are configured; borrowed until the next call. */
 int hints_find(struct engine *e, struct tx *tx, const struct hints *h, const char *project,
@@ -313,8 +321,8 @@ void request_submit(struct request *q);
 /* Answers code from a thread of the engine; err may be NULL. */
 void request_refuse(struct request *q, int code, const struct err *err);
 
-/* Runs apply in the writer and waits for it: for start and monitors. */
-int request_wait(struct request *q, int64_t *ret_row);
+/* Runs apply in the writer and waits for it: for start and monitors. ret_row, err may be NULL. */
+int request_wait(struct request *q, int64_t *ret_row, struct err *err);
 
 /* What a change did, for hooks.changed; in apply(). Forgotten if the change fails. */
 void note(struct engine *e, struct change_note n);
@@ -338,13 +346,67 @@ int project_of(struct engine *e, const struct caller *who, const char *wanted,
 int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err);
 void project_release(struct engine *e);
 
+/* The catalogue as a check reads it: in a thread of fs (v), or in the writer's transaction (tx). */
+struct reader {
+	struct view *v;
+	struct tx *tx;
+};
+
+/* --- change.c --- */
+
+/* Text has no lines: what is appended comes after a blank. -EINVAL: it would be too long. */
+int value_append(char text[NAME_LEN + 1], const char *more, struct err *err);
+
+/* --- type.c --- */
+
+/* The type of a volume whose spec says type=wanted (NULL: nothing), in that project. *ret with id 0: none. -ENOENT. */
+int type_wanted(struct engine *e, const struct reader *r, const char *wanted, const char *project,
+	bool admin, struct vol_type *ret, struct err *err);
+
+/* What a type demands; of type 0 NULL, which everything below takes. The writer thread; valid until types_forget(). */
+struct type_rules;
+int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_rules **ret,
+	struct err *err);
+void types_forget(struct engine *e); /* a type changes, or nothing compiled is wanted any more */
+const struct sched_type *type_compiled(const struct type_rules *rules);
+bool type_lists_zones(const struct type_rules *rules);
+int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
+	struct err *err); /* -EINVAL */
+
+/* Where the volume may be: a zone, or NULL for any that the type lists. wanted: the spec's, or NULL. -ENOENT, -EINVAL. */
+int type_zone(struct engine *e, const struct vol_type *t, const struct type_rules *rules,
+	const char *wanted, const char **ret, struct err *err);
+
+/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
+int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
+	uint64_t size, struct err *err);
+
+/* What the driver is to keep of a type's QoS specs. */
+enum { TYPE_QOS_MAX = 16, TYPE_QOS_KEY = 32 };
+struct type_qos {
+	int64_t type;
+	size_t count;
+	struct driver_qos each[TYPE_QOS_MAX]; /* keys are in: */
+	char key[TYPE_QOS_MAX][TYPE_QOS_KEY];
+};
+int type_qos(struct view *v, int64_t type, const struct driver *driver, struct type_qos *ret);
+
+/* --- type_change.c --- */
+
+/* Makes the configuration's types that are not there yet. */
+int types_configured(struct engine *e, struct err *err);
+
 /* --- check.c: what a spec must fulfil, against a view or a transaction --- */
 
-int quota_check(const struct quota *q, int64_t volumes, uint64_t more, struct err *err);
-int size_check(const struct quota *q, uint64_t size, struct err *err);
-int names_check(struct engine *e, const struct spec *s, struct err *err);
-int hints_check(struct view *v, struct tx *tx, const char *same, const char *different,
-	struct err *err);				   /* against the one that is not NULL */
+/* Of a project, and of the volume's type in it; type with type_id 0: it has none. -EDQUOT, -EFBIG. */
+struct quotas {
+	struct quota project, type;
+};
+int quotas_read(const struct reader *r, const char *project, int64_t type, struct quotas *ret);
+int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err);
+int size_check(const struct quotas *q, uint64_t size, struct err *err);
+int names_check(const struct spec *s, struct err *err);
+int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
 int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
 /* --- attempt.c --- */
@@ -397,6 +459,8 @@ struct engine {
 	struct sched_backend *choice; /* the writer thread's; place.c */
 	struct sched_work work;	      /* the writer thread's; place.c */
 	struct holders *holders;      /* the writer thread's; hints.c */
+	struct type_rules *rules;     /* the writer thread's; type.c */
+	_Atomic bool has_types;	      /* any at all: else nobody looks for a default one */
 	struct follows {
 		bool same, different, query, functions;
 	} follows;		/* what the configured filters and weighers ask for */

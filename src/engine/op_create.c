@@ -6,6 +6,7 @@
  */
 #include "engine/internal.h"
 
+#include "base/cleanup.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -17,9 +18,9 @@ struct create {
 	struct request q;
 	struct volume vol;
 	bool named;
-	char *file, *text, *zone;
+	char *file, *text;
+	char *zone, *type; /* as the spec names them; NULL */
 	struct hints hints;
-	struct facts *facts; /* its properties, if a function asks for them; NULL */
 	size_t len;
 	struct spec_pair *meta;
 	size_t meta_count;
@@ -40,8 +41,8 @@ static void create_release(struct request *q)
 	free(c->file);
 	free(c->text);
 	free(c->zone);
+	free(c->type);
 	hints_release(&c->hints);
-	facts_free(c->facts);
 }
 
 static int meta_copy(struct create *c, const struct spec *s)
@@ -80,8 +81,9 @@ static int keep_text(
 		return -ENOMEM;
 	memcpy(c->text, text, len);
 	c->len = len;
-	c->zone = strdup(s->zone ? s->zone : c->q.e->conf->default_zone);
-	if (!c->zone)
+	if (s->zone && !(c->zone = strdup(s->zone)))
+		return -ENOMEM;
+	if (s->type && !(c->type = strdup(s->type)))
 		return -ENOMEM;
 	return meta_copy(c, s);
 }
@@ -94,7 +96,7 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	struct volume *v = &c->vol;
 	int r;
 
-	r = names_check(c->q.e, s, err);
+	r = names_check(s, err);
 	r = r < 0 ? r : hints_take(s, &c->hints, err);
 	r = r < 0 ? r : project_of(c->q.e, who, s->project, v->project, &v->gid, err);
 	if (r < 0)
@@ -114,7 +116,7 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	v->uid = who->uid;
 	v->mode = c->q.e->conf->volume_mode;
 	v->status = VOL_CREATING;
-	return volume_facts(c->q.e, v, c->zone, &c->facts, err);
+	return 0;
 }
 
 /* --- the transaction --- */
@@ -131,13 +133,33 @@ static int name_free(struct create *c, struct tx *tx, struct err *err)
 	return taken(err, c->vol.name, other.uid);
 }
 
+/* Its type, and where and how large that lets it be. zone: NULL for any that the type lists. */
+static int choose_type(struct create *c, struct tx *tx, const struct type_rules **rules,
+	const char **zone, struct err *err)
+{
+	const struct reader reader = { NULL, tx };
+	struct volume *v = &c->vol;
+	struct vol_type t;
+	int r = type_wanted(c->q.e, &reader, c->type, v->project, c->q.admin, &t, err);
+
+	r = r < 0 ? r : type_rules(c->q.e, tx, t.id, rules, err);
+	r = r < 0 ? r : type_zone(c->q.e, &t, *rules, c->zone, zone, err);
+	r = r < 0 ? r : type_size_check(&t, *rules, v->size, err);
+	if (r < 0)
+		return r;
+	v->type_id = t.id;
+	memcpy(v->type, t.name, sizeof v->type);
+	memcpy(v->type_uuid, t.uuid, sizeof v->type_uuid);
+	return 0;
+}
+
 static int reserve(struct create *c, struct tx *tx, struct err *err)
 {
-	struct quota quota;
-	int r = tx_quota(tx, c->vol.project, &quota);
+	struct quotas q;
+	int r = quotas_read(&(struct reader){ NULL, tx }, c->vol.project, c->vol.type_id, &q);
 
-	r = r < 0 ? r : size_check(&quota, c->vol.size, err);
-	return r < 0 ? r : quota_check(&quota, 1, c->vol.size, err);
+	r = r < 0 ? r : size_check(&q, c->vol.size, err);
+	return r < 0 ? r : quota_check(&q, 1, c->vol.size, err);
 }
 
 static int add_metadata(struct create *c, struct tx *tx)
@@ -157,26 +179,36 @@ static int add_job(struct create *c, struct tx *tx)
 		.backend = c->b->id,
 		.project = c->project,
 		.size = c->vol.size,
-		.attempt = 1 };
+		.attempt = 1,
+		.type = c->vol.type_id };
 	memcpy(c->job.uuid, c->vol.uuid, sizeof c->job.uuid);
 	memcpy(c->job.image_id, c->vol.image_id, sizeof c->job.image_id);
 	return tx_job_add(tx, &c->job);
 }
 
 /* Chooses a backend; where none fits the volume is accepted all the same, as `error` with the reason. */
-static int choose(struct create *c, struct tx *tx, double *weight)
+static int choose(struct create *c, struct tx *tx, const struct type_rules *rules, const char *zone,
+	double *weight)
 {
+	CLEANUP(free_facts) struct facts *facts = NULL;
 	struct volume *v = &c->vol;
-	struct wanted wanted = { v->size, c->zone, v->project, "", &c->hints, c->facts };
+	struct wanted wanted = { .size = v->size,
+		.zone = zone,
+		.project = v->project,
+		.tried = "",
+		.type = type_compiled(rules),
+		.hints = &c->hints };
 	struct placement place_;
 	struct err err = { 0 };
-	int r = place(c->q.e, tx, &wanted, &place_, &err);
+	int r = volume_facts(c->q.e, v, zone, &facts, &err);
 
+	wanted.volume = facts;
+	r = r < 0 ? r : place(c->q.e, tx, &wanted, &place_, &err);
 	c->b = r == 0 ? place_.b : NULL;
 	v->backend[0] = v->reason[0] = '\0';
 	attempt_image_id(v->image_id);
 	v->status = c->b ? VOL_CREATING : VOL_ERROR;
-	(void)snprintf(v->zone, sizeof v->zone, "%s", c->b ? c->b->conf->zone : c->zone);
+	(void)snprintf(v->zone, sizeof v->zone, "%s", c->b ? c->b->conf->zone : zone ? zone : "");
 	if (r == 0) {
 		(void)snprintf(v->backend, sizeof v->backend, "%s", c->b->conf->name);
 		*weight = place_.weight;
@@ -190,17 +222,18 @@ static int choose(struct create *c, struct tx *tx, double *weight)
 static int tell(struct create *c, struct tx *tx, double weight)
 {
 	const struct volume *v = &c->vol;
+	const char *typed = v->type[0] ? ", type " : "";
 	char size[TEXT_SIZE_MAX];
 	int r;
 
 	(void)text_of_size(v->size, size);
 	if (c->b)
 		r = request_event(&c->q, tx, v->id, "volume.create.start",
-			"size %s, project %s, on %s in zone %s, weight %.3f", size, v->project,
-			v->backend, v->zone, weight);
+			"size %s%s%s, project %s, on %s in zone %s, weight %.3f", size, typed,
+			v->type, v->project, v->backend, v->zone, weight);
 	else
 		r = request_event(&c->q, tx, v->id, "volume.create.error",
-			"size %s, project %s: %s", size, v->project, v->reason);
+			"size %s%s%s, project %s: %s", size, typed, v->type, v->project, v->reason);
 	note_volume(c->q.e, v->id, VOL_CHANGED_NEW | VOL_CHANGED_STATUS, v->status, false);
 	note(c->q.e, (struct change_note){ .kind = CHANGE_LIST, .volume = v->id });
 	note_quota(c->q.e, c->project);
@@ -220,6 +253,8 @@ static int add_row(struct create *c, struct tx *tx, struct err *err)
 static int create_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct create *c = (struct create *)q;
+	const struct type_rules *rules;
+	const char *zone;
 	double weight = 0;
 	int r;
 
@@ -227,10 +262,13 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	if (tx_volume_by_uuid(tx, c->vol.uuid, &q->row) == 0 ||
 		tx_volume_purged(tx, c->vol.uuid, &q->row) == 0)
 		return 0; /* this very spec was accepted before */
-	r = hints_check(NULL, tx, c->hints.same, c->hints.different, err);
+	r = choose_type(c, tx, &rules, &zone, err);
+	r = r < 0 ? r
+		  : hints_check(
+			    &(struct reader){ NULL, tx }, c->hints.same, c->hints.different, err);
 	r = r < 0 ? r : name_free(c, tx, err);
 	r = r < 0 ? r : reserve(c, tx, err);
-	r = r < 0 ? r : choose(c, tx, &weight);
+	r = r < 0 ? r : choose(c, tx, rules, zone, &weight);
 	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->project);
 	r = r < 0 ? r : add_row(c, tx, err);
 	r = r < 0 || !c->b ? r : add_job(c, tx);

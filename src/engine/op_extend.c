@@ -39,16 +39,21 @@ static int check(const struct volume *v, uint64_t size, struct err *err)
 static int reserve(struct extend *x, struct tx *tx, const struct volume *v, struct err *err)
 {
 	uint64_t more = x->size - v->size;
-	struct quota quota;
-	int r = tx_quota(tx, v->project, &quota);
+	const struct type_rules *rules;
+	struct vol_type t = { 0 };
+	struct quotas q;
+	int r = quotas_read(&(struct reader){ NULL, tx }, v->project, v->type_id, &q);
 
-	r = r < 0 ? r : size_check(&quota, x->size, err);
-	r = r < 0 ? r : quota_check(&quota, 0, more, err);
+	memcpy(t.name, v->type, sizeof t.name);
+	r = r < 0 ? r : type_rules(x->q.e, tx, v->type_id, &rules, err);
+	r = r < 0 ? r : type_size_check(&t, rules, x->size, err);
+	r = r < 0 ? r : size_check(&q, x->size, err);
+	r = r < 0 ? r : quota_check(&q, 0, more, err);
 	x->b = backend_by_name(x->q.e, v->backend);
 	if (r == 0 && !x->b)
 		r = err_set(err, -EIO, "backend '%s' is not configured", v->backend);
 	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, err);
-	x->job.project = quota.id;
+	x->job.project = q.project.id;
 	return r < 0 ? r : tx_volume_reserve(tx, v->id, more);
 }
 

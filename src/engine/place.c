@@ -153,9 +153,11 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 {
 	struct job_row copy;
 	const char *name[TRIED_MAX + 1];
-	struct sched_request want = {
-		.size = sched_gib(w->size), .zone = w->zone, .attempted = name, .volume = w->volume
-	};
+	struct sched_request want = { .size = sched_gib(w->size),
+		.zone = w->zone,
+		.type = w->type,
+		.attempted = name,
+		.volume = w->volume };
 	int r = scratch(e);
 
 	r = r < 0 ? r : candidates(e, tx);
@@ -175,12 +177,15 @@ int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct 
 	uint64_t size, struct err *err)
 {
 	CLEANUP(free_facts) struct facts *volume = NULL;
+	const struct type_rules *rules;
 	struct sched_request want = {
 		.size = sched_gib(v->size), .extending = true, .new_size = sched_gib(size)
 	};
 	size_t i = (size_t)(b - e->backend);
 	int r = scratch(e);
 
+	r = r < 0 ? r : type_rules(e, tx, v->type_id, &rules, err);
+	want.type = r < 0 ? NULL : type_compiled(rules);
 	r = r < 0 ? r : volume_facts(e, v, v->zone, &volume, err);
 	want.volume = volume;
 	r = r < 0 ? r : tx_backend_sums(tx, b->id, &e->candidate[i].row);

@@ -138,9 +138,10 @@ void request_refuse(struct request *q, int code, const struct err *err)
 struct waiting {
 	struct lock lock;
 	pthread_cond_t cond;
-	bool over;   /* lock */
-	int code;    /* lock */
-	int64_t row; /* lock */
+	bool over;	/* lock */
+	int code;	/* lock */
+	int64_t row;	/* lock */
+	struct err err; /* lock */
 };
 
 static void wake(void *arg, const struct result *res)
@@ -151,10 +152,12 @@ static void wake(void *arg, const struct result *res)
 	w->over = true;
 	w->code = res->code;
 	w->row = res->row;
+	if (res->code < 0)
+		err_set(&w->err, res->code, "%s", res->text ? res->text : "");
 	pthread_cond_signal(&w->cond);
 }
 
-int request_wait(struct request *q, int64_t *ret_row)
+int request_wait(struct request *q, int64_t *ret_row, struct err *err)
 {
 	struct waiting w = { 0 };
 
@@ -169,6 +172,8 @@ int request_wait(struct request *q, int64_t *ret_row)
 	lock_drop(&w.lock);
 	if (w.code == 0 && ret_row)
 		*ret_row = w.row;
+	if (w.code < 0 && err)
+		*err = w.err;
 	pthread_cond_destroy(&w.cond);
 	lock_release(&w.lock);
 	return w.code;

@@ -31,6 +31,14 @@ static const struct dir *const dirs[KIND_COUNT] = {
 	[KIND_QUOTAS] = &dir_quotas,
 	[KIND_QUOTA] = &dir_quota,
 	[KIND_TRASH] = &dir_trash,
+	[KIND_TYPES] = &dir_types,
+	[KIND_TYPE] = &dir_type,
+	[KIND_EXTRA_SPECS] = &dir_extra_specs,
+	[KIND_QOS] = &dir_qos,
+	[KIND_ACCESS] = &dir_access,
+	[KIND_DEFAULT_FOR] = &dir_default_for,
+	[KIND_QUOTA_TYPES] = &dir_quota_types,
+	[KIND_TYPE_QUOTA] = &dir_type_quota,
 };
 
 const struct dir *dir_of(enum kind kind)
@@ -44,6 +52,8 @@ const struct attr *dir_attr(struct node n)
 
 	if (n.kind == KIND_META)
 		return meta_attr();
+	if (n.kind == KIND_TYPE_ENTRY)
+		return type_entry_attr();
 	d = dir_of(n.kind);
 	if (!d || !d->attrs || n.index == 0)
 		return NULL;
@@ -51,6 +61,14 @@ const struct attr *dir_attr(struct node n)
 		if (i == n.index - 1)
 			return &d->attrs[i];
 	return NULL;
+}
+
+bool dir_has_attr(const struct dir *d, const char *name)
+{
+	for (const struct attr *a = d->attrs; a && a->name; a++)
+		if (!strcmp(a->name, name))
+			return true;
+	return false;
 }
 
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us)
@@ -94,6 +112,8 @@ int node_stat(struct ctx *c, struct node n, struct stat *st)
 		r = link_stat(c, n.row, st);
 	else if (n.kind == KIND_META)
 		r = meta_stat(c, n.row, st);
+	else if (n.kind == KIND_TYPE_ENTRY)
+		r = type_entry_stat(c, n.row, st);
 	else if (!d)
 		r = -ENOENT;
 	else if (n.index == 0)
@@ -147,6 +167,13 @@ static enum kind kind_above(enum kind kind)
 		[KIND_QUOTAS] = KIND_VOLFS,
 		[KIND_QUOTA] = KIND_QUOTAS,
 		[KIND_TRASH] = KIND_VOLFS,
+		[KIND_TYPES] = KIND_VOLFS,
+		[KIND_TYPE] = KIND_TYPES,
+		[KIND_EXTRA_SPECS] = KIND_TYPE,
+		[KIND_QOS] = KIND_TYPE,
+		[KIND_ACCESS] = KIND_TYPE,
+		[KIND_DEFAULT_FOR] = KIND_TYPE,
+		[KIND_QUOTA_TYPES] = KIND_QUOTA,
 	};
 
 	return above[kind];
@@ -155,8 +182,9 @@ static enum kind kind_above(enum kind kind)
 static struct node node_above(struct node n)
 {
 	enum kind kind = kind_above(n.kind);
+	bool same_row = kind == KIND_VOLUME || kind == KIND_TYPE || kind == KIND_QUOTA;
 
-	return (struct node){ .kind = kind, .row = kind == KIND_VOLUME ? n.row : 0 };
+	return (struct node){ .kind = kind, .row = same_row && n.kind != kind ? n.row : 0 };
 }
 
 int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret,

@@ -4,9 +4,13 @@
 #include "fs/internal.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+
+static int64_t ino_of_keys(int64_t volume)
+{
+	return (int64_t)ino_of((struct node){ .kind = KIND_METADATA, .row = volume });
+}
 
 static int metadata_stat(struct ctx *c, int64_t row, struct stat *st)
 {
@@ -59,7 +63,7 @@ static int metadata_find(struct ctx *c, int64_t row, const char *name, struct en
 	int r = view_meta_by_key(c->view, row, name, &m);
 
 	if (r == -ENOENT)
-		return draft_find(c, row, name, ret);
+		return draft_find(c, ino_of_keys(row), name, ret);
 	if (r == 0)
 		r = metadata_stat(c, row, &dir);
 	if (r == 0)
@@ -117,52 +121,31 @@ const struct attr *meta_attr(void)
 	return &a;
 }
 
-/* What programs make for a moment: swap files, backups, and what is renamed to a key when it is complete. Fewer than
- * draft_patterns: who copies a key to KEY.bak wants to keep it. */
-static bool is_draft(const char *name)
-{
-	static const char *const patterns[] = { ".*", "#*", "*~", "sed??????", "tmp.??????????" };
-
-	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
-		if (fnmatch(patterns[i], name, 0) == 0)
-			return true;
-	return false;
-}
-
-void metadata_create(
+static void metadata_create(
 	struct ctx *c, int64_t volume, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct change *ch;
 	struct err err = { 0 };
 
-	if (is_draft(name)) {
-		draft_create(c, volume, name, mode, fi);
+	if (keys_create(c, ino_of_keys(volume), name, mode, fi))
 		return;
-	}
 	ch = change_new(c, REPLY_CREATE, (struct node){ .kind = KIND_META }, "metadata/%s", name);
 	if (!ch)
 		return;
-	if (!strcmp(name, "4913")) {
-		change_answer(ch, -EPERM, "vim tries by it whether to move the file away: no");
-		return;
-	}
 	if (spec_metadata_key_check(name, &err) < 0) {
 		change_refuse(ch, &err);
 		return;
 	}
-	ch->fi = *fi;
-	ch->fi.direct_io = 1;
-	ch->fi.noflush = 1;
-	ch->fi.fh = opens_next(c->fs->opens);
+	change_opens(ch, fi);
 	engine_meta(c->fs->engine, ch->id, &ch->who.caller, volume, name, "", META_CREATE,
 		change_done, ch);
 }
 
-void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
+static void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
 {
 	struct change *ch;
 
-	if (draft_unlink(c, volume, name))
+	if (draft_unlink(c, ino_of_keys(volume), name))
 		return;
 	ch = change_new(c, REPLY_CODE, (struct node){ .kind = KIND_METADATA, .row = volume },
 		"metadata/%s", name);
@@ -176,12 +159,11 @@ void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
 			change_done, ch);
 }
 
-void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname)
+static void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname)
 {
 	struct change *ch;
 
-	if (is_draft(newname) ? draft_rename(c, volume, name, newname)
-			      : draft_to_key(c, volume, name, newname))
+	if (keys_rename(c, ino_of_keys(volume), name, newname))
 		return;
 	ch = change_new(c, REPLY_RENAME, (struct node){ .kind = KIND_METADATA, .row = volume },
 		"metadata/%s", name);
@@ -196,4 +178,7 @@ const struct dir dir_metadata = {
 	.stat = metadata_stat,
 	.find = metadata_find,
 	.list = metadata_list,
+	.create = metadata_create,
+	.unlink = metadata_unlink,
+	.rename = metadata_rename,
 };

@@ -29,7 +29,13 @@ bool accepted_was_unlinked(struct ctx *c, int64_t volume)
 	       guard_knows(c->fs->unlinked, who_tgid(c->pid), ino_of_volume(volume));
 }
 
-void new_unlink(struct ctx *c, const char *name)
+static void new_create(
+	struct ctx *c, int64_t row, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	draft_create(c, 0, name, mode, fi);
+}
+
+static void new_unlink(struct ctx *c, int64_t row, const char *name)
 {
 	int64_t volume;
 
@@ -68,4 +74,7 @@ const struct dir dir_new = {
 	.stat = new_stat,
 	.find = new_find,
 	.list = new_list,
+	.create = new_create,
+	.unlink = new_unlink,
+	.rename = new_rename,
 };

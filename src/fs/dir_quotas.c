@@ -1,6 +1,7 @@
 /*
- * quotas/<project>/: limits and what is used, as cgroup v2 names them; `max` is no limit. A project
- * gets its row at the first lookup of its name, so that its inode number is stable.
+ * quotas/<project>/: limits and what is used, as cgroup v2 names them; `max` is no limit. The same once more for the volumes of one
+ * type in type/<type>/. A project, and a type in it, gets its row at the first lookup of its name, so that its inode number is stable;
+ * listed are those that have one.
  */
 #include "base/text.h"
 #include "fs/internal.h"
@@ -20,10 +21,12 @@ static int quotas_stat(struct ctx *c, int64_t row, struct stat *st)
 
 static void entry_of(const struct quota *q, struct ctx *c, struct entry *ret)
 {
-	ret->node = (struct node){ .kind = KIND_QUOTA, .row = q->id };
+	enum kind kind = q->type_id ? KIND_TYPE_QUOTA : KIND_QUOTA;
+
+	ret->node = (struct node){ .kind = kind, .row = q->id };
 	ret->at = q->id;
 	ret->generation = 1;
-	memcpy(ret->name, q->project, sizeof ret->name);
+	memcpy(ret->name, q->type_id ? q->type : q->project, sizeof ret->name);
 	stat_dir(&ret->st, 0755, 0, c->fs->admin_gid, c->fs->started_us);
 }
 
@@ -50,7 +53,7 @@ static int quotas_list(struct ctx *c, int64_t row, int64_t after, struct entry *
 }
 
 /* Every group can be a project; it gets its row now. */
-static void quotas_make(struct ctx *c, const char *name)
+static void quotas_make(struct ctx *c, int64_t row, const char *name)
 {
 	struct change *ch;
 
@@ -58,9 +61,10 @@ static void quotas_make(struct ctx *c, const char *name)
 		fuse_reply_err(c->req, ENOENT);
 		return;
 	}
-	ch = change_new(c, REPLY_ENTRY, (struct node){ .kind = KIND_QUOTA }, "quotas/%s", name);
+	ch = change_new(
+		c, REPLY_ENTRY, (struct node){ .kind = KIND_QUOTA }, ".volfs/quotas/%s", name);
 	if (ch)
-		engine_quota_row(c->fs->engine, name, change_done, ch);
+		engine_quota_row(c->fs->engine, name, 0, change_done, ch);
 }
 
 const struct dir dir_quotas = {
@@ -81,47 +85,120 @@ static int quota_stat(struct ctx *c, int64_t row, struct stat *st)
 	return r;
 }
 
-static void add_limit(struct buf *out, int64_t limit, bool is_size)
+/* --- its types --- */
+
+static int quota_types_find(struct ctx *c, int64_t row, const char *name, struct entry *ret)
+{
+	struct vol_type t;
+	struct quota q;
+	int r = view_quota(c->view, row, &q);
+
+	r = r < 0 ? r : view_type_find(c->view, name, &t);
+	if (r == 0 && (strcmp(t.name, name) != 0 || !type_seen(c, &t)))
+		r = -ENOENT;
+	r = r < 0 ? r : view_quota_of_type(c->view, q.project, t.id, &q);
+	if (r == 0 && q.id == 0)
+		r = -ENOENT;
+	if (r == 0)
+		entry_of(&q, c, ret);
+	return r;
+}
+
+static bool quota_seen(struct ctx *c, const struct quota *q)
+{
+	struct vol_type t;
+
+	return view_type(c->view, q->type_id, &t) == 0 && type_seen(c, &t);
+}
+
+static int quota_types_list(struct ctx *c, int64_t row, int64_t after, struct entry *ret, size_t n)
+{
+	struct quota q[8];
+	int got, done = 0;
+
+	do {
+		got = view_type_quotas(c->view, row, after, q, n < 8 ? n : 8);
+		for (int i = 0; i < got; i++) {
+			after = q[i].id;
+			if (quota_seen(c, &q[i]))
+				entry_of(&q[i], c, &ret[done++]);
+		}
+	} while (got > 0 && done == 0);
+	return got < 0 ? got : done;
+}
+
+static void quota_types_make(struct ctx *c, int64_t row, const char *name)
+{
+	struct vol_type t;
+	struct quota q;
+	struct change *ch;
+
+	if (view_quota(c->view, row, &q) < 0 || view_type_find(c->view, name, &t) < 0 ||
+		strcmp(t.name, name) != 0 || !type_seen(c, &t)) {
+		fuse_reply_err(c->req, ENOENT);
+		return;
+	}
+	ch = change_new(c, REPLY_ENTRY, (struct node){ .kind = KIND_TYPE_QUOTA },
+		".volfs/quotas/type/%s", name);
+	if (ch)
+		engine_quota_row(c->fs->engine, q.project, t.id, change_done, ch);
+}
+
+const struct dir dir_quota_types = {
+	.timeout = 0,
+	.stat = quota_stat,
+	.find = quota_types_find,
+	.list = quota_types_list,
+	.make = quota_types_make,
+};
+
+static int type_quota_stat(struct ctx *c, int64_t row, struct stat *st)
+{
+	struct quota q;
+	int r = view_type_quota(c->view, row, &q);
+
+	if (r == 0)
+		stat_dir(st, 0755, 0, c->fs->admin_gid, c->fs->started_us);
+	return r;
+}
+
+/* --- their files --- */
+
+static void add_number(struct buf *out, enum quota_resource what, int64_t n)
 {
 	char size[TEXT_SIZE_MAX];
 
-	if (limit < 0)
-		buf_adds(out, "max\n");
-	else if (is_size)
-		buf_addf(out, "%s\n", text_of_size((uint64_t)limit, size));
+	if (quota_resource_is_size(what))
+		buf_addf(out, "%s\n", text_of_size((uint64_t)n, size));
 	else
-		buf_addf(out, "%" PRId64 "\n", limit);
+		buf_addf(out, "%" PRId64 "\n", n);
 }
 
-#define SHOW(what, value)                                                                          \
-	static int show_##what(struct ctx *c, int64_t row, struct buf *out)                        \
-	{                                                                                          \
-		struct quota q;                                                                    \
-		int r = view_quota(c->view, row, &q);                                              \
-                                                                                                   \
-		if (r == 0)                                                                        \
-			value;                                                                     \
-		return r;                                                                          \
-	}
-SHOW(volumes_max, add_limit(out, q.volumes_max, false))
-SHOW(size_max, add_limit(out, q.size_max, true))
-SHOW(per_volume_max, add_limit(out, q.per_volume_max, true))
-SHOW(volumes, buf_addf(out, "%" PRId64 "\n", q.volumes))
-SHOW(size, buf_addf(out, "%" PRId64 "\n", q.size))
+static void add_limit(struct buf *out, enum quota_resource what, int64_t limit)
+{
+	if (limit < 0)
+		buf_adds(out, "max\n");
+	else
+		add_number(out, what, limit);
+}
 
-/* "max", or a number (of volumes), or a size. */
-static int limit_of(const char *text, bool is_size, int64_t *ret, struct err *err)
+/* "max" or "-1", "default" for none of its own, or a number or size. */
+static int limit_of(const char *text, enum quota_resource what, int64_t *ret, struct err *err)
 {
 	unsigned long long n;
 	uint64_t bytes;
 	char *end;
 	int r;
 
-	if (!strcmp(text, "max")) {
+	if (!strcmp(text, "max") || !strcmp(text, "-1")) {
 		*ret = SIZE_LIMIT_NONE;
 		return 0;
 	}
-	if (is_size) {
+	if (!strcmp(text, "default")) {
+		*ret = QUOTA_INHERIT;
+		return 0;
+	}
+	if (quota_resource_is_size(what) && strcmp(text, "0") != 0) {
 		r = text_size(text, &bytes, err);
 		if (r == 0)
 			*ret = (int64_t)bytes;
@@ -130,75 +207,138 @@ static int limit_of(const char *text, bool is_size, int64_t *ret, struct err *er
 	errno = 0;
 	n = strtoull(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end || errno || n > INT32_MAX)
-		return err_set(err, -EINVAL, "a limit is a number up to %d, or max", INT32_MAX);
+		return err_set(err, -EINVAL,
+			"a limit is a number up to %d, max, or default for that of quotas/default",
+			INT32_MAX);
 	*ret = (int64_t)n;
 	return 0;
 }
 
+typedef int get_quota(struct view *v, int64_t row, struct quota *ret);
+
 static void store_limit(
-	struct change *ch, int64_t row, const char *text, const char *resource, bool is_size)
+	struct change *ch, get_quota *get, int64_t row, const char *text, enum quota_resource what)
 {
 	struct view *v = fs_view(ch->fs);
 	struct err err = { 0 };
 	struct quota q;
 	int64_t limit = 0;
-	int r = v ? view_quota(v, row, &q) : -EIO;
+	int r = v ? get(v, row, &q) : -EIO;
 
 	if (r < 0)
 		err_set(&err, r, "no such quota");
 	else
-		r = limit_of(text, is_size, &limit, &err);
+		r = limit_of(text, what, &limit, &err);
 	if (r < 0)
 		change_refuse(ch, &err);
 	else
-		engine_quota_set(ch->fs->engine, ch->id, &ch->who.caller, q.project, resource,
-			limit, change_done, ch);
+		engine_quota_set(ch->fs->engine, ch->id, &ch->who.caller, q.project, q.type_id,
+			what, limit, change_done, ch);
 }
 
-static void store_volumes_max(struct change *ch, int64_t row, const char *text)
-{
-	store_limit(ch, row, text, "volumes", false);
-}
+/* The functions of NAME.max and NAME.current of one resource, in both kinds of directory. */
+#define MAX(of, get, name, what)                                                                   \
+	static int of##_show_##name##_max(struct ctx *c, int64_t row, struct buf *out)             \
+	{                                                                                          \
+		struct quota q;                                                                    \
+		int r = get(c->view, row, &q);                                                     \
+                                                                                                   \
+		if (r == 0)                                                                        \
+			add_limit(out, what, q.max[what]);                                         \
+		return r;                                                                          \
+	}                                                                                          \
+	static void of##_store_##name(struct change *ch, int64_t row, const char *text)            \
+	{                                                                                          \
+		store_limit(ch, get, row, text, what);                                             \
+	}
+#define BOTH(of, get, name, what)                                                                  \
+	MAX(of, get, name, what)                                                                   \
+	static int of##_show_##name(struct ctx *c, int64_t row, struct buf *out)                   \
+	{                                                                                          \
+		struct quota q;                                                                    \
+		int r = get(c->view, row, &q);                                                     \
+                                                                                                   \
+		if (r == 0)                                                                        \
+			add_number(out, what, q.used[what]);                                       \
+		return r;                                                                          \
+	}
+#define MAX_FILE(of, name)                                                                         \
+	{                                                                                          \
+#name ".max", 0664, of##_show_##name##_max, of##_store_##name, ATTR_ADMIN          \
+	}
+#define FILES(of, name)                                                                            \
+	MAX_FILE(of, name),                                                                        \
+	{                                                                                          \
+#name ".current", 0444, of##_show_##name, NULL, 0                                  \
+	}
 
-static void store_size_max(struct change *ch, int64_t row, const char *text)
-{
-	store_limit(ch, row, text, "size", true);
-}
-
-static void store_per_volume_max(struct change *ch, int64_t row, const char *text)
-{
-	store_limit(ch, row, text, "per_volume_size", true);
-}
-
-static const struct attr attrs[] = {
-	{ "volumes.max", 0664, show_volumes_max, store_volumes_max, ATTR_ADMIN },
-	{ "volumes.current", 0444, show_volumes, NULL, 0 },
-	{ "size.max", 0664, show_size_max, store_size_max, ATTR_ADMIN },
-	{ "size.current", 0444, show_size, NULL, 0 },
-	{ "per_volume_size.max", 0664, show_per_volume_max, store_per_volume_max, ATTR_ADMIN },
-	{ 0 },
-};
+#define QUOTA_FILES(of, get)                                                                       \
+	BOTH(of, get, volumes, QUOTA_VOLUMES)                                                      \
+	BOTH(of, get, size, QUOTA_SIZE)                                                            \
+	MAX(of, get, per_volume_size, QUOTA_PER_VOLUME_SIZE)                                       \
+	BOTH(of, get, snapshots, QUOTA_SNAPSHOTS)                                                  \
+	BOTH(of, get, backups, QUOTA_BACKUPS)                                                      \
+	BOTH(of, get, backup_size, QUOTA_BACKUP_SIZE)                                              \
+	BOTH(of, get, groups, QUOTA_GROUPS)                                                        \
+	BOTH(of, get, trash_size, QUOTA_TRASH_SIZE)                                                \
+	static const struct attr of##_attrs[] = {                                                  \
+		FILES(of, volumes),                                                                \
+		FILES(of, size),                                                                   \
+		MAX_FILE(of, per_volume_size),                                                     \
+		FILES(of, snapshots),                                                              \
+		FILES(of, backups),                                                                \
+		FILES(of, backup_size),                                                            \
+		FILES(of, groups),                                                                 \
+		FILES(of, trash_size),                                                             \
+		{ 0 },                                                                             \
+	};
+QUOTA_FILES(project, view_quota)
+QUOTA_FILES(type, view_type_quota)
 
 /* df of a quota: its size limit; without one, the sum of the backends. */
-static int quota_space(struct ctx *c, int64_t row, struct statvfs *ret)
+static int space_of(struct ctx *c, get_quota *get, int64_t row, struct statvfs *ret)
 {
 	struct quota q;
-	int r = view_quota(c->view, row, &q);
+	int r = get(c->view, row, &q);
+	int64_t max = q.max[QUOTA_SIZE], used = q.used[QUOTA_SIZE];
 
 	if (r < 0)
 		return r;
-	if (q.size_max < 0)
+	if (max < 0)
 		return backend_space(c, NULL, ret);
 	*ret = (struct statvfs){ .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_LEN };
-	ret->f_blocks = (fsblkcnt_t)q.size_max / 4096;
-	ret->f_bfree = q.size < q.size_max ? (fsblkcnt_t)(q.size_max - q.size) / 4096 : 0;
+	ret->f_blocks = (fsblkcnt_t)max / 4096;
+	ret->f_bfree = used < max ? (fsblkcnt_t)(max - used) / 4096 : 0;
 	ret->f_bavail = ret->f_bfree;
 	return 0;
 }
 
+static int quota_space(struct ctx *c, int64_t row, struct statvfs *ret)
+{
+	return space_of(c, view_quota, row, ret);
+}
+
+static int type_quota_space(struct ctx *c, int64_t row, struct statvfs *ret)
+{
+	return space_of(c, view_type_quota, row, ret);
+}
+
+static const struct subdir quota_subdirs[] = {
+	{ "type", KIND_QUOTA_TYPES, true, false },
+	{ 0 },
+};
+
 const struct dir dir_quota = {
-	.attrs = attrs,
+	.attrs = project_attrs,
+	.subdirs = quota_subdirs,
 	.timeout = 0,
 	.stat = quota_stat,
 	.space = quota_space,
+};
+
+const struct dir dir_type_quota = {
+	.attrs = type_attrs,
+	.timeout = 0,
+	.stat = type_quota_stat,
+	.space = type_quota_space,
 };

@@ -20,7 +20,9 @@ static const char readme[] =
 	"  by/id/<uuid>          symlinks to the volumes\n"
 	"  backends/<backend>/   state error driver zone total free allocated volumes\n"
 	"                        filter_function goodness_function capabilities\n"
-	"  quotas/<project>/     limits (.max) and what is used (.current)\n"
+	"  types/<type>/         mkdir, rmdir, mv; description public default extra_specs/ qos/\n"
+	"                        access/ default_for/ (touch a project's name in them)\n"
+	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
 	"  trash/<uuid>/         what is being deleted: status error wait\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
@@ -69,6 +71,7 @@ static const struct attr volfs_attrs[] = {
 static const struct subdir volfs_subdirs[] = {
 	{ "by", KIND_BY, false, false },
 	{ "backends", KIND_BACKENDS, false, false },
+	{ "types", KIND_TYPES, false, false },
 	{ "quotas", KIND_QUOTAS, false, false },
 	{ "trash", KIND_TRASH, false, false },
 	{ 0 },

@@ -287,12 +287,31 @@ static int show_history(struct ctx *c, int64_t row, struct buf *out)
 	return view_history(c->view, row, out);
 }
 
+/* The QoS specs that who attaches the volume has to keep. */
+static int add_qos(struct ctx *c, int64_t type, struct buf *out)
+{
+	struct type_entry e[8];
+	struct vol_type t;
+	int64_t after = 0;
+	int got, r = view_type(c->view, type, &t);
+
+	if (r < 0 || t.consumer == QOS_BACK_END)
+		return r == -ENOENT ? 0 : r;
+	while ((got = view_type_entries(c->view, type, TYPE_QOS, after, e, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			after = e[i].id;
+			buf_addf(out, "qos.%s=%s\n", e[i].key, e[i].value);
+		}
+	return got;
+}
+
 static int show_connection(struct ctx *c, int64_t row, struct buf *out)
 {
 	struct volume v;
 	int r = view_volume(c->view, row, &v);
 
-	return r < 0 ? r : engine_connection(c->fs->engine, &v, out);
+	r = r < 0 ? r : engine_connection(c->fs->engine, &v, out);
+	return r < 0 || !v.type_id ? r : add_qos(c, v.type_id, out);
 }
 
 /* Root passes every permission bit: its tar and cp find an empty file rather than an error. */

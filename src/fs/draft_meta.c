@@ -1,12 +1,13 @@
 /*
- * metadata/: drafts there. A temporary file of an editor, of sed -i, of rsync is no key: it is a draft as
- * in new/, found by its name and not listed, and gives its text to the key whose name it gets.
+ * Directories whose files are keys (metadata/, a type's lists): drafts there. A temporary file of an editor, of sed -i, of rsync is no
+ * key: it is a draft as in new/, found by its name and not listed, and gives its text to the key whose name it gets.
  */
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "fs/draft.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ struct keying {
 
 /* NULL: there is none of that name, or a dead server carried this very rename out (*ret_done). */
 static struct draft *take(
-	struct drafts *ds, int64_t volume, const char *name, struct change_id id, bool *ret_done)
+	struct drafts *ds, int64_t dir, const char *name, struct change_id id, bool *ret_done)
 {
 	struct draft *d;
 
@@ -27,7 +28,7 @@ static struct draft *take(
 	*ret_done = d && d->k->dropped;
 	if (*ret_done)
 		return NULL;
-	d = draft_by_name_locked(ds, volume, name);
+	d = draft_by_name_locked(ds, dir, name);
 	if (!d || d->submitting)
 		return NULL;
 	draft_move_locked(ds, d, NULL, id);
@@ -65,8 +66,7 @@ static void keyed(void *arg, const struct result *res)
 static struct keying *keying_new(struct ctx *c, struct draft *d, const char *key)
 {
 	struct keying *k = malloc(sizeof *k);
-	struct change *ch = change_new(c, REPLY_RENAME,
-		(struct node){ .kind = KIND_METADATA, .row = d->k->dir }, "metadata/%s", key);
+	struct change *ch = change_new(c, REPLY_RENAME, ino_node((fuse_ino_t)d->k->dir), "%s", key);
 
 	if (k && ch) {
 		*k = (struct keying){ c->fs->drafts, d, ch };
@@ -83,24 +83,28 @@ static void submit(struct keying *k, const char *key)
 	const struct keep_draft *draft = k->d->k;
 	size_t len = keep_draft_now(draft)->len;
 	CLEANUP_FREE char *text = strndup(draft->text, len);
+	struct node dir = ino_node((fuse_ino_t)draft->dir);
 	struct change *ch = k->ch;
 
 	if (!text)
 		keyed(k, &(struct result){ -ENOMEM, 0, "no memory" });
 	else if (strlen(text) != len)
 		keyed(k, &(struct result){ -EINVAL, 0, "the value holds a NUL byte" });
+	else if (dir.kind == KIND_METADATA)
+		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, dir.row, key, text_trim(text),
+			META_SET, keyed, k);
 	else
-		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, draft->dir, key,
-			text_trim(text), META_SET, keyed, k);
+		engine_type_entry(ch->fs->engine, ch->id, &ch->who.caller, dir.row,
+			type_list_of(dir.kind), key, text_trim(text), META_SET, keyed, k);
 }
 
-bool draft_to_key(struct ctx *c, int64_t volume, const char *from, const char *key)
+bool draft_to_key(struct ctx *c, int64_t dir, const char *from, const char *key)
 {
 	struct keying *k;
 	struct draft *d;
 	bool done;
 
-	d = take(c->fs->drafts, volume, from, session_change_id(c->fs->session), &done);
+	d = take(c->fs->drafts, dir, from, session_change_id(c->fs->session), &done);
 	if (!d) {
 		if (done)
 			fuse_reply_err(c->req, 0);
@@ -112,4 +116,34 @@ bool draft_to_key(struct ctx *c, int64_t volume, const char *from, const char *k
 	else
 		give_back(c->fs->drafts, d);
 	return true;
+}
+
+/* What programs make for a moment: swap files, backups, and what is renamed to a key when it is complete. Fewer than
+ * draft_patterns: who copies a key to KEY.bak wants to keep it. */
+bool key_is_draft(const char *name)
+{
+	static const char *const patterns[] = { ".*", "#*", "*~", "sed??????", "tmp.??????????" };
+
+	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return true;
+	return false;
+}
+
+bool keys_create(
+	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	if (key_is_draft(name))
+		draft_create(c, dir, name, mode, fi);
+	else if (!strcmp(name, "4913"))
+		refuse(c, -EPERM, name, "vim tries by it whether to move the file away: no");
+	else
+		return false;
+	return true;
+}
+
+bool keys_rename(struct ctx *c, int64_t dir, const char *name, const char *newname)
+{
+	return key_is_draft(newname) ? draft_rename(c, dir, name, newname)
+				     : draft_to_key(c, dir, name, newname);
 }

@@ -356,7 +356,7 @@ bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to)
 	return done;
 }
 
-void new_rename(struct ctx *c, const char *from, const char *to)
+void new_rename(struct ctx *c, int64_t row, const char *from, const char *to)
 {
 	struct change_id id = session_change_id(c->fs->session);
 	struct err err = { 0 };

@@ -44,6 +44,15 @@ enum kind {
 	KIND_QUOTA, /* row: quota */
 	KIND_TRASH,
 	KIND_ACCEPTED, /* row: volume; new/NAME after acceptance; a file */
+	KIND_TYPES,
+	KIND_TYPE,	  /* row: type */
+	KIND_EXTRA_SPECS, /* row: type, of this and the next three */
+	KIND_QOS,
+	KIND_ACCESS,
+	KIND_DEFAULT_FOR,
+	KIND_TYPE_ENTRY,  /* row: what is in one of these; a file */
+	KIND_QUOTA_TYPES, /* row: quota */
+	KIND_TYPE_QUOTA,  /* row: a type's quota */
 	KIND_COUNT,
 	KIND_DRAFT = 31, /* row: the draft's file serial; a file. Bit 52 is set: found again in
 			    /proc/<pid>/fdinfo */
@@ -149,12 +158,14 @@ struct change {
 	struct fuse_file_info fi; /* REPLY_OPEN, REPLY_CREATE */
 	struct change_id id;
 	struct who who;
-	char what[NAME_LEN + 64]; /* the file, as `errors` names it: "db/size" */
+	char what[2 * NAME_LEN]; /* the file, as `errors` names it: "db/size" */
 };
 
 /* NULL: no memory, already answered. fmt: the file's name. */
 __attribute__((format(printf, 4, 5))) struct change *change_new(
 	struct ctx *c, enum reply_kind reply, struct node node, const char *fmt, ...);
+/* The file is made and opened: REPLY_CREATE. */
+void change_opens(struct change *ch, const struct fuse_file_info *fi);
 engine_done change_done; /* the engine's callback; arg: the struct change */
 void change_answer(struct change *ch, int code, const char *text); /* from the handler itself */
 #define change_refuse(ch, err) change_answer((ch), (err)->code, (err)->text)
@@ -259,16 +270,25 @@ struct dir {
 	int (*find)(struct ctx *c, int64_t row, const char *name, struct entry *ret);
 	int (*list)(struct ctx *c, int64_t row, int64_t after, struct entry *ret, size_t n);
 	/* What find did not find but may get a row now; answers the lookup. NULL: nothing does. */
-	void (*make)(struct ctx *c, const char *name);
+	void (*make)(struct ctx *c, int64_t row, const char *name);
+	/* Gestures; each answers. NULL: nothing can be made, removed, renamed here. */
+	void (*mkdir)(struct ctx *c, int64_t row, const char *name);
+	void (*rmdir)(struct ctx *c, const struct entry *e);
+	void (*create)(struct ctx *c, int64_t row, const char *name, mode_t mode,
+		struct fuse_file_info *fi);
+	void (*unlink)(struct ctx *c, int64_t row, const char *name);
+	void (*rename)(struct ctx *c, int64_t row, const char *name, const char *newname);
 	/* statfs of what is in here; NULL: the sum of all backends. */
 	int (*space)(struct ctx *c, int64_t row, struct statvfs *ret);
 };
 
 extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_by, dir_by_id,
-	dir_backends, dir_backend, dir_quotas, dir_quota, dir_trash;
+	dir_backends, dir_backend, dir_quotas, dir_quota, dir_quota_types, dir_type_quota,
+	dir_trash, dir_types, dir_type, dir_extra_specs, dir_qos, dir_access, dir_default_for;
 
 const struct dir *dir_of(enum kind kind);   /* NULL: not a directory */
 const struct attr *dir_attr(struct node n); /* NULL: not an attribute */
+bool dir_has_attr(const struct dir *d, const char *name);
 int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret,
 	double *entry_timeout);
 void dir_read(struct ctx *c, struct node n, size_t size, off_t off, bool plus);
@@ -288,20 +308,23 @@ int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_pu
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
-void metadata_create(
-	struct ctx *c, int64_t volume, const char *name, mode_t mode, struct fuse_file_info *fi);
-void metadata_unlink(struct ctx *c, int64_t volume, const char *name);
-void metadata_rename(struct ctx *c, int64_t volume, const char *name, const char *newname);
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
+
+/* --- dir_types.c, dir_type_lists.c */
+
+bool type_seen(struct ctx *c, const struct vol_type *t); /* may the caller know of it? */
+int type_entry_stat(struct ctx *c, int64_t row, struct stat *st);
+const struct attr *type_entry_attr(void);
+enum type_list type_list_of(enum kind kind); /* 0: it is none */
+const char *type_list_name(enum type_list list);
 
 /* --- dir_new.c */
 
 int64_t accepted_find(struct ctx *c, const char *file);	   /* what a spec became: a row; 0: none */
 bool accepted_was_unlinked(struct ctx *c, int64_t volume); /* by this process, just now */
-void new_unlink(struct ctx *c, const char *name);
 
-/* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among metadata. dir: 0: new/;
- * else the volume in whose metadata/ it is. */
+/* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among keys (metadata, a type's lists). dir: 0: new/;
+ * else the inode number of the directory that they are in. */
 
 int drafts_new(struct fs *fs, struct drafts **ret, struct err *err);
 void drafts_free(struct drafts *d);
@@ -315,8 +338,7 @@ void draft_write(
 void draft_flush(struct ctx *c, struct fuse_file_info *fi);
 void draft_release(struct ctx *c, struct fuse_file_info *fi);
 void draft_truncate(struct ctx *c, struct node n, off_t size);
-void new_unlink(struct ctx *c, const char *name);
-void new_rename(struct ctx *c, const char *from, const char *to);
+void new_rename(struct ctx *c, int64_t row, const char *from, const char *to);
 int draft_stat(struct ctx *c, struct node n, struct stat *st);
 int draft_find(struct ctx *c, int64_t dir, const char *name, struct entry *ret);
 int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n);
@@ -324,7 +346,15 @@ int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n);
 /* False: there is no such draft, and nothing is answered. To another draft's name; to a key's. */
 bool draft_unlink(struct ctx *c, int64_t dir, const char *name);
 bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to);
-bool draft_to_key(struct ctx *c, int64_t volume, const char *from, const char *key);
+bool draft_to_key(struct ctx *c, int64_t dir, const char *from, const char *key);
+
+/* Is this the name of a draft among keys? */
+bool key_is_draft(const char *name);
+
+/* What is the same of every directory of keys. True: a draft, or a refusal, and answered. */
+bool keys_create(
+	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi);
+bool keys_rename(struct ctx *c, int64_t dir, const char *name, const char *newname);
 
 /* --- wait.c: readers that block until a volume has settled, and poll(2) */
 

@@ -42,7 +42,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 					: dir_lookup(&c, p, name, &found, &e.entry_timeout);
 
 	if (r == -ENOENT && d && d->make) {
-		d->make(&c, name);
+		d->make(&c, p.row, name);
 		return;
 	}
 	if (r < 0) {
@@ -97,6 +97,17 @@ static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr
 		change_answer(ch, 0, "");
 }
 
+/* A key of metadata or of a type; a directory of such. */
+static bool is_key(enum kind kind)
+{
+	return kind == KIND_META || kind == KIND_TYPE_ENTRY;
+}
+
+static bool is_keys(enum kind kind)
+{
+	return kind == KIND_METADATA || type_list_of(kind);
+}
+
 static void op_setattr(
 	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
@@ -110,8 +121,8 @@ static void op_setattr(
 	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
 		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has
 					     no meaning here */
-	else if (n.kind == KIND_METADATA || (n.kind == KIND_META && !(to_set & FUSE_SET_ATTR_SIZE)))
-		op_getattr(req, ino, fi); /* the same of tar, rsync -a and cp -a among metadata */
+	else if (is_keys(n.kind) || (is_key(n.kind) && !(to_set & FUSE_SET_ATTR_SIZE)))
+		op_getattr(req, ino, fi); /* the same of tar, rsync -a and cp -a among keys */
 	else if (n.kind == KIND_VOLUME && n.index == 0)
 		setattr_volume(&c, n, attr, to_set);
 	else if (a && (to_set & FUSE_SET_ATTR_SIZE))
@@ -261,11 +272,10 @@ static void op_create(
 {
 	CTX(req);
 	struct node p = ino_node(parent);
+	const struct dir *d = dir_of(p.kind);
 
-	if (p.kind == KIND_NEW)
-		draft_create(&c, 0, name, mode, fi);
-	else if (p.kind == KIND_METADATA)
-		metadata_create(&c, p.row, name, mode, fi);
+	if (d && d->create)
+		d->create(&c, p.row, name, mode, fi);
 	else
 		refuse(&c, -EPERM, name, "nothing can be created here");
 }
@@ -273,9 +283,15 @@ static void op_create(
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	CTX(req);
+	struct node p = ino_node(parent);
+	const struct dir *d = dir_of(p.kind);
 
+	if (d && d->mkdir) {
+		d->mkdir(&c, p.row, name);
+		return;
+	}
 	refuse(&c, -EPERM, name,
-		ino_node(parent).kind == KIND_ROOT
+		p.kind == KIND_ROOT
 			? "a volume is made by writing a spec into new/, as in: echo size=10 > new/NAME"
 			: "no directory can be made here");
 }
@@ -297,33 +313,34 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	op_mknod(req, parent, name, 0, 0);
 }
 
-/* Remembers who tried to unlink a volume's attribute: tree walkers do, and may not remove the
- * volume after it. */
+/* Remembers who tried to unlink an attribute of a volume or type: tree walkers do, and may not remove the rest after it. */
 static void unlink_attr(struct ctx *c, struct node p, const char *name)
 {
-	if (p.kind == KIND_VOLUME)
+	if (type_list_of(p.kind))
+		p.kind = KIND_TYPE;
+	if (p.kind == KIND_VOLUME || p.kind == KIND_TYPE)
 		guard_note(c->fs->guard, who_tgid(c->pid), ino_of(p));
 	refuse(c, -EPERM, name,
-		"an attribute cannot be removed; rmdir of its directory deletes a volume");
+		p.kind == KIND_VOLUME
+			? "an attribute cannot be removed; rmdir of its directory deletes a volume"
+			: "this file cannot be removed");
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	CTX(req);
 	struct node p = ino_node(parent);
+	const struct dir *d = dir_of(p.kind);
 	struct entry e;
 	double timeout;
 	int r;
 
-	if (p.kind == KIND_METADATA) {
-		metadata_unlink(&c, p.row, name);
-	} else if (p.kind == KIND_NEW) {
-		new_unlink(&c, name);
-	} else if ((r = dir_lookup(&c, p, name, &e, &timeout)) < 0) {
+	if (d && d->unlink && !dir_has_attr(d, name))
+		d->unlink(&c, p.row, name);
+	else if ((r = dir_lookup(&c, p, name, &e, &timeout)) < 0)
 		fuse_reply_err(req, reply_errno(r));
-	} else {
+	else
 		unlink_attr(&c, p, name);
-	}
 }
 
 /* rmdir of a live volume deletes it, of one in the trash purges it now. */
@@ -347,6 +364,7 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	CTX(req);
 	struct node p = ino_node(parent);
+	const struct dir *d = dir_of(p.kind);
 	bool resent = session_change_id(c.fs->session).resent;
 	struct entry e;
 	double timeout;
@@ -355,11 +373,13 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (r == -ENOENT && resent) {
 		/* Carried out by a dead server: the engine knows its answer by the request's
 		 * number. */
-		e.node = (struct node){ .kind = KIND_VOLUME };
+		e = (struct entry){ .node.kind = KIND_VOLUME };
 		r = 0;
 	}
 	if (r < 0)
 		fuse_reply_err(req, reply_errno(r));
+	else if (d && d->rmdir && e.node.index == 0)
+		d->rmdir(&c, &e);
 	else if (e.node.kind == KIND_VOLUME && e.node.index == 0)
 		remove_volume(&c, e.node, p.kind == KIND_TRASH, name);
 	else
@@ -389,13 +409,12 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 {
 	CTX(req);
 	struct node from = ino_node(parent), to = ino_node(newparent);
+	const struct dir *d = dir_of(from.kind);
 
 	if (flags & ~(unsigned)RENAME_NOREPLACE)
 		fuse_reply_err(req, EINVAL);
-	else if (from.kind == KIND_NEW && to.kind == KIND_NEW)
-		new_rename(&c, name, newname);
-	else if (from.kind == KIND_METADATA && to.kind == KIND_METADATA && from.row == to.row)
-		metadata_rename(&c, from.row, name, newname);
+	else if (d && d->rename && from.kind == to.kind && from.row == to.row)
+		d->rename(&c, from.row, name, newname);
 	else if (from.kind == KIND_ROOT && to.kind == KIND_ROOT)
 		rename_volume(&c, name, newname);
 	else

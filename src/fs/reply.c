@@ -22,25 +22,68 @@ int rename_code(int code)
 	return code == -EINVAL ? -EBADMSG : code;
 }
 
+enum { FILE_LEN = 3 * NAME_LEN };
+
+/* The object that a node is, or is a file of: "db", ".volfs/types/fast". 0, or -ENOENT where it is better named by the request. */
+static int object_of(struct view *v, struct node n, char text[FILE_LEN])
+{
+	struct type_entry entry;
+	struct vol_entry vol;
+	struct vol_type type;
+	struct quota q;
+
+	switch (n.kind) {
+	case KIND_VOLUME:
+		if (view_entry(v, n.row, &vol) < 0)
+			return -ENOENT;
+		(void)snprintf(
+			text, FILE_LEN, "%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name);
+		return 0;
+	case KIND_TYPE:
+		if (view_type(v, n.row, &type) < 0)
+			return -ENOENT;
+		(void)snprintf(text, FILE_LEN, ".volfs/types/%s", type.name);
+		return 0;
+	case KIND_TYPE_ENTRY:
+		if (view_type_entry(v, n.row, &entry) < 0 || view_type(v, entry.type, &type) < 0)
+			return -ENOENT;
+		(void)snprintf(text, FILE_LEN, ".volfs/types/%s/%s/%s", type.name,
+			type_list_name(entry.list), entry.key);
+		return 0;
+	case KIND_QUOTA:
+		if (view_quota(v, n.row, &q) < 0)
+			return -ENOENT;
+		(void)snprintf(text, FILE_LEN, ".volfs/quotas/%s", q.project);
+		return 0;
+	case KIND_TYPE_QUOTA:
+		if (view_type_quota(v, n.row, &q) < 0)
+			return -ENOENT;
+		(void)snprintf(text, FILE_LEN, ".volfs/quotas/%s/type/%s", q.project, q.type);
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
 /* A node as a user would name it, for what is known of it is often only its inode: "db/size", or else. */
-static const char *file_of(
-	struct fs *fs, struct node n, const char *otherwise, char text[2 * NAME_LEN])
+static const char *file_of(struct fs *fs, struct node n, const char *otherwise, char text[FILE_LEN])
 {
 	struct view *v = fs_view(fs);
-	const struct attr *a = dir_attr(n);
-	struct vol_entry vol;
+	const struct attr *a = n.index ? dir_attr(n) : NULL;
+	size_t len;
 
-	if (!v || n.kind != KIND_VOLUME || view_entry(v, n.row, &vol) < 0)
+	if (!v || object_of(v, n, text) < 0)
 		return otherwise;
-	(void)snprintf(text, 2 * NAME_LEN, "%s%s%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name,
-		a ? "/" : "", a ? a->name : "");
+	len = strlen(text);
+	if (a)
+		(void)snprintf(text + len, FILE_LEN - len, "/%s", a->name);
 	return text;
 }
 
 void refuse_node(struct ctx *c, struct node n, int code, const char *text)
 {
 	const struct attr *a = dir_attr(n);
-	char file[2 * NAME_LEN];
+	char file[FILE_LEN];
 
 	refuse(c, code, file_of(c->fs, n, a && a->name ? a->name : "metadata", file), text);
 }
@@ -74,6 +117,14 @@ struct change *change_new(
 	(void)vsnprintf(ch->what, sizeof ch->what, fmt, ap);
 	va_end(ap);
 	return ch;
+}
+
+void change_opens(struct change *ch, const struct fuse_file_info *fi)
+{
+	ch->fi = *fi;
+	ch->fi.direct_io = 1;
+	ch->fi.noflush = 1;
+	ch->fi.fh = opens_next(ch->fs->opens);
 }
 
 /* A context for work on behalf of a request in another thread than the session's. */
@@ -148,7 +199,7 @@ static void reply_success(struct change *ch, int64_t row)
 
 static void answer(struct change *ch, int code, int64_t row, const char *text)
 {
-	char file[2 * NAME_LEN];
+	char file[FILE_LEN];
 
 	if (ch->reply == REPLY_RENAME)
 		code = rename_code(code);

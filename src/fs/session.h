@@ -56,6 +56,9 @@ int session_start(struct session *s, struct err *err);
  * 6.16)? If not, and session_is_successor(), what the last one may have changed without a
  * notification must be notified. */
 bool session_epoch_done(const struct session *s);
+
+/* Makes the kernel forget all entries and attributes, which it asks for anew. False: this one cannot. */
+bool session_inval_all(struct session *s);
 bool session_is_successor(const struct session *s);
 
 /* Until the filesystem was unmounted or session_quit() was called: 0; the connection failed:

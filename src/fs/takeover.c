@@ -192,6 +192,11 @@ static int resend(struct session *s, struct err *err)
 		strerror(-r));
 }
 
+bool session_inval_all(struct session *s)
+{
+	return !getenv("VOLFS_TEST_NO_EPOCH") && session_notify(s, NOTIFY_INC_EPOCH, NULL, 0) == 0;
+}
+
 int session_take_over(struct session *s, struct err *err)
 {
 	bool successor = session_is_successor(s);
@@ -204,8 +209,7 @@ int session_take_over(struct session *s, struct err *err)
 	if (r == 0 && successor)
 		r = resend(s, err);
 	if (r == 0 && successor) {
-		s->epoch_done = !getenv("VOLFS_TEST_NO_EPOCH") &&
-				session_notify(s, NOTIFY_INC_EPOCH, NULL, 0) == 0;
+		s->epoch_done = session_inval_all(s);
 		wake_polls(s);
 	}
 	return r;

@@ -77,11 +77,12 @@ int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char 
 	r = conn_do(tx->conn,
 		"INSERT INTO volume (uuid, name, status, size, uid, gid, mode, created_us, updated_us, "
 		"project, backend, protected, image_id, zone, type, description, reason, file, spec) "
-		"VALUES (?, nullif(?, ?), ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?)",
-		"sssiiiiiiiiiiseeeesb", v->uuid, v->name, v->uuid, (int64_t)v->status,
+		"VALUES (?, nullif(?, ?), ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, nullif(?, 0), "
+		"?, ?, ?, ?)",
+		"sssiiiiiiiiiiseieesb", v->uuid, v->name, v->uuid, (int64_t)v->status,
 		(int64_t)v->size, (int64_t)v->uid, (int64_t)v->gid, (int64_t)v->mode, v->created_us,
 		v->updated_us, project, backend, (int64_t)v->protected_, v->image_id, v->zone,
-		v->type, v->description, v->reason, file, text, len);
+		v->type_id, v->description, v->reason, file, text, len);
 	if (r < 0)
 		return r;
 	v->id = sqlite3_last_insert_rowid(tx->conn->db);

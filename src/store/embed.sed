@@ -1,4 +1,4 @@
-# schema.sql as a C string: without comments, a line each.
+# An SQL script as a C string: without comments, a line each.
 s/ *--.*//
 /^ *$/d
 s/["\\]/\\&/g

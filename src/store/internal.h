@@ -13,9 +13,9 @@
 #include <sqlite3.h>
 
 enum {
-	SCHEMA_VERSION = 1,
+	SCHEMA_VERSION = 2,
 	APPLICATION_ID = 0x766f6c66, /* "volf" */
-	CONN_STATEMENTS = 256, /* slots; a power of two, more than twice the queries there are */
+	CONN_STATEMENTS = 512, /* slots; a power of two, more than twice the queries there are */
 	PURGED_KEPT_S = 3600,
 };
 
@@ -96,7 +96,6 @@ int answers_forget(struct tx *tx);
 int volume_get(struct conn *c, int64_t id, struct volume *ret);
 int volume_id_by_name(struct conn *c, const char *name, int64_t *ret);
 int job_get(struct conn *c, int64_t id, struct job_row *ret);
-int quota_get(struct conn *c, const struct quota *defaults, const char *project, struct quota *ret);
 int backend_get(struct conn *c, int64_t id, struct backend_row *ret);
 int view_result(struct view *v, int r); /* logs and turns what is not -ENOENT into -EIO */
 

@@ -18,8 +18,12 @@ static const char schema[] =
 #include "store/schema.h"
 	;
 
+static const char from_1_to_2[] =
+#include "store/from-1-to-2.h"
+	;
+
 /* steps[i] brings version i + 1 to i + 2. */
-static const char *const steps[] = { NULL };
+static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2 };
 
 int migrate(struct conn *c, int from, struct err *err)
 {

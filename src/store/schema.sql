@@ -1,22 +1,84 @@
--- The catalogue, version 1. Made in one transaction; migrate.c brings older versions here.
+-- The catalogue, version 2. Made in one transaction; migrate.c brings older versions here.
 --
 -- Sums (quota, backends, counts) are kept by the triggers below in the transaction of the rows they count, so they
 -- cannot drift; nothing else writes them. A volume counts
---   for its project    while it is not in the trash: 1 and size + reserved
---   for its backend    while its row exists:         1 and size + reserved
+--   for its project    1 and size + reserved; from the trash on, only its size, as trash_size
+--   and for its type   the same once more, in type_quota
+--   for its backend    while its row exists: 1 and size + reserved
 -- A creation's job counts as `pending` of its backend; a given-up attempt (kind 4) counts as allocated there, for its
 -- image may exist.
 
+-- Limits (NULL: the default's; -1: none) and sums of a project. Sizes are bytes.
 CREATE TABLE project (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT NOT NULL UNIQUE,
-  volumes_max INTEGER,              -- NULL: the default's; -1: no limit
-  size_max INTEGER,                 -- bytes
-  per_volume_max INTEGER,
+  volumes_max INTEGER,
+  size_max INTEGER,
+  per_volume_size_max INTEGER,
+  snapshots_max INTEGER,
+  backups_max INTEGER,
+  backup_size_max INTEGER,
+  groups_max INTEGER,
+  trash_size_max INTEGER,
   volumes INTEGER NOT NULL DEFAULT 0,
-  size INTEGER NOT NULL DEFAULT 0
+  size INTEGER NOT NULL DEFAULT 0,
+  snapshots INTEGER NOT NULL DEFAULT 0,
+  backups INTEGER NOT NULL DEFAULT 0,
+  backup_size INTEGER NOT NULL DEFAULT 0,
+  groups INTEGER NOT NULL DEFAULT 0,
+  trash_size INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO project (name) VALUES ('default'); -- its limits are those of every project that has none
+
+CREATE TABLE type (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL UNIQUE,
+  description TEXT,
+  public INTEGER NOT NULL DEFAULT 1,
+  is_default INTEGER NOT NULL DEFAULT 0,
+  consumer INTEGER NOT NULL DEFAULT 0, -- of its QoS: enum qos_consumer
+  created_us INTEGER NOT NULL,
+  updated_us INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX type_default ON type (is_default) WHERE is_default = 1;
+
+-- Extra specs (1) and QoS specs (2); projects with access (3) and whose default it is (4).
+CREATE TABLE type_entry (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  type INTEGER NOT NULL,
+  list INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  updated_us INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX type_entry_key ON type_entry (type, list, key);
+CREATE INDEX type_entry_list ON type_entry (type, list, id);
+CREATE UNIQUE INDEX type_entry_default ON type_entry (key) WHERE list = 4;
+
+-- The columns of project once more, for the volumes of one type. in_use: volumes, those in the trash included.
+CREATE TABLE type_quota (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  project INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  volumes_max INTEGER,
+  size_max INTEGER,
+  per_volume_size_max INTEGER,
+  snapshots_max INTEGER,
+  backups_max INTEGER,
+  backup_size_max INTEGER,
+  groups_max INTEGER,
+  trash_size_max INTEGER,
+  volumes INTEGER NOT NULL DEFAULT 0,
+  size INTEGER NOT NULL DEFAULT 0,
+  snapshots INTEGER NOT NULL DEFAULT 0,
+  backups INTEGER NOT NULL DEFAULT 0,
+  backup_size INTEGER NOT NULL DEFAULT 0,
+  groups INTEGER NOT NULL DEFAULT 0,
+  trash_size INTEGER NOT NULL DEFAULT 0,
+  in_use INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX type_quota_of ON type_quota (project, type);
 
 CREATE TABLE backend (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -50,7 +112,7 @@ CREATE TABLE volume (
   protected INTEGER NOT NULL DEFAULT 0,
   image_id TEXT NOT NULL,
   zone TEXT,
-  type TEXT,
+  type INTEGER,
   description TEXT,
   reason TEXT,
   file TEXT,                        -- its name in new/, without .spec
@@ -81,6 +143,7 @@ CREATE TABLE job (
   image_id TEXT NOT NULL,
   size INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 1,
+  type INTEGER,                     -- of its volume
   tried TEXT
 );
 CREATE INDEX job_backend ON job (backend, kind = 1, id); -- creations are listed apart
@@ -145,23 +208,58 @@ CREATE TRIGGER volume_added AFTER INSERT ON volume BEGIN
 END;
 
 CREATE TRIGGER volume_removed AFTER DELETE ON volume BEGIN
-  UPDATE project SET volumes = volumes - 1, size = size - OLD.size - OLD.reserved
-    WHERE id = OLD.project AND OLD.trashed = 0;
+  UPDATE project SET volumes = volumes - (OLD.trashed = 0),
+      size = size - iif(OLD.trashed, 0, OLD.size + OLD.reserved),
+      trash_size = trash_size - iif(OLD.trashed, OLD.size + OLD.reserved, 0)
+    WHERE id = OLD.project;
   UPDATE backend SET volumes = volumes - 1, allocated = allocated - OLD.size - OLD.reserved
     WHERE id = OLD.backend;
   UPDATE counts SET volumes = volumes - (OLD.trashed = 0);
 END;
 
 CREATE TRIGGER volume_moved AFTER UPDATE OF size, reserved, trashed, project, backend ON volume BEGIN
-  UPDATE project SET volumes = volumes - 1, size = size - OLD.size - OLD.reserved
-    WHERE id = OLD.project AND OLD.trashed = 0;
-  UPDATE project SET volumes = volumes + 1, size = size + NEW.size + NEW.reserved
-    WHERE id = NEW.project AND NEW.trashed = 0;
+  UPDATE project SET volumes = volumes - (OLD.trashed = 0),
+      size = size - iif(OLD.trashed, 0, OLD.size + OLD.reserved),
+      trash_size = trash_size - iif(OLD.trashed, OLD.size + OLD.reserved, 0)
+    WHERE id = OLD.project;
+  UPDATE project SET volumes = volumes + (NEW.trashed = 0),
+      size = size + iif(NEW.trashed, 0, NEW.size + NEW.reserved),
+      trash_size = trash_size + iif(NEW.trashed, NEW.size + NEW.reserved, 0)
+    WHERE id = NEW.project;
   UPDATE backend SET volumes = volumes - 1, allocated = allocated - OLD.size - OLD.reserved
     WHERE id = OLD.backend;
   UPDATE backend SET volumes = volumes + 1, allocated = allocated + NEW.size + NEW.reserved
     WHERE id = NEW.backend;
   UPDATE counts SET volumes = volumes + (NEW.trashed = 0) - (OLD.trashed = 0);
+END;
+
+-- The same for volumes that have a type, of that type. Whoever has none pays for none of it.
+CREATE TRIGGER typed_added AFTER INSERT ON volume WHEN NEW.type IS NOT NULL BEGIN
+  INSERT INTO type_quota (project, type, in_use, volumes, size, trash_size)
+    VALUES (NEW.project, NEW.type, 1, NEW.trashed = 0, iif(NEW.trashed, 0, NEW.size + NEW.reserved),
+      iif(NEW.trashed, NEW.size + NEW.reserved, 0))
+    ON CONFLICT (project, type) DO UPDATE SET in_use = in_use + 1, volumes = volumes + excluded.volumes,
+      size = size + excluded.size, trash_size = trash_size + excluded.trash_size;
+END;
+
+CREATE TRIGGER typed_removed AFTER DELETE ON volume WHEN OLD.type IS NOT NULL BEGIN
+  UPDATE type_quota SET in_use = in_use - 1, volumes = volumes - (OLD.trashed = 0),
+      size = size - iif(OLD.trashed, 0, OLD.size + OLD.reserved),
+      trash_size = trash_size - iif(OLD.trashed, OLD.size + OLD.reserved, 0)
+    WHERE project = OLD.project AND type = OLD.type;
+END;
+
+CREATE TRIGGER typed_moved AFTER UPDATE OF size, reserved, trashed, project, type ON volume
+    WHEN OLD.type IS NOT NULL OR NEW.type IS NOT NULL BEGIN
+  UPDATE type_quota SET in_use = in_use - 1, volumes = volumes - (OLD.trashed = 0),
+      size = size - iif(OLD.trashed, 0, OLD.size + OLD.reserved),
+      trash_size = trash_size - iif(OLD.trashed, OLD.size + OLD.reserved, 0)
+    WHERE project = OLD.project AND type = OLD.type;
+  INSERT INTO type_quota (project, type, in_use, volumes, size, trash_size)
+    SELECT NEW.project, NEW.type, 1, NEW.trashed = 0, iif(NEW.trashed, 0, NEW.size + NEW.reserved),
+      iif(NEW.trashed, NEW.size + NEW.reserved, 0) WHERE NEW.type IS NOT NULL
+    ON CONFLICT (project, type) DO UPDATE SET in_use = in_use + 1, volumes = volumes + excluded.volumes,
+      size = size + excluded.size, trash_size = trash_size + excluded.trash_size;
 END;
 
 CREATE TRIGGER job_added AFTER INSERT ON job BEGIN

@@ -132,6 +132,7 @@ struct job_row {
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
 	uint64_t size;	  /* of the image; JOB_EXTEND: the new size */
 	int attempt;	  /* JOB_CREATE: 1, 2, … */
+	int64_t type;	  /* row of the volume's type; 0: none */
 	char tried[4096]; /* backends that failed this volume, a line each: "name\tsentence\n" */
 };
 
@@ -157,13 +158,41 @@ int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, st
 /* --- quotas.c ------------------------------------------------------------------------------------------------------- */
 
 int tx_project(struct tx *tx, const char *name, int64_t *ret_id); /* makes the row if need be */
-int tx_quota(struct tx *tx, const char *project, struct quota *ret);
-enum quota_limit {
-	QUOTA_VOLUMES,
-	QUOTA_SIZE,
-	QUOTA_PER_VOLUME,
-};
-int tx_quota_limit(struct tx *tx, int64_t id, enum quota_limit which, int64_t max);
+int tx_type_quota(struct tx *tx, int64_t project, int64_t type, int64_t *ret_id); /* the same */
+
+/* type 0: of all together. -ENOENT: there is no such type; a project need not have a row. */
+int tx_quota(struct tx *tx, const char *project, int64_t type, struct quota *ret);
+
+/* id: of a project, or of a type's quota. max: SIZE_LIMIT_NONE, or QUOTA_INHERIT. */
+int tx_quota_limit(struct tx *tx, int64_t id, bool of_type, enum quota_resource which, int64_t max);
+
+/* --- types.c -------------------------------------------------------------------------------------------------------- */
+
+int tx_type(struct tx *tx, int64_t id, struct vol_type *ret);
+int tx_type_find(struct tx *tx, const char *name, struct vol_type *ret);
+int tx_type_default(struct tx *tx, const char *project, struct vol_type *ret);
+int tx_types(struct tx *tx, int64_t *ret_count);
+
+/* t->uuid, name and what else is known are set; id and times are filled in. -EEXIST: the name is taken. The class `default` gets
+ * its quota of the type. */
+int tx_type_add(struct tx *tx, struct vol_type *t);
+int tx_type_rename(struct tx *tx, int64_t id, const char *name); /* -EEXIST */
+int tx_type_set(struct tx *tx, const struct vol_type *t); /* description, is_public, consumer */
+int tx_type_make_default(struct tx *tx, int64_t id);	  /* the only one; 0: none is */
+int tx_type_remove(struct tx *tx, int64_t id);		  /* with its lists and quotas */
+int tx_type_uses(
+	struct tx *tx, int64_t id, int64_t *ret); /* volumes, those in the trash included */
+
+int tx_type_entry(
+	struct tx *tx, int64_t type, enum type_list list, const char *key, struct type_entry *ret);
+int tx_type_entries(struct tx *tx, int64_t type, enum type_list list, int64_t after,
+	struct type_entry *ret, size_t n);
+
+/* Made or overwritten. TYPE_DEFAULT_FOR takes the project from the type that had it. */
+int tx_type_entry_set(struct tx *tx, int64_t type, enum type_list list, const char *key,
+	const char *value, int64_t *ret_id);
+int tx_type_entry_rename(struct tx *tx, int64_t id, const char *key); /* -EEXIST */
+int tx_type_entry_remove(struct tx *tx, int64_t id);
 
 /* --- backends.c ----------------------------------------------------------------------------------------------------- */
 

@@ -81,10 +81,34 @@ int view_changed_last(struct view *v, int64_t *ret, size_t n);
 /* Which volume an accepted new/NAME became, while it lives: by the file's name (without .spec). */
 int view_accepted(struct view *v, const char *file, int64_t *ret_id);
 
-/* Quota of a project; a project without a row of its own has the configured defaults and id 0. */
+/* Quota of a project, or of one type in it; what has no row yet has the class's limits and id 0. Rows of both kinds are counted
+ * apart. */
 int view_quota(struct view *v, int64_t id, struct quota *ret);
 int view_quota_by_name(struct view *v, const char *project, struct quota *ret);
 int view_quotas(struct view *v, int64_t after, struct quota *ret, size_t n);
+int view_type_quota(struct view *v, int64_t id, struct quota *ret);
+int view_quota_of_type(struct view *v, const char *project, int64_t type, struct quota *ret);
+int view_type_quotas(struct view *v, int64_t project, int64_t after, struct quota *ret, size_t n);
+
+/* Volume types. find: by name, or by id where that has the shape of one. default: the project's own, else everybody's. */
+int view_type(struct view *v, int64_t id, struct vol_type *ret);
+int view_type_find(struct view *v, const char *name, struct vol_type *ret);
+int view_type_default(struct view *v, const char *project, struct vol_type *ret);
+int view_types(struct view *v, int64_t after, struct vol_type *ret, size_t n);
+
+/* What hangs on a type. */
+struct type_entry {
+	int64_t id, type;
+	enum type_list list;
+	char key[NAME_LEN + 1];
+	char value[NAME_LEN + 1];
+	int64_t updated_us;
+};
+int view_type_entry(struct view *v, int64_t id, struct type_entry *ret);
+int view_type_entry_by_key(
+	struct view *v, int64_t type, enum type_list list, const char *key, struct type_entry *ret);
+int view_type_entries(struct view *v, int64_t type, enum type_list list, int64_t after,
+	struct type_entry *ret, size_t n);
 
 /* What the catalogue has promised on a backend. */
 struct backend_sums {

@@ -120,10 +120,11 @@ int view_entries(
 
 /* The columns of a struct volume, in the order of volume_row(). */
 #define VOLUME                                                                                     \
-	"v.id, v.uuid, v.name, v.image_id, b.name, v.type, v.zone, p.name, v.description, "        \
+	"v.id, v.uuid, v.name, v.image_id, b.name, t.name, v.zone, p.name, v.description, "        \
 	"v.reason, v.status, v.size, v.used, v.uid, v.gid, v.mode, v.protected, v.trashed, "       \
-	"v.generation, v.created_us, v.updated_us "                                                \
-	"FROM volume v LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project"
+	"v.generation, v.created_us, v.updated_us, v.type, t.uuid FROM volume v "                  \
+	"LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project "         \
+	"LEFT JOIN type t ON t.id = v.type"
 
 static void volume_row(sqlite3_stmt *st, struct volume *ret)
 {
@@ -148,6 +149,8 @@ static void volume_row(sqlite3_stmt *st, struct volume *ret)
 	ret->generation = (uint64_t)sqlite3_column_int64(st, 18);
 	ret->created_us = sqlite3_column_int64(st, 19);
 	ret->updated_us = sqlite3_column_int64(st, 20);
+	ret->type_id = sqlite3_column_int64(st, 21);
+	col_text(st, 22, ret->type_uuid);
 }
 
 int volume_get(struct conn *c, int64_t id, struct volume *ret)

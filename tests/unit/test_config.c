@@ -42,12 +42,13 @@ static void the_smallest_file_has_every_default(void **state)
 	assert_int_equal(c.workers, 16);
 	assert_string_equal(c.default_zone, "default");
 	assert_string_equal(c.admin_group, "disk");
-	assert_int_equal(c.quota.volumes_max, 10);
-	assert_int_equal(c.quota.size_max, 1000 * GIB);
-	assert_int_equal(c.quota.per_volume_max, SIZE_LIMIT_NONE);
+	assert_int_equal(c.quota.max[QUOTA_VOLUMES], 10);
+	assert_int_equal(c.quota.max[QUOTA_SIZE], 1000 * GIB);
+	assert_int_equal(c.quota.max[QUOTA_PER_VOLUME_SIZE], SIZE_LIMIT_NONE);
 	assert_string_equal(c.filters[0], "availability_zone");
 	assert_string_equal(c.filters[1], "capacity");
-	assert_null(c.filters[2]);
+	assert_string_equal(c.filters[2], "capabilities");
+	assert_null(c.filters[3]);
 	assert_int_equal(c.weigher_count, 1);
 	assert_string_equal(c.weighers[0].name, "capacity");
 	assert_true(c.weighers[0].multiplier == 1.0);
@@ -139,9 +140,9 @@ static void everything_can_be_written(void **state)
 	assert_string_equal(c.draft_patterns[0], "*.draft");
 	assert_null(c.draft_patterns[1]);
 	assert_string_equal(c.projects[1], "db");
-	assert_int_equal(c.quota.volumes_max, SIZE_LIMIT_NONE);
-	assert_int_equal(c.quota.size_max, 2048 * GIB);
-	assert_int_equal(c.quota.per_volume_max, 512 * MIB);
+	assert_int_equal(c.quota.max[QUOTA_VOLUMES], SIZE_LIMIT_NONE);
+	assert_int_equal(c.quota.max[QUOTA_SIZE], 2048 * GIB);
+	assert_int_equal(c.quota.max[QUOTA_PER_VOLUME_SIZE], 512 * MIB);
 	assert_null(c.filters[0]);
 	assert_true(c.weighers[0].multiplier == -1.0);
 	assert_int_equal(c.queue_max, 4);
@@ -291,6 +292,9 @@ static void every_default_can_stand_in_the_file(void **state)
 			(void)snprintf(text, sizeof text,
 				"backends = ( { name = \"a\"; driver = \"rbd\"; %s = %s; } );",
 				dot + 1, def);
+		else if (!strncmp(path, "types.", 6))
+			(void)snprintf(text, sizeof text,
+				BACKEND "types = ( { name = \"fast\"; %s = %s; } );", dot + 1, def);
 		else if (dot)
 			(void)snprintf(text, sizeof text, BACKEND "%.*s = { %s = %s; };",
 				(int)(dot - path), path, dot + 1, def);
@@ -321,9 +325,9 @@ static void a_directory_alone_is_a_configuration(void **state)
 		assert_string_equal(c.backends[0].name, "local");
 		assert_string_equal(c.backends[0].driver, "local");
 		assert_int_equal(c.backend_count, 1);
-		assert_int_equal(c.quota.volumes_max, SIZE_LIMIT_NONE);
-		assert_int_equal(c.quota.size_max, SIZE_LIMIT_NONE);
-		assert_int_equal(c.quota.per_volume_max, SIZE_LIMIT_NONE);
+		assert_int_equal(c.quota.max[QUOTA_VOLUMES], SIZE_LIMIT_NONE);
+		assert_int_equal(c.quota.max[QUOTA_SIZE], SIZE_LIMIT_NONE);
+		assert_int_equal(c.quota.max[QUOTA_PER_VOLUME_SIZE], SIZE_LIMIT_NONE);
 		assert_int_equal(stat(want, &st), 0);
 		assert_true(S_ISDIR(st.st_mode));
 		conf_release(&c);

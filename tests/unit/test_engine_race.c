@@ -91,8 +91,8 @@ static void a_quota_is_reached_exactly(void **state)
 	begin(2, "quota = { volumes = 100; size = \"57M\"; };");
 	assert_int_equal(race(32, 8, "size=1M", &user, -EDQUOT), 57);
 	assert_int_equal(view_quota_by_name(rig.view, "daemon", &q), 0);
-	assert_int_equal(q.size, 57 << 20);
-	assert_int_equal(q.volumes, 57);
+	assert_int_equal(q.used[QUOTA_SIZE], 57 << 20);
+	assert_int_equal(q.used[QUOTA_VOLUMES], 57);
 	assert_int_equal(rig_create_as(&rig, &user, "size=1M", NULL, NULL), -EDQUOT);
 	assert_string_equal(rig_text, "quota of project 'daemon': 1M wanted, 57M of 57M in use");
 }

@@ -70,8 +70,7 @@ static void refuses_specs(void **state)
 {
 	(void)made("size=1M name=db");
 	refused(&user, "size=1M name=db", -EEXIST, "the name 'db' is taken by a volume of uid 0");
-	refused(&user, "size=1M type=fast", -ENOENT,
-		"no such volume type: 'fast' (there are none yet)");
+	refused(&user, "size=1M type=fast", -ENOENT, "no such volume type: 'fast'");
 	refused(&user, "size=1M zone=moon", -ENOENT, "no such zone: no backend is in 'moon'");
 	refused(&user, "size=1M source=db", -ENOENT,
 		"source='db': this volfs makes empty volumes only");
@@ -273,7 +272,7 @@ static void extends(void **state)
 	assert_int_equal(row(id).size, 10 << 20);
 	assert_non_null(strstr(row(id).reason, "b0: point"));
 	assert_int_equal(view_quota_by_name(rig.view, "daemon", &q), 0);
-	assert_int_equal(q.size, 70 << 20);
+	assert_int_equal(q.used[QUOTA_SIZE], 70 << 20);
 	assert_int_equal(rig_extend(&rig, id, 20 << 20), -EBUSY);
 }
 
@@ -300,7 +299,7 @@ static void changes_owner_and_text(void **state)
 	assert_int_equal(set(&rig.who, id, SET_GID, (struct volume){ .gid = 1 }), 0);
 	assert_string_equal(row(id).project, "daemon");
 	assert_int_equal(view_quota_by_name(rig.view, "daemon", &q), 0);
-	assert_int_equal(q.size, 50 << 20);
+	assert_int_equal(q.used[QUOTA_SIZE], 50 << 20);
 	id = made("size=51M name=web");
 	assert_int_equal(set(&rig.who, id, SET_GID, (struct volume){ .gid = 1 }), -EDQUOT);
 	assert_string_equal(row(id).project, "root");
@@ -396,13 +395,14 @@ static void resets(void **state)
 	atomic_store(&fault.hang, NULL);
 }
 
-static int limit(const struct caller *who, const char *project, const char *resource, int64_t max)
+static int limit(
+	const struct caller *who, const char *project, enum quota_resource what, int64_t max)
 {
 	struct rig_answer a;
 
 	rig_begin(&a);
 	engine_quota_set(
-		rig.engine, (struct change_id){ 0 }, who, project, resource, max, rig_done, &a);
+		rig.engine, (struct change_id){ 0 }, who, project, 0, what, max, rig_done, &a);
 	return rig_wait(&a, NULL);
 }
 
@@ -412,23 +412,22 @@ static void limits(void **state)
 	struct quota q;
 	int64_t id;
 
-	assert_int_equal(limit(&user, "daemon", "volumes", 9), -EACCES);
-	assert_int_equal(limit(&rig.who, "daemon", "volumes", 9), 0);
-	assert_int_equal(limit(&rig.who, "daemon", "wishes", 9), -ENOENT);
+	assert_int_equal(limit(&user, "daemon", QUOTA_VOLUMES, 9), -EACCES);
+	assert_int_equal(limit(&rig.who, "daemon", QUOTA_VOLUMES, 9), 0);
 	assert_int_equal(view_quota_by_name(rig.view, "daemon", &q), 0);
-	assert_int_equal(q.volumes_max, 9);
-	assert_int_equal(q.size_max, 100 << 20);
-	assert_int_equal(limit(&rig.who, "root", "size", 1 << 20), 0);
+	assert_int_equal(q.max[QUOTA_VOLUMES], 9);
+	assert_int_equal(q.max[QUOTA_SIZE], 100 << 20);
+	assert_int_equal(limit(&rig.who, "root", QUOTA_SIZE, 1 << 20), 0);
 	assert_int_equal(rig_create(&rig, "size=2M", NULL), -EDQUOT);
-	assert_int_equal(limit(&rig.who, "root", "size", SIZE_LIMIT_NONE), 0);
+	assert_int_equal(limit(&rig.who, "root", QUOTA_SIZE, SIZE_LIMIT_NONE), 0);
 	assert_int_equal(rig_create(&rig, "size=2M", NULL), 0);
 	rig_begin(&a);
-	engine_quota_row(rig.engine, "bin", rig_done, &a);
+	engine_quota_row(rig.engine, "bin", 0, rig_done, &a);
 	assert_int_equal(rig_wait(&a, &id), 0);
 	assert_int_equal(view_quota(rig.view, id, &q), 0);
 	assert_string_equal(q.project, "bin");
 	rig_begin(&a);
-	engine_quota_row(rig.engine, "no-such-group", rig_done, &a);
+	engine_quota_row(rig.engine, "no-such-group", 0, rig_done, &a);
 	assert_int_equal(rig_wait(&a, NULL), -ENOENT);
 }
 

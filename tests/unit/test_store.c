@@ -20,7 +20,7 @@ static char dir[64], path[128];
 static struct store *s;
 static struct err err;
 static const struct quota defaults = {
-	.volumes_max = 10, .size_max = 1 << 30, .per_volume_max = -1
+	.max[QUOTA_VOLUMES] = 10, .max[QUOTA_SIZE] = 1 << 30, .max[QUOTA_PER_VOLUME_SIZE] = -1
 };
 
 /* --- one change, waited for --- */
@@ -446,7 +446,7 @@ static int set_limit(struct tx *tx, void *arg, struct err *e)
 	int64_t id;
 	int r = tx_project(tx, arg, &id);
 
-	return r < 0 ? r : tx_quota_limit(tx, id, QUOTA_VOLUMES, 3);
+	return r < 0 ? r : tx_quota_limit(tx, id, false, QUOTA_VOLUMES, 3);
 }
 
 static void limits_come_from_the_nearest(void **state)
@@ -458,18 +458,18 @@ static void limits_come_from_the_nearest(void **state)
 	assert_int_equal(view_open(s, &v, &err), 0);
 	assert_int_equal(view_quota_by_name(v, "web", &q), 0);
 	assert_int_equal(q.id, 0);
-	assert_int_equal(q.volumes_max, 10);
+	assert_int_equal(q.max[QUOTA_VOLUMES], 10);
 	assert_int_equal(view_quota_by_name(v, "root", &q), 0);
-	assert_int_equal(q.volumes_max, SIZE_LIMIT_NONE);
+	assert_int_equal(q.max[QUOTA_VOLUMES], SIZE_LIMIT_NONE);
 	assert_int_equal(change(set_limit, (void *)"default"), 0);
 	assert_int_equal(view_quota_by_name(v, "web", &q), 0);
-	assert_int_equal(q.volumes_max, 3);
-	assert_int_equal(q.size_max, 1 << 30);
+	assert_int_equal(q.max[QUOTA_VOLUMES], 3);
+	assert_int_equal(q.max[QUOTA_SIZE], 1 << 30);
 	assert_int_equal(view_quota_by_name(v, "root", &q), 0);
-	assert_int_equal(q.volumes_max, SIZE_LIMIT_NONE);
+	assert_int_equal(q.max[QUOTA_VOLUMES], SIZE_LIMIT_NONE);
 	assert_int_equal(change(set_limit, (void *)"root"), 0);
 	assert_int_equal(view_quota_by_name(v, "root", &q), 0);
-	assert_int_equal(q.volumes_max, 3);
+	assert_int_equal(q.max[QUOTA_VOLUMES], 3);
 	view_close(v);
 }
 

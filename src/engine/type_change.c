@@ -1,0 +1,510 @@
+/*
+ * Changes of volume types, an administrator's: made, renamed, removed, their lists (reference, 7.6, 7.8, 7.18). Each makes the writer
+ * forget what it has compiled.
+ *
+ * What a volume's backend was chosen by stays true of it: extra specs change only while no volume has the type. QoS specs, access and
+ * defaults say what becomes of the next volumes, and change at any time.
+ */
+#include "engine/internal.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+struct type_edit {
+	struct request q;
+	int64_t type;
+	unsigned fields;
+	struct vol_type values;
+	enum type_list list;
+	char *key, *value;
+	enum meta_how how;
+	const struct conf_type *conf;
+};
+
+static void edit_release(struct request *q)
+{
+	free(((struct type_edit *)q)->key);
+	free(((struct type_edit *)q)->value);
+}
+
+static struct type_edit *edit_new(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, int (*apply)(struct request *, struct tx *, struct err *), engine_done *done,
+	void *arg)
+{
+	struct type_edit *c = request_new(e, sizeof *c, id, who, done, arg);
+
+	if (!c)
+		return NULL;
+	c->type = c->q.row = type;
+	c->q.apply = apply;
+	c->q.release = edit_release;
+	return c;
+}
+
+/* Submits it, or refuses it with what r and err say. */
+static void send(struct type_edit *c, int r, struct err *err)
+{
+	if (r == 0 && !c->q.admin)
+		r = err_set(err, -EACCES, "only an administrator changes volume types");
+	if (r < 0)
+		request_refuse(&c->q, r, err);
+	else
+		request_submit(&c->q);
+}
+
+static int there(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err)
+{
+	int r = tx_type(tx, c->type, ret);
+
+	types_forget(c->q.e);
+	return r == -ENOENT ? err_set(err, r, "the volume type is gone") : r;
+}
+
+static int taken_by_type(struct tx *tx, const char *name, int64_t but, struct err *err)
+{
+	struct vol_type other;
+	int r = tx_type_find(tx, name, &other);
+
+	if (r == 0 && other.id != but)
+		return err_set(err, -EEXIST, "there is a volume type '%s'", name);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* --- made --- */
+
+static int add(struct type_edit *c, struct tx *tx, struct err *err)
+{
+	int r = taken_by_type(tx, c->values.name, 0, err);
+
+	r = r < 0 ? r : tx_type_add(tx, &c->values);
+	if (r < 0)
+		return r;
+	c->type = c->q.row = c->values.id;
+	types_forget(c->q.e);
+	atomic_store(&c->q.e->has_types, true);
+	log_info("volume type '%s' made by %s", c->values.name, c->q.who);
+	return 0;
+}
+
+static int add_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	return add((struct type_edit *)q, tx, err);
+}
+
+static int new_values(struct vol_type *t, const char *name, struct err *err)
+{
+	uuid_t id;
+
+	*t = (struct vol_type){ .is_public = true };
+	(void)snprintf(t->name, sizeof t->name, "%s", name);
+	uuid_generate_random(id);
+	uuid_unparse_lower(id, t->uuid);
+	return type_name_check(name, err);
+}
+
+void engine_type_add(struct engine *e, struct change_id id, const struct caller *who,
+	const char *name, engine_done *done, void *arg)
+{
+	struct type_edit *c = edit_new(e, id, who, 0, add_apply, done, arg);
+	struct err err = { 0 };
+
+	if (c)
+		send(c, new_values(&c->values, name, &err), &err);
+}
+
+/* --- renamed --- */
+
+static int rename_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct type_edit *c = (struct type_edit *)q;
+	struct vol_type t;
+	int r = there(c, tx, &t, err);
+
+	if (r < 0 || !strcmp(t.name, c->key))
+		return r;
+	if (!strcmp(t.name, q->e->conf->default_type))
+		return err_set(err, -EBUSY,
+			"type '%s' is default_type of the configuration, by this name", t.name);
+	r = taken_by_type(tx, c->key, t.id, err);
+	r = r < 0 ? r : tx_type_rename(tx, t.id, c->key);
+	if (r < 0)
+		return r;
+	note(q->e, (struct change_note){ .kind = CHANGE_TYPE, .row = t.id });
+	log_info("volume type '%s' renamed to '%s' by %s", t.name, c->key, q->who);
+	return 0;
+}
+
+void engine_type_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, const char *name, engine_done *done, void *arg)
+{
+	struct type_edit *c = edit_new(e, id, who, type, rename_apply, done, arg);
+	struct err err = { 0 };
+	int r;
+
+	if (!c)
+		return;
+	c->key = strdup(name);
+	r = c->key ? type_name_check(name, &err) : -ENOMEM;
+	send(c, r, &err);
+}
+
+/* --- removed --- */
+
+static int unused(struct tx *tx, const struct vol_type *t, const char *what, struct err *err)
+{
+	int64_t uses;
+	int r = tx_type_uses(tx, t->id, &uses);
+
+	if (r == 0 && uses > 0)
+		return err_set(err, -EBUSY, "%s: %" PRId64 " volume%s of type '%s' exist%s", what,
+			uses, uses == 1 ? "" : "s", t->name, uses == 1 ? "s" : "");
+	return r;
+}
+
+static int no_default(struct request *q, struct tx *tx, const struct vol_type *t, struct err *err)
+{
+	struct type_entry project;
+	int r;
+
+	if (t->is_default || !strcmp(t->name, q->e->conf->default_type))
+		return err_set(err, -EBUSY, "type '%s' is the default type", t->name);
+	r = tx_type_entries(tx, t->id, TYPE_DEFAULT_FOR, 0, &project, 1);
+	if (r > 0)
+		return err_set(err, -EBUSY, "type '%s' is the default type of project '%s'",
+			t->name, project.key);
+	return r;
+}
+
+static int remove_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct type_edit *c = (struct type_edit *)q;
+	struct vol_type t;
+	int r = there(c, tx, &t, err);
+
+	r = r < 0 ? r : unused(tx, &t, "it cannot be removed", err);
+	r = r < 0 ? r : no_default(q, tx, &t, err);
+	r = r < 0 ? r : tx_type_remove(tx, t.id);
+	if (r == 0)
+		log_info("volume type '%s' removed by %s", t.name, q->who);
+	return r;
+}
+
+void engine_type_remove(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, engine_done *done, void *arg)
+{
+	struct type_edit *c = edit_new(e, id, who, type, remove_apply, done, arg);
+	struct err err = { 0 };
+
+	if (c)
+		send(c, 0, &err);
+}
+
+/* --- its fields --- */
+
+static int set_default(
+	struct request *q, struct tx *tx, const struct vol_type *t, bool yes, struct err *err)
+{
+	if (yes)
+		return tx_type_make_default(tx, t->id);
+	if (t->is_default)
+		return tx_type_make_default(tx, 0);
+	if (!strcmp(t->name, q->e->conf->default_type))
+		return err_set(err, -EBUSY,
+			"type '%s' is default_type of the configuration: make another the default",
+			t->name);
+	return 0;
+}
+
+static int set_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct type_edit *c = (struct type_edit *)q;
+	const struct vol_type *to = &c->values;
+	struct vol_type t;
+	int r = there(c, tx, &t, err);
+
+	if (r == 0 && c->fields & TYPE_SET_DEFAULT)
+		r = set_default(q, tx, &t, to->is_default, err);
+	if (r == 0 && c->fields & TYPE_SET_APPEND)
+		r = value_append(t.description, to->description, err);
+	else if (r == 0 && c->fields & TYPE_SET_DESCRIPTION)
+		memcpy(t.description, to->description, sizeof t.description);
+	if (c->fields & TYPE_SET_PUBLIC)
+		t.is_public = to->is_public;
+	if (c->fields & TYPE_SET_CONSUMER)
+		t.consumer = to->consumer;
+	return r < 0 ? r : tx_type_set(tx, &t);
+}
+
+void engine_type_set(struct engine *e, struct change_id id, const struct caller *who, int64_t type,
+	unsigned fields, const struct vol_type *values, engine_done *done, void *arg)
+{
+	struct type_edit *c = edit_new(e, id, who, type, set_apply, done, arg);
+	struct err err = { 0 };
+	int r = 0;
+
+	if (!c)
+		return;
+	c->fields = fields;
+	c->values = *values;
+	if (fields & TYPE_SET_DESCRIPTION)
+		r = spec_value_check(values->description, strlen(values->description), &err);
+	send(c, r, &err);
+}
+
+/* --- its lists: what a key and its value may be --- */
+
+static int fits_the_others(struct type_edit *c, struct tx *tx, const char *value, struct err *err)
+{
+	static const char *const others[] = { TYPE_MIN_SIZE, TYPE_MAX_SIZE, "multiattach",
+		"cacheable" };
+	struct type_entry other;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof others / sizeof others[0]; i++)
+		if (tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0)
+			r = type_pair_fits(c->key, value, other.key, other.value, err);
+	return r;
+}
+
+static int project_check(struct engine *e, struct type_edit *c, struct err *err)
+{
+	struct caller admin = { .admin = true };
+	char name[NAME_LEN + 1];
+	gid_t gid;
+	int r;
+
+	if (!strcmp(c->key, "root"))
+		return 0;
+	r = project_of(e, &admin, c->key, name, &gid, err);
+	if (r == 0 && strcmp(name, c->key) != 0)
+		return err_set(err, -ENOENT, "the project is called '%s'", name);
+	return r;
+}
+
+static int entry_check(struct engine *e, struct type_edit *c, struct err *err)
+{
+	switch (c->list) {
+	case TYPE_EXTRA_SPECS:
+		return type_spec_check(c->key, c->value, err);
+	case TYPE_QOS:
+		return type_qos_check(c->key, c->value, err);
+	case TYPE_ACCESS:
+	case TYPE_DEFAULT_FOR:
+		if (*c->value)
+			return err_set(err, -EINVAL, "the file's name says it all: it stays empty");
+		return project_check(e, c, err);
+	}
+	return -EINVAL;
+}
+
+/* --- its lists: the changes --- */
+
+/* May the list be changed now? */
+static int list_open(struct type_edit *c, struct tx *tx, struct err *err)
+{
+	struct vol_type t;
+	int r = there(c, tx, &t, err);
+
+	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
+		r = unused(tx, &t, "extra specs cannot be changed", err);
+	return r;
+}
+
+static int no_such_key(struct type_edit *c, int r, struct err *err)
+{
+	return r == -ENOENT ? err_set(err, r, "there is no '%s'", c->key) : r;
+}
+
+static int put(struct type_edit *c, struct tx *tx, struct err *err)
+{
+	struct type_entry had;
+	const char *value = c->value;
+	int r = tx_type_entry(tx, c->type, c->list, c->key, &had);
+
+	if (r == 0 && c->how == META_CREATE)
+		return err_set(err, -EEXIST, "'%s' is there", c->key);
+	if (r == 0 && c->how == META_APPEND) {
+		r = value_append(had.value, c->value, err);
+		value = had.value;
+	}
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
+		r = fits_the_others(c, tx, value, err);
+	return r < 0 ? r : tx_type_entry_set(tx, c->type, c->list, c->key, value, &c->q.row);
+}
+
+static int entry_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct type_edit *c = (struct type_edit *)q;
+	struct type_entry had;
+	int r = list_open(c, tx, err);
+
+	if (r < 0)
+		return r;
+	if (c->value)
+		return put(c, tx, err);
+	r = no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &had), err);
+	return r < 0 ? r : tx_type_entry_remove(tx, had.id);
+}
+
+void engine_type_entry(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, enum type_list list, const char *key, const char *value, enum meta_how how,
+	engine_done *done, void *arg)
+{
+	struct type_edit *c = edit_new(e, id, who, type, entry_apply, done, arg);
+	struct err err = { 0 };
+	int r = 0;
+
+	if (!c)
+		return;
+	c->list = list;
+	c->how = how;
+	c->key = strdup(key);
+	c->value = value ? strdup(value) : NULL;
+	if (!c->key || (value && !c->value))
+		r = -ENOMEM;
+	else if (value && who->admin)
+		r = entry_check(e, c, &err);
+	send(c, r, &err);
+}
+
+/* value: the other key. The row moves, as an inode does. */
+static int entry_rename_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct type_edit *c = (struct type_edit *)q;
+	struct type_entry from, to;
+	int r = list_open(c, tx, err);
+
+	r = r < 0 ? r : no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &from), err);
+	if (r < 0 || !strcmp(c->key, c->value))
+		return r;
+	q->row = from.id;
+	if (tx_type_entry(tx, c->type, c->list, c->value, &to) == 0)
+		r = tx_type_entry_remove(tx, to.id);
+	return r < 0 ? r : tx_type_entry_rename(tx, from.id, c->value);
+}
+
+void engine_type_entry_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, enum type_list list, const char *key, const char *to, engine_done *done,
+	void *arg)
+{
+	struct type_edit *c = edit_new(e, id, who, type, entry_rename_apply, done, arg);
+	struct err err = { 0 };
+	int r;
+
+	if (!c)
+		return;
+	c->list = list;
+	c->key = strdup(key);
+	c->value = strdup(to);
+	r = c->key && c->value ? type_key_check(to, &err) : -ENOMEM;
+	if (r == 0 && (list == TYPE_ACCESS || list == TYPE_DEFAULT_FOR))
+		r = err_set(&err, -EPERM, "a project is not renamed here");
+	send(c, r, &err);
+}
+
+/* --- the configuration's --- */
+
+/* "key=value", which the configuration has checked. A consumer is a field and no key. */
+static int add_pair(
+	struct type_edit *c, struct tx *tx, enum type_list list, const char *pair, struct err *err)
+{
+	const char *value = strchr(pair, '=') + 1;
+	int r;
+
+	free(c->key);
+	c->key = strndup(pair, (size_t)(value - pair - 1));
+	if (!c->key)
+		return -ENOMEM;
+	if (list == TYPE_QOS && type_consumer_find(value, &c->values.consumer) == 0 &&
+		!strcmp(c->key, "consumer"))
+		return tx_type_set(tx, &c->values);
+	r = list == TYPE_EXTRA_SPECS ? fits_the_others(c, tx, value, err) : 0;
+	return r < 0 ? r : tx_type_entry_set(tx, c->type, list, c->key, value, &c->q.row);
+}
+
+static int add_pairs(
+	struct type_edit *c, struct tx *tx, enum type_list list, char **pairs, struct err *err)
+{
+	int r = 0;
+
+	for (; r == 0 && *pairs; pairs++)
+		r = add_pair(c, tx, list, *pairs, err);
+	return r;
+}
+
+static int configured_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct type_edit *c = (struct type_edit *)q;
+	const struct conf_type *conf = c->conf;
+	struct vol_type had;
+	int r = tx_type_find(tx, conf->name, &had);
+
+	if (r != -ENOENT)
+		return r; /* it is there: what was made of it since stands */
+	r = add(c, tx, err);
+	r = r < 0 ? r : add_pairs(c, tx, TYPE_EXTRA_SPECS, conf->extra_specs, err);
+	r = r < 0 ? r : add_pairs(c, tx, TYPE_QOS, conf->qos, err);
+	for (char **p = conf->access; r == 0 && *p; p++)
+		r = tx_type_entry_set(tx, c->type, TYPE_ACCESS, *p, "", &q->row);
+	return r;
+}
+
+static int configured(struct engine *e, const struct conf_type *conf, struct err *err)
+{
+	struct type_edit *c =
+		edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
+	int r;
+
+	if (!c)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = new_values(&c->values, conf->name, err);
+	if (r < 0) {
+		edit_release(&c->q);
+		free(c);
+		return r;
+	}
+	c->conf = conf;
+	c->values.is_public = conf->is_public;
+	(void)snprintf(
+		c->values.description, sizeof c->values.description, "%s", conf->description);
+	return request_wait(&c->q, NULL, err);
+}
+
+static int count_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	int64_t n;
+	int r = tx_types(tx, &n);
+
+	if (r == 0)
+		atomic_store(&q->e->has_types, n > 0);
+	return r;
+}
+
+int types_configured(struct engine *e, struct err *err)
+{
+	struct request *q = request_new(e, sizeof *q, (struct change_id){ 0 }, NULL, NULL, NULL);
+	int r;
+
+	if (!q)
+		return err_set(err, -ENOMEM, "out of memory");
+	q->apply = count_apply;
+	r = request_wait(q, NULL, NULL);
+	for (size_t i = 0; r == 0 && i < e->conf->type_count; i++) {
+		struct err why = { 0 };
+
+		/* A full disk, or specs in each other's way: the rest works without it. */
+		if (configured(e, &e->conf->types[i], &why) < 0)
+			log_err("volume type '%s' of the configuration is not made: %s",
+				e->conf->types[i].name, why.text);
+	}
+	return r < 0 ? err_set(err, r, "the catalogue cannot be read: see the log") : 0;
+}
