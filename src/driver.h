@@ -48,9 +48,24 @@ struct driver_image {
 	uint64_t size; /* bytes */
 };
 
-/* One creation of a batch: the driver fills code (0 or -errno) and err for each. */
+/*
+ * One limit on the speed of a volume, for its storage to keep. Key: total_iops_sec, read_iops_sec, write_iops_sec (operations a
+ * second), total_bytes_sec, read_bytes_sec, write_bytes_sec, or one of these with `_max` behind it: what a burst may reach.
+ * 0: without limit.
+ */
+struct driver_qos {
+	const char *key;
+	uint64_t value;
+};
+
+/*
+ * One creation of a batch: the driver fills code (0 or -errno) and err for each. The limits are borrowed until create() returns and
+ * are the same whenever the creation is repeated. Keys that the driver does not know are ignored: the caller has warned.
+ */
 struct driver_create {
 	struct driver_image image;
+	const struct driver_qos *qos;
+	size_t qos_count;
 	int code;
 	struct err err;
 };
@@ -102,6 +117,9 @@ struct driver {
 	/* What else it reports, for the scheduler: a new JSON object, as far as known now; NULL: no memory. Never waits.
 	 * Without the function: nothing. */
 	json_t *(*capabilities)(void *be);
+
+	/* Will create() keep a limit of this key? Without the function: none. */
+	bool (*qos_known)(const char *key);
 };
 
 extern const struct driver driver_rbd, driver_local;
