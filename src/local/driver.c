@@ -80,8 +80,8 @@ static void local_connection(void *be, const struct driver_image *image, struct 
 
 static json_t *local_capabilities(void *be)
 {
-	return json_pack("{s:s, s:s, s:b}", "vendor_name", "Open Source", "storage_protocol",
-		"local", "multiattach", 0);
+	return json_pack("{s:s, s:s, s:b, s:b, s:b}", "vendor_name", "Open Source",
+		"storage_protocol", "local", "multiattach", 0, "qos_support", 0, "QoS_support", 0);
 }
 
 static size_t local_batch(void *be)

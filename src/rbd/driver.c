@@ -127,7 +127,7 @@ static void make_by_librbd(
 	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		each[i].code = rb_image_create(be, p, &each[i].image, &each[i].err);
+		each[i].code = rb_image_create(be, p, &each[i]);
 }
 
 static void make_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
@@ -140,7 +140,7 @@ static void make_all(struct rb_backend *be, struct rb_pool *p, struct driver_cre
 	/* The name leads to an image that librbd made: an earlier try, when this backend was not direct. */
 	for (size_t i = 0; i < n; i++)
 		if (each[i].code == -EEXIST)
-			each[i].code = rb_image_create(be, p, &each[i].image, &each[i].err);
+			each[i].code = rb_image_create(be, p, &each[i]);
 }
 
 /* Did every one fail because the pool is gone? */
@@ -314,13 +314,12 @@ static int add_location(struct rb_backend *be, json_t *out)
 
 static json_t *be_capabilities(void *backend)
 {
-	int major, minor, extra;
+	bool qos = rb_qos_supported();
 	json_t *out;
 
-	rbd_version(&major, &minor, &extra);
 	out = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "vendor_name", "Open Source",
-		"storage_protocol", "ceph", "multiattach", 1, "qos_support", minor >= 15,
-		"QoS_support", minor >= 15, "replication_enabled", 0);
+		"storage_protocol", "ceph", "multiattach", 1, "qos_support", qos, "QoS_support",
+		qos, "replication_enabled", 0);
 	if (out && add_location(backend, out) == 0)
 		return out;
 	json_decref(out);
@@ -346,4 +345,5 @@ const struct driver driver_rbd = {
 	.address = rb_fence_address,
 	.fence = rb_fence,
 	.capabilities = be_capabilities,
+	.qos_known = rb_qos_known,
 };

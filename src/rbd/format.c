@@ -4,7 +4,8 @@
  *
  *      rbd_directory          name_<name> → id, id_<id> → name      dir_add_image    one operation for a whole batch
  *      rbd_id.<name>          the id                                set_id
- *      rbd_header.<id>        size, order, features, prefix, times  create
+ *      rbd_header.<id>        size, order, features, prefix, times  create, and in the same operation
+ *                             limits, where there are any           metadata_set
  *      rbd_object_map.<id>    two bits an object                    object_map_resize (only with the feature)
  *
  * Each of these operations is atomic, and what it makes is found by name and id alone. So whatever subset of them a crash
@@ -74,9 +75,11 @@ static void send_id(struct rb_backend *be, struct rb_pool *p, const struct drive
 	rb_fly(be, f, p->io, rb_object(object, "rbd_id.", rb_image_name(image->uuid, name)), op);
 }
 
-static void send_header(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct flight *f)
+/* With its limits, so that a header never lacks them: who finds one that exists need not look. */
+static void send_header(
+	struct rb_backend *be, struct rb_pool *p, const struct driver_create *c, struct flight *f)
 {
+	const struct driver_image *image = &c->image;
 	rados_write_op_t op = rados_create_write_op();
 	char object[RB_OBJECT_ROOM], prefix[RB_NAME_ROOM];
 	bool apart = p->data_id >= 0;
@@ -94,6 +97,7 @@ static void send_header(struct rb_backend *be, struct rb_pool *p, const struct d
 	enc_u64(&in, (uint64_t)p->data_id);
 	rados_write_op_create(op, LIBRADOS_CREATE_EXCLUSIVE, NULL);
 	call(op, "create", &in);
+	rb_qos_add(op, c);
 	rb_fly(be, f, p->io, rb_object(object, "rbd_header.", image->image_id), op);
 }
 
@@ -249,7 +253,7 @@ void rb_format_create(
 	/* The directory first: it is the largest, and batches of other threads queue up behind it. */
 	enter_all(be, p, each, n, &entry[0]);
 	for (size_t i = 0; i < n; i++) {
-		send_header(be, p, &each[i].image, &part[i].header);
+		send_header(be, p, &each[i], &part[i].header);
 		send_map(be, p, &each[i].image, &part[i].map);
 		send_id(be, p, &each[i].image, &part[i].id);
 	}

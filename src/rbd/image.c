@@ -32,14 +32,13 @@ static int create_once(struct rb_backend *be, struct rb_pool *p, const char *nam
 	return r;
 }
 
-int rb_image_create(
-	struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
+/* The image alone. */
+static int create(struct rb_backend *be, struct rb_pool *p, const char *name,
+	const struct driver_image *image, struct err *err)
 {
-	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
-	int r;
+	char id[RB_NAME_ROOM];
+	int r = create_once(be, p, name, image->size);
 
-	rb_image_name(image->uuid, name);
-	r = create_once(be, p, name, image->size);
 	if (r == -EEXIST) {
 		/* An earlier try: it had finished, or it stopped half-way, and nobody has used it yet. */
 		r = rb_format_find(p, name, id);
@@ -51,6 +50,20 @@ int rb_image_create(
 		r = create_once(be, p, name, image->size);
 	}
 	return r < 0 ? rb_fail(be, err, r, "create image '%s'", name) : 0;
+}
+
+int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *c)
+{
+	char name[RB_NAME_ROOM];
+	int r;
+
+	rb_image_name(c->image.uuid, name);
+	r = create(be, p, name, &c->image, &c->err);
+	if (r < 0)
+		return r;
+	/* Also if the image was there already: an earlier try may have stopped just before. */
+	r = rb_qos_set(p, name, c);
+	return r < 0 ? rb_fail(be, &c->err, r, "set the limits of image '%s'", name) : 0;
 }
 
 /* --- removal */

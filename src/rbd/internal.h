@@ -202,10 +202,21 @@ enum rb_removed {
 int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
 	struct err *err);
 
+/* --- qos.c: limits on an image's speed, which librbd keeps */
+
+bool rb_qos_supported(void); /* by this librbd */
+bool rb_qos_known(const char *key);
+
+/* Adds c's limits to the operation that makes a header. */
+void rb_qos_add(rados_write_op_t op, const struct driver_create *c);
+
+/* Sets c's limits by librbd; without any nothing is asked of the cluster. Can be repeated. */
+int rb_qos_set(struct rb_pool *p, const char *name, const struct driver_create *c);
+
 /* --- image.c: librbd */
 
-int rb_image_create(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct err *err);
+/* The image and its limits; the sentence goes to c->err. */
+int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *c);
 
 /* By name, wherever it is; id: what the trash may know it by too. 0 if there is nothing. */
 int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,

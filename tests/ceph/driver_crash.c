@@ -80,7 +80,19 @@ static bool dies_at(const char *what, const struct driver_image *image, int n)
 	return true;
 }
 
-static void test_create_at_every_operation(void **state)
+/* Creates again what a dead process may have left half-way. */
+static void create_again(const char *what, const struct driver_image *image)
+{
+	bool limited = !strcmp(what, "limited");
+
+	if (limited)
+		qos_must_create(&backend, image);
+	else
+		rig_must_create(&backend, image);
+	qos_check(&backend, image, limited);
+}
+
+static void create_at_every_operation(const char *what)
 {
 	struct driver_image image;
 	bool died = true;
@@ -88,17 +100,28 @@ static void test_create_at_every_operation(void **state)
 
 	for (n = 1; died; n++) {
 		image = rig_image(GIB);
-		died = dies_at("create", &image, n);
-		rig_must_create(&backend, &image);
+		died = dies_at(what, &image, n);
+		create_again(what, &image);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 
 		image = rig_image(GIB);
-		(void)dies_at("create", &image, n);
+		(void)dies_at(what, &image, n);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 	}
-	assert_true(n > 4);
+	/* Four operations, with limits too, and one round that nothing kills. */
+	assert_int_equal(n - 1, 5);
+}
+
+static void test_create_at_every_operation(void **state)
+{
+	create_at_every_operation("create");
+}
+
+static void test_create_limited_at_every_operation(void **state)
+{
+	create_at_every_operation("limited");
 }
 
 static void test_remove_at_every_operation(void **state)
@@ -129,19 +152,27 @@ static void dies_after(const char *what, const struct driver_image *image, unsig
 	fence(address);
 }
 
-static void test_create_at_any_time(void **state)
+static void create_at_any_time(const char *what, unsigned until, unsigned step)
 {
-	unsigned step = rig.full ? 200 : 2500;
-
-	for (unsigned us = 0; us < 20000; us += step) {
+	for (unsigned us = 0; us < until; us += step) {
 		struct driver_image image = rig_image(GIB);
 
-		dies_after("create", &image, us);
+		dies_after(what, &image, us);
 		if (us / step % 2)
-			rig_must_create(&backend, &image);
+			create_again(what, &image);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 	}
+}
+
+static void test_create_at_any_time(void **state)
+{
+	create_at_any_time("create", 20000, rig.full ? 200 : 2500);
+}
+
+static void test_create_limited_at_any_time(void **state)
+{
+	create_at_any_time("limited", 100000, rig.full ? 1000 : 9000);
 }
 
 static void test_remove_at_any_time(void **state)
@@ -163,10 +194,12 @@ int crash_tests(void)
 {
 	const struct CMUnitTest direct[] = {
 		cmocka_unit_test(test_create_at_every_operation),
+		cmocka_unit_test(test_create_limited_at_every_operation),
 		cmocka_unit_test(test_remove_at_every_operation),
 	};
 	const struct CMUnitTest librbd[] = {
 		cmocka_unit_test(test_create_at_any_time),
+		cmocka_unit_test(test_create_limited_at_any_time),
 		cmocka_unit_test(test_remove_at_any_time),
 	};
 

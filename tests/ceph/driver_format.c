@@ -51,6 +51,7 @@ static void open_backend(struct rig_backend *b, const char *direct)
 struct kind {
 	const char *features, *space, *data_pool;
 	uint64_t chunk, size;
+	bool limited;
 };
 
 static const char *const feature_sets[] = {
@@ -91,7 +92,10 @@ static char *made_by(const struct kind *k, const char *direct, const struct driv
 	b.conf.data_pool = (char *)k->data_pool;
 	b.conf.chunk_size = k->chunk;
 	rig_open(&b);
-	rig_must_create(&b, image);
+	if (k->limited)
+		qos_must_create(&b, image);
+	else
+		rig_must_create(&b, image);
 	id_of(&b, image, id);
 	if (!strcmp(direct, "on"))
 		assert_string_equal(id, image->image_id);
@@ -113,9 +117,9 @@ static void compare(const struct kind *k)
 
 	if (strcmp(librbd, direct))
 		(void)fprintf(stderr,
-			"features '%s', namespace '%s', data pool '%s', chunk %llu, size %llu:\n",
+			"features '%s', namespace '%s', data pool '%s', chunk %llu, size %llu%s:\n",
 			k->features, k->space, k->data_pool, (unsigned long long)k->chunk,
-			(unsigned long long)k->size);
+			(unsigned long long)k->size, k->limited ? ", with limits" : "");
 	rig_same(librbd, direct);
 	free(librbd);
 }
@@ -137,12 +141,20 @@ static void test_equal_to_librbd(void **state)
 			for (size_t s = 0; s < COUNT(sizes); s++)
 				for (size_t p = 0; p < COUNT(places); p++) {
 					struct kind kind = { feature_sets[f], places[p][0],
-						places[p][1], chunks[c], sizes[s] };
+						places[p][1], chunks[c], sizes[s], false };
 					size_t apart = (f != 0) + (c != 0) + (s != 0) + (p != 0);
 
 					if ((rig.full || apart <= 1) && !is_endless(&kind))
 						compare(&kind);
 				}
+}
+
+/* librbd opens an image to set its limits, and takes its lock if it has one: nothing of that must stay. */
+static void test_equal_with_limits(void **state)
+{
+	for (size_t f = 0; f < COUNT(feature_sets); f++)
+		compare(&(struct kind){ feature_sets[f], "", "", 4 * MIB, GIB, true });
+	compare(&(struct kind){ ALL_FEATURES, "team", "data", 4 * MIB, GIB, true });
 }
 
 /* --- Ceph's own tools on a direct image */
@@ -417,6 +429,7 @@ int format_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_equal_to_librbd),
+		cmocka_unit_test(test_equal_with_limits),
 		cmocka_unit_test(test_tools_work_on_it),
 		cmocka_unit_test(test_create_completes),
 		cmocka_unit_test(test_remove_clears),

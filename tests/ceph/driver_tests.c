@@ -14,6 +14,7 @@ static const struct {
 } groups[] = {
 	{ "same", same_tests },
 	{ "format", format_tests },
+	{ "qos", qos_tests },
 	{ "crash", crash_tests },
 	{ "trouble", trouble_tests },
 };

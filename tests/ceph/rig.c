@@ -454,7 +454,7 @@ static int child_open(const char *name, bool write)
 	return rbd_close(image) < 0;
 }
 
-/* child create|remove DIRECT UUID ID SIZE CRASH_AT: says the address of its connection, then does it. */
+/* child create|limited|remove DIRECT UUID ID SIZE CRASH_AT: says the address of its connection, then does it. */
 static int child_change(char **w)
 {
 	struct rig_backend b = { .driver = &driver_rbd };
@@ -471,8 +471,12 @@ static int child_change(char **w)
 		b.driver->address(b.be, address, sizeof address, &err) < 0)
 		return 2;
 	say(address);
-	r = !strcmp(w[0], "create") ? rig_create(&b, &image, &err)
-				    : b.driver->remove(b.be, &image, &err);
+	if (!strcmp(w[0], "create"))
+		r = rig_create(&b, &image, &err);
+	else if (!strcmp(w[0], "limited"))
+		r = qos_create(&b, &image, &err);
+	else
+		r = b.driver->remove(b.be, &image, &err);
 	if (r < 0)
 		(void)fprintf(stderr, "child %s: %s\n", w[0], err.text);
 	return r < 0;

@@ -87,10 +87,19 @@ int rig_child_main(int argc, char **argv);
 /* Writes n objects' first bytes through librbd, spread over the image. */
 void rig_write(const struct driver_image *image, int n);
 
+/*
+ * driver_qos.c: images with limits of every key that there is, and one that no driver knows. The check: does librbd say that the image
+ * has exactly these, or no metadata at all?
+ */
+int qos_create(struct rig_backend *b, const struct driver_image *image, struct err *err);
+void qos_must_create(struct rig_backend *b, const struct driver_image *image);
+void qos_check(const struct rig_backend *b, const struct driver_image *image, bool limited);
+
 /* The groups of tests; each returns the number of those that failed. */
 int same_tests(void);	 /* every driver: the same tests */
 int format_tests(void);	 /* direct against librbd, and half-states */
 int crash_tests(void);	 /* processes that die in the middle */
+int qos_tests(void);	 /* limits on an image's speed */
 int trouble_tests(void); /* busy, full, deleted, stopped, refused, fenced */
 
 #endif
