@@ -168,7 +168,7 @@ void metadata_unlink(struct ctx *c, int64_t volume, const char *name)
 		"metadata/%s", name);
 	if (!ch)
 		return;
-	if (guard_knows(c->fs->guard, ch->who.tgid, volume))
+	if (guard_knows(c->fs->guard, ch->who.tgid, ino_of_volume(volume)))
 		change_answer(
 			ch, -EPERM, "this process was just refused to remove the volume's files");
 	else

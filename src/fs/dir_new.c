@@ -26,7 +26,7 @@ int64_t accepted_find(struct ctx *c, const char *file)
 bool accepted_was_unlinked(struct ctx *c, int64_t volume)
 {
 	return !guard_is_empty(c->fs->unlinked) &&
-	       guard_knows(c->fs->unlinked, who_tgid(c->pid), volume);
+	       guard_knows(c->fs->unlinked, who_tgid(c->pid), ino_of_volume(volume));
 }
 
 void new_unlink(struct ctx *c, const char *name)
@@ -37,7 +37,7 @@ void new_unlink(struct ctx *c, const char *name)
 		return;
 	volume = accepted_find(c, name);
 	if (volume) /* it is not listed, so it is not there: as chmod and chown, this does nothing to it */
-		guard_note(c->fs->unlinked, who_tgid(c->pid), volume);
+		guard_note(c->fs->unlinked, who_tgid(c->pid), ino_of_volume(volume));
 	fuse_reply_err(c->req, !strcmp(name, "spec") ? EPERM : volume ? 0 : ENOENT);
 }
 

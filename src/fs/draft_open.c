@@ -106,7 +106,7 @@ static struct draft *open_again(
 	d = open_new(c, who, 0, name, 0, true, false, mode, err);
 	if (d) {
 		d->k->again = volume;
-		guard_forget(c->fs->unlinked, who->tgid, volume);
+		guard_forget(c->fs->unlinked, who->tgid, ino_of_volume(volume));
 	}
 	return d;
 }

@@ -1,8 +1,8 @@
 /*
- * `rm -rf`, `find -delete`, rmtree: each tries to unlink a volume's attribute files first, is
- * refused, and some then go on to rmdir the volume all the same. So a process that was refused such
- * an unlink may not remove the volume, nor its metadata, for a minute; a plain rmdir by anyone else
- * works.
+ * `rm -rf`, `find -delete`, rmtree: each tries to unlink an object's attribute files first, is
+ * refused, and some then go on to rmdir the object all the same. So a process that was refused such
+ * an unlink may not remove that volume, nor its metadata, for a minute; a plain rmdir by anyone else
+ * works. An object is known here by its directory's inode number, whatever its kind.
  *
  * `install`, `cp -f` and `tar` remove a file before they write it anew: who removed new/NAME, whose spec was
  * accepted, may write it once more within a minute.
@@ -19,8 +19,8 @@ enum { GUARD_MAX = 65536 };
 
 struct deed {
 	struct deed_key {
-		int64_t volume;
-		int64_t tgid;
+		uint64_t ino;
+		uint64_t tgid;
 	} key;
 	int64_t at_ns;
 	UT_hash_handle hh;
@@ -66,9 +66,9 @@ static void prune_locked(struct guard *g, int64_t now)
 		forget(g, g->all);
 }
 
-void guard_note(struct guard *g, pid_t tgid, int64_t volume)
+void guard_note(struct guard *g, pid_t tgid, fuse_ino_t ino)
 {
-	struct deed_key key = { .volume = volume, .tgid = tgid };
+	struct deed_key key = { .ino = ino, .tgid = (uint64_t)tgid };
 	struct deed *r;
 
 	LOCK_SCOPE(&g->lock);
@@ -85,9 +85,9 @@ void guard_note(struct guard *g, pid_t tgid, int64_t volume)
 	prune_locked(g, r->at_ns);
 }
 
-bool guard_knows(struct guard *g, pid_t tgid, int64_t volume)
+bool guard_knows(struct guard *g, pid_t tgid, fuse_ino_t ino)
 {
-	struct deed_key key = { .volume = volume, .tgid = tgid };
+	struct deed_key key = { .ino = ino, .tgid = (uint64_t)tgid };
 	struct deed *r;
 
 	LOCK_SCOPE(&g->lock);
@@ -96,9 +96,9 @@ bool guard_knows(struct guard *g, pid_t tgid, int64_t volume)
 	return r != NULL;
 }
 
-void guard_forget(struct guard *g, pid_t tgid, int64_t volume)
+void guard_forget(struct guard *g, pid_t tgid, fuse_ino_t ino)
 {
-	struct deed_key key = { .volume = volume, .tgid = tgid };
+	struct deed_key key = { .ino = ino, .tgid = (uint64_t)tgid };
 	struct deed *r;
 
 	LOCK_SCOPE(&g->lock);

@@ -19,6 +19,11 @@ fuse_ino_t ino_of(struct node n)
 	return (uint64_t)n.row << 13 | (uint64_t)n.kind << 8 | n.index;
 }
 
+fuse_ino_t ino_of_volume(int64_t row)
+{
+	return ino_of((struct node){ .kind = KIND_VOLUME, .row = row });
+}
+
 struct node ino_node(fuse_ino_t ino)
 {
 	if (ino == FUSE_ROOT_ID)

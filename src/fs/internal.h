@@ -58,6 +58,7 @@ struct node {
 };
 
 fuse_ino_t ino_of(struct node n);
+fuse_ino_t ino_of_volume(int64_t row); /* of its directory */
 struct node ino_node(fuse_ino_t ino);
 
 /* --- fs.c */
@@ -338,14 +339,14 @@ void waiters_wake(struct waiters *w, int64_t volume);
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
 
-/* --- guard.c: what a process did to a volume within the last 60 s: tree walkers must not destroy, and who
- * removes an accepted spec may write it again */
+/* --- guard.c: what a process did to an object (by its directory's inode number) within the last 60 s: tree
+ * walkers must not destroy, and who removes an accepted spec may write it again */
 
 int guard_new(struct guard **ret);
 void guard_free(struct guard *g);
-void guard_note(struct guard *g, pid_t tgid, int64_t volume);
-bool guard_knows(struct guard *g, pid_t tgid, int64_t volume);
-void guard_forget(struct guard *g, pid_t tgid, int64_t volume);
+void guard_note(struct guard *g, pid_t tgid, fuse_ino_t ino);
+bool guard_knows(struct guard *g, pid_t tgid, fuse_ino_t ino);
+void guard_forget(struct guard *g, pid_t tgid, fuse_ino_t ino);
 bool guard_is_empty(struct guard *g); /* then nobody needs to ask /proc who it is */
 
 /* --- notify.c: changes to the kernel's caches */

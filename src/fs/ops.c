@@ -302,7 +302,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 static void unlink_attr(struct ctx *c, struct node p, const char *name)
 {
 	if (p.kind == KIND_VOLUME)
-		guard_note(c->fs->guard, who_tgid(c->pid), p.row);
+		guard_note(c->fs->guard, who_tgid(c->pid), ino_of(p));
 	refuse(c, -EPERM, name,
 		"an attribute cannot be removed; rmdir of its directory deletes a volume");
 }
@@ -334,7 +334,7 @@ static void remove_volume(struct ctx *c, struct node v, bool trash, const char *
 
 	if (!ch)
 		return;
-	if (guard_knows(c->fs->guard, ch->who.tgid, v.row))
+	if (guard_knows(c->fs->guard, ch->who.tgid, ino_of(v)))
 		change_answer(ch, -EPERM,
 			"this process was just refused to remove the volume's files; use rmdir alone");
 	else if (trash)
