@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
-enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 2 };
+enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 3 };
 
 /* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
  * hint. */
@@ -193,4 +193,30 @@ void keep_poll_drop(struct keep *k, int slot)
 {
 	atomic_store(&k->poll[slot], 0);
 	lower_to(&poll_hint, (uint32_t)slot);
+}
+
+struct keep_deed *keep_deed_add(struct keep_deeds *all, uint64_t tgid, uint64_t ino, int64_t at_ns)
+{
+	uint32_t start = atomic_load(&all->hint);
+
+	for (uint32_t n = 0; n < KEEP_DEEDS; n++) {
+		uint32_t i = (start + n) % KEEP_DEEDS;
+		struct keep_deed *d = &all->deed[i];
+
+		raise_to(&all->high, i + 1);
+		if (atomic_load(&d->at_ns))
+			continue;
+		d->tgid = tgid;
+		d->ino = ino;
+		atomic_store(&d->at_ns, at_ns);
+		atomic_store(&all->hint, (i + 1) % KEEP_DEEDS);
+		return d;
+	}
+	return NULL;
+}
+
+void keep_deed_drop(struct keep_deeds *all, struct keep_deed *d)
+{
+	atomic_store(&d->at_ns, 0);
+	lower_to(&all->hint, (uint32_t)(d - all->deed));
 }

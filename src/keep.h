@@ -1,7 +1,8 @@
 /*
  * What lives between two servers: a memfd that the supervisor owns and every server maps. The
  * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
- * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles.
+ * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles, who was
+ * refused to remove what.
  *
  * Every server may be killed at any instruction, so a record is changed by writing its spare half
  * and then one number that says which half is valid. The file is sparse: only what was touched
@@ -25,6 +26,7 @@ enum {
 	KEEP_INIT_MAX = 256,
 	KEEP_DRAFTS = 16384,
 	KEEP_POLLS = 65536,
+	KEEP_DEEDS = 16384,
 };
 
 enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
@@ -72,6 +74,19 @@ struct keep_draft {
 	char text[SPEC_MAX + 1];
 };
 
+/* What a process did to an object within the last minute (fs/guard.c). */
+struct keep_deed {
+	_Atomic int64_t at_ns; /* CLOCK_MONOTONIC; 0: free. Written last */
+	uint64_t ino;
+	uint64_t tgid;
+};
+
+struct keep_deeds {
+	_Atomic uint32_t high; /* slots from here on were never taken */
+	_Atomic uint32_t hint; /* where the search for a free one begins */
+	struct keep_deed deed[KEEP_DEEDS];
+};
+
 struct keep {
 	uint32_t magic, version;
 	uint64_t mount_id;	 /* random, one per mount */
@@ -83,6 +98,8 @@ struct keep {
 	uint8_t init_reply[KEEP_INIT_MAX]; /* its answer, without the header */
 	uint64_t capable;		   /* INIT flags that the kernel offered (64 bits) */
 	_Atomic uint64_t poll[KEEP_POLLS]; /* kernel's handles of sleepers; 0: free */
+	struct keep_deeds refused;	   /* to unlink an attribute */
+	struct keep_deeds unlinked;	   /* an accepted spec */
 	struct keep_draft draft[KEEP_DRAFTS];
 };
 
@@ -110,6 +127,10 @@ struct keep_draft *keep_draft_each(struct keep *k, size_t *at);
  * -ENOSPC. */
 int keep_poll_add(struct keep *k, uint64_t kh);
 void keep_poll_drop(struct keep *k, int slot);
+
+/* Notes a deed; NULL: all slots are taken. Who calls these holds the table's lock. */
+struct keep_deed *keep_deed_add(struct keep_deeds *all, uint64_t tgid, uint64_t ino, int64_t at_ns);
+void keep_deed_drop(struct keep_deeds *all, struct keep_deed *d);
 
 /* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that
  * makes it valid. */

@@ -372,7 +372,7 @@ void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: it
 /* --- guard.c: what a process did to an object (by its directory's inode number) within the last 60 s: tree
  * walkers must not destroy, and who removes an accepted spec may write it again */
 
-int guard_new(struct guard **ret);
+int guard_new(struct keep_deeds *keep, struct guard **ret);
 void guard_free(struct guard *g);
 void guard_note(struct guard *g, pid_t tgid, fuse_ino_t ino);
 bool guard_knows(struct guard *g, pid_t tgid, fuse_ino_t ino);

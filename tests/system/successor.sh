@@ -1,0 +1,57 @@
+#!/bin/bash
+# What a killed server knew of its callers, the next one knows: no program notices the change.
+# sanitize
+. "$(dirname "$0")/lib.sh"
+
+start_volfs
+cd "$MNT"
+
+# Runs Python; killed() ends the server, and the next call waits for another one.
+python()
+{
+	timeout 60 /usr/bin/python3 -S - <<END
+import errno, os, signal, subprocess, sys
+def killed():
+    os.kill(int(subprocess.check_output(["pgrep", "-P", "$VOLFS_CHILD"])), signal.SIGKILL)
+def write(path, text, flags=0):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | flags)
+    os.write(fd, text.encode())
+    os.close(fd)
+def refused(code, call, *args):
+    try:
+        call(*args)
+    except OSError as e:
+        assert e.errno == code, e
+        return
+    sys.exit(f"not refused: {call.__name__} {args}")
+$(cat)
+END
+}
+
+note "who removed an accepted spec may write it again"
+volume twice size=1M
+ok python <<'END'
+os.unlink("new/twice")
+killed()
+assert not os.path.exists("new/twice")
+killed()
+write("new/twice", "size=1M\n", os.O_EXCL)
+assert os.path.exists("new/twice")
+END
+eq "size=1M" "$(cat new/twice)"
+
+note "who was refused to remove a volume's files may not remove the volume"
+volume walked size=1M metadata.key=value
+ok python <<'END'
+for name in os.listdir("walked"):
+    if name != "metadata":
+        refused(errno.EPERM, os.unlink, "walked/" + name)
+killed()
+refused(errno.EPERM, os.unlink, "walked/metadata/key")
+killed()
+refused(errno.EPERM, os.rmdir, "walked")
+END
+eq value "$(cat walked/metadata/key)"
+ok rmdir walked
+cd /
+stop_volfs
