@@ -25,6 +25,7 @@ struct key {
 	int (*check)(const char *value, struct err *err);
 	int (*take)(const struct key *k, struct spec *s, const char *value, struct err *err);
 	enum spec_source source;
+	enum spec_json json; /* what JSON may give beside a text or a number */
 	bool may_be_empty;
 };
 
@@ -98,11 +99,11 @@ static const struct key keys[] = {
 	{ "metadata.KEY", "value", "metadata; any number of keys", .max = NAME_LEN,
 		.may_be_empty = true },
 	{ "hint.same_backend", "db,log", "on a backend of one of these volumes", .max = SPEC_MAX,
-		TEXT(hint_same_backend) },
+		TEXT(hint_same_backend), .json = SPEC_JSON_NAMES },
 	{ "hint.different_backend", "db2", "on a backend of none of these volumes", .max = SPEC_MAX,
-		TEXT(hint_different_backend) },
+		TEXT(hint_different_backend), .json = SPEC_JSON_NAMES },
 	{ "hint.query", "'[\">\", \"$free_capacity_gb\", 100]'", "query of the JSON filter",
-		.max = SPEC_MAX, TEXT(hint_query) },
+		.max = SPEC_MAX, TEXT(hint_query), .json = SPEC_JSON_ANY },
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -283,6 +284,13 @@ static const struct key *key_find(const char *name)
 			return &keys[i];
 	}
 	return NULL;
+}
+
+enum spec_json spec_key_json(const char *name)
+{
+	const struct key *k = key_find(name);
+
+	return k ? k->json : SPEC_JSON_PLAIN;
 }
 
 static const char *key_near(const char *name)

@@ -16,7 +16,16 @@ struct spec_reader {
 	size_t metadata_room;
 };
 
+/* What the value of a key may be in JSON, beside a text or a number. */
+enum spec_json {
+	SPEC_JSON_PLAIN, /* nothing else */
+	SPEC_JSON_NAMES, /* a list of texts: names, which the words part by comma */
+	SPEC_JSON_ANY,	 /* a list or an object: JSON is what the text would be */
+};
+
 /* spec.c */
+
+enum spec_json spec_key_json(const char *name);
 
 /* Takes one key and its value, both plain text, from the offsets where they stand. */
 int spec_take(

@@ -284,16 +284,76 @@ static int take_number(struct spec_reader *r, const char *key, const struct curs
 	return code;
 }
 
-static int take_json(struct spec_reader *r, const char *key, json_t *value, const struct cursor *c)
+/* From the bracket where a list or an object begins to its end, without the blanks between. Cut from the text and not written
+ * anew: so its numbers and texts stay as they are. */
+static size_t add_compact(const struct spec_reader *r, size_t at, struct buf *out)
 {
+	size_t depth = 0;
+
+	do {
+		size_t from = at;
+
+		at = r->text[at] == '"' ? skip_string(r, at) : at + 1;
+		if (is_blank(r->text[from]))
+			continue;
+		depth += strchr("[{", r->text[from]) != NULL;
+		depth -= strchr("]}", r->text[from]) != NULL;
+		buf_add(out, r->text + from, at - from);
+	} while (depth > 0 && at < r->len);
+	return at;
+}
+
+static int add_names(
+	struct spec_reader *r, const char *key, json_t *list, size_t at, struct buf *out)
+{
+	json_t *name;
+	size_t i;
+
+	json_array_foreach(list, i, name)
+	{
+		const char *text = json_string_value(name);
+
+		if (!text || !*text || strchr(text, ','))
+			return spec_fail(r, at, -EINVAL,
+				"the list '%s' must hold names, each a text without a comma", key);
+		buf_addf(out, "%s%s", i ? "," : "", text);
+	}
+	return 0;
+}
+
+/* The text that the words would give. The cursor goes behind the value: no string in it is a key. */
+static int take_list(struct spec_reader *r, const char *key, json_t *value, struct cursor *c)
+{
+	struct buf compact = { 0 }, names = { 0 };
+	bool any = spec_key_json(key) == SPEC_JSON_ANY;
+	int code = any ? 0 : add_names(r, key, value, c->value_at, &names);
+
+	c->at = add_compact(r, c->value_at, &compact);
+	if (buf_failed(&compact) || buf_failed(&names))
+		code = err_set(r->err, -ENOMEM, "out of memory");
+	if (code == 0)
+		code = spec_take(r, key, c->key_at, buf_text(any ? &compact : &names), c->value_at);
+	buf_release(&compact);
+	buf_release(&names);
+	return code;
+}
+
+static int take_json(struct spec_reader *r, const char *key, json_t *value, struct cursor *c)
+{
+	static const char *const also[] = { "text or a number", "text or a list of names",
+		"text, a list or an object" };
+	enum spec_json may = spec_key_json(key);
 	char shown[TEXT_SHOWN_MAX];
 
 	if (json_is_string(value))
 		return spec_take(r, key, c->key_at, json_string_value(value), c->value_at);
 	if (json_is_number(value))
 		return take_number(r, key, c);
-	return spec_fail(r, c->value_at, -EINVAL, "the value of '%s' must be text or a number",
-		text_shown(key, shown));
+	if ((json_is_array(value) && may != SPEC_JSON_PLAIN) ||
+		(json_is_object(value) && may == SPEC_JSON_ANY))
+		return take_list(r, key, value, c);
+	return spec_fail(r, c->value_at, -EINVAL, "the value of '%s' must be %s",
+		text_shown(key, shown), also[may]);
 }
 
 /* {"metadata": {"k": "v"}} is {"metadata.k": "v"}. */

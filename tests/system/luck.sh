@@ -225,19 +225,44 @@ rm "$T/db/other.db"
 
 # ---- a daemon that sleeps
 
+# asleep PID…: each of their threads has stopped. kill(2) returns before: a thread that is just taking a request would take it
+# along, and whoever waits for a request that is taken cannot be killed.
+asleep()
+{
+	local pid
+	for pid in "$@"; do
+		[ -z "$(grep -L '^State:.T' "/proc/$pid"/task/*/status)" ] || return 1
+	done
+}
+
+# leaves SECONDS COMMAND…: it is told to end after a second, and then ends, though the daemon sleeps
+leaves()
+{
+	local bound=$1 pid
+	shift
+	timeout 1 "$@" >/dev/null 2>&1 &
+	pid=$!
+	wait_for "$bound" gone "$pid"
+	wait "$pid" && fail "a stopped daemon answered: $*" || eq 124 $?
+}
+
 note "SIGSTOP: callers wait, and can leave; SIGCONT: nobody has noticed"
 server=$(server_pid)
+# also where this fails: what waits for the daemon would outlive the test
+at_exit "kill -CONT $server $first 2>/dev/null"
 kill -STOP "$server" "$first"
-status=0
-timeout 1 cat "$MNT/two/json" >/dev/null || status=$?
-eq 124 "$status"
+wait_for 10 asleep "$server" "$first"
+leaves 20 cat "$MNT/two/json"
 pids=
 for i in $(seq 16); do
 	sys write "$MNT/new/stopped$i" $'size=1\n' >"$T/stopped.$i" &
 	pids+=" $!"
 done
-timeout 1 sh -c 'echo size=1 >"$0"' "$MNT/new/left" 2>/dev/null && fail "a stopped daemon accepted" || true
+leaves 20 sh -c 'echo size=1 >"$0"' "$MNT/new/left"
 kill -CONT "$server" "$first"
+for pid in $pids; do
+	wait_for 40 gone "$pid"
+done
 wait $pids
 eq 16 "$(cat "$T"/stopped.* | grep -c '^OK')"
 wait_for 20 settled

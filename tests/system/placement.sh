@@ -93,6 +93,15 @@ match "hint.query: there is no operator 'near'" "$(tail -n1 "$MNT/.volfs/errors"
 expect_errno EINVAL write "$MNT/new/x" $'size=1M hint.query=\'[\'\n'
 ok test ! -e "$MNT/x"
 
+note "the same in JSON, where a query and names are lists"
+echo '{"size": "1M", "hint.query": ["and", ["<", "$total_capacity_gb", 0.3], ["not", ["=", "$host", "c"]]]}' >"$MNT/new/json-query"
+echo '{"hint.different_backend": ["on-a", "on-b"], "size": "1M"}' >"$MNT/new/json-names"
+eq 'available b available c' \
+	"$(echo $(timeout 30 cat "$MNT"/json-query/{wait,backend} "$MNT"/json-names/{wait,backend}))"
+expect_errno EINVAL write "$MNT/new/x" '{"size": "1M", "hint.query": ["near", 1]}'
+match "hint.query: there is no operator 'near'" "$(tail -n1 "$MNT/.volfs/errors")"
+expect_errno ENOENT write "$MNT/new/x" '{"size": "1M", "hint.same_backend": ["on-a", "nobody"]}'
+
 note "after a failure the next attempt follows them, too"
 mount -o remount,ro "$T/a"
 put b without

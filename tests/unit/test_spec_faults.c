@@ -50,7 +50,7 @@ static void json(void **state)
 {
 	static const char text[] =
 		"{\"size\": 10, \"name\": \"db\", \"metadata\": {\"a\": 1, \"b\": \"x\"}, "
-		"\"source\": \"db2\"}";
+		"\"source\": \"db2\", \"hint.same_backend\": [\"a\", \"b\"], \"hint.query\": [\"=\", 1, {}]}";
 
 	json_set_alloc_funcs(faults_malloc, free);
 	assert_true(survives(text, false) > 30);
