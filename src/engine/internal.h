@@ -31,7 +31,6 @@ struct job;
 struct lane;
 struct request;
 struct backend;
-struct type_qos;
 
 /* --- queue.c: waiting jobs of one backend, fair between projects --- */
 
@@ -200,7 +199,6 @@ void backend_name_thread(const struct backend *b, const char *what); /* the call
 
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
-int backend_qos(struct backend *b, int64_t type, struct type_qos *ret);
 
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
@@ -369,6 +367,7 @@ int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_
 	struct err *err);
 void types_forget(struct engine *e); /* a type changes, or nothing compiled is wanted any more */
 const struct sched_type *type_compiled(const struct type_rules *rules);
+const char *type_limits(const struct type_rules *rules); /* job_row.qos; "" */
 bool type_lists_zones(const struct type_rules *rules);
 int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
 	struct err *err); /* -EINVAL */
@@ -380,16 +379,6 @@ int type_zone(struct engine *e, const struct vol_type *t, const struct type_rule
 /* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
 	uint64_t size, struct err *err);
-
-/* What the driver is to keep of a type's QoS specs. */
-enum { TYPE_QOS_MAX = 16, TYPE_QOS_KEY = 32 };
-struct type_qos {
-	int64_t type;
-	size_t count;
-	struct driver_qos each[TYPE_QOS_MAX]; /* keys are in: */
-	char key[TYPE_QOS_MAX][TYPE_QOS_KEY];
-};
-int type_qos(struct view *v, int64_t type, const struct driver *driver, struct type_qos *ret);
 
 /* --- type_change.c --- */
 

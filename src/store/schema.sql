@@ -143,7 +143,7 @@ CREATE TABLE job (
   image_id TEXT NOT NULL,
   size INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 1,
-  type INTEGER,                     -- of its volume
+  qos TEXT,                         -- limits that the image is to keep: key=value, a line each
   tried TEXT
 );
 CREATE INDEX job_backend ON job (backend, kind = 1, id); -- creations are listed apart

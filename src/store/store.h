@@ -130,9 +130,10 @@ struct job_row {
 	int64_t backend; /* row */
 	int64_t project; /* row: for fairness */
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
-	uint64_t size;	  /* of the image; JOB_EXTEND: the new size */
-	int attempt;	  /* JOB_CREATE: 1, 2, … */
-	int64_t type;	  /* row of the volume's type; 0: none */
+	uint64_t size; /* of the image; JOB_EXTEND: the new size */
+	int attempt;   /* JOB_CREATE: 1, 2, … */
+	/* JOB_CREATE: limits that its image is to keep, as its type said when it was accepted: "key=value\n" each */
+	char qos[QOS_TEXT_MAX];
 	char tried[4096]; /* backends that failed this volume, a line each: "name\tsentence\n" */
 };
 
