@@ -135,6 +135,8 @@ static void committed(void *arg, bool ok)
 	if (ok && e->notes.len && e->hooks.changed)
 		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
 	e->notes.len = 0;
+	if (!ok)
+		types_forget(e); /* compiled, perhaps, from a change that was undone */
 }
 
 static void batch_ended(void *arg)

@@ -155,6 +155,7 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	const char *name[TRIED_MAX + 1];
 	struct sched_request want = { .size = sched_gib(w->size),
 		.zone = w->zone,
+		.zone_else = e->conf->zone_fallback ? e->conf->default_zone : NULL,
 		.type = w->type,
 		.attempted = name,
 		.volume = w->volume };

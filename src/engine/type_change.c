@@ -458,12 +458,17 @@ static int configured_apply(struct request *q, struct tx *tx, struct err *err)
 	return r;
 }
 
-static int configured(struct engine *e, const struct conf_type *conf, struct err *err)
+/* Nothing is written where it is there already: a full disk does not keep volfs from starting. */
+static int configured(
+	struct engine *e, struct view *v, const struct conf_type *conf, struct err *err)
 {
-	struct type_edit *c =
-		edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
+	struct vol_type had;
+	struct type_edit *c;
 	int r;
 
+	if (view_type_find(v, conf->name, &had) == 0)
+		return 0;
+	c = edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
 	if (!c)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = new_values(&c->values, conf->name, err);
@@ -479,32 +484,24 @@ static int configured(struct engine *e, const struct conf_type *conf, struct err
 	return request_wait(&c->q, NULL, err);
 }
 
-static int count_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	int64_t n;
-	int r = tx_types(tx, &n);
-
-	if (r == 0)
-		atomic_store(&q->e->has_types, n > 0);
-	return r;
-}
-
 int types_configured(struct engine *e, struct err *err)
 {
-	struct request *q = request_new(e, sizeof *q, (struct change_id){ 0 }, NULL, NULL, NULL);
-	int r;
+	struct vol_type any;
+	struct view *v;
+	int r = view_open(e->store, &v, err);
 
-	if (!q)
-		return err_set(err, -ENOMEM, "out of memory");
-	q->apply = count_apply;
-	r = request_wait(q, NULL, NULL);
-	for (size_t i = 0; r == 0 && i < e->conf->type_count; i++) {
+	if (r < 0)
+		return r;
+	r = view_types(v, 0, &any, 1);
+	atomic_store(&e->has_types, r > 0);
+	for (size_t i = 0; r >= 0 && i < e->conf->type_count; i++) {
 		struct err why = { 0 };
 
 		/* A full disk, or specs in each other's way: the rest works without it. */
-		if (configured(e, &e->conf->types[i], &why) < 0)
+		if (configured(e, v, &e->conf->types[i], &why) < 0)
 			log_err("volume type '%s' of the configuration is not made: %s",
 				e->conf->types[i].name, why.text);
 	}
+	view_close(v);
 	return r < 0 ? err_set(err, r, "the catalogue cannot be read: see the log") : 0;
 }

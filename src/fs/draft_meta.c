@@ -66,7 +66,10 @@ static void keyed(void *arg, const struct result *res)
 static struct keying *keying_new(struct ctx *c, struct draft *d, const char *key)
 {
 	struct keying *k = malloc(sizeof *k);
-	struct change *ch = change_new(c, REPLY_RENAME, ino_node((fuse_ino_t)d->k->dir), "%s", key);
+	struct node dir = ino_node((fuse_ino_t)d->k->dir);
+	struct change *ch = change_new(c, REPLY_RENAME, dir, "%s/%s",
+		dir.kind == KIND_METADATA ? "metadata" : type_list_name(type_list_of(dir.kind)),
+		key);
 
 	if (k && ch) {
 		*k = (struct keying){ c->fs->drafts, d, ch };

@@ -172,7 +172,6 @@ int tx_quota_limit(struct tx *tx, int64_t id, bool of_type, enum quota_resource 
 int tx_type(struct tx *tx, int64_t id, struct vol_type *ret);
 int tx_type_find(struct tx *tx, const char *name, struct vol_type *ret);
 int tx_type_default(struct tx *tx, const char *project, struct vol_type *ret);
-int tx_types(struct tx *tx, int64_t *ret_count);
 
 /* t->uuid, name and what else is known are set; id and times are filled in. -EEXIST: the name is taken. The class `default` gets
  * its quota of the type. */
