@@ -49,7 +49,8 @@ struct keep_draft_state {
 
 /* One open spec or draft file in new/, or a draft among metadata. */
 struct keep_draft {
-	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
+	_Atomic uint32_t
+		used; /* KEEP_FREE, KEEP_CLAIMED (being filled in or emptied) or KEEP_USED */
 	_Atomic uint32_t turn; /* which of state[] is valid */
 	uint64_t serial;       /* names this open (fi->fh); never 0 */
 	uint64_t file; /* its inode number is made from it: the serial of the first open of that
@@ -114,9 +115,10 @@ void keep_unmap(struct keep *k);
  * the middle of taking. */
 void keep_succeed(struct keep *k);
 
-/* Takes a free draft slot, zeroed but for serial; NULL if none is free. Gives one back and its
- * memory to the kernel. */
+/* Claims a free draft slot, zeroed but for serial; NULL if none is free. It is there for a successor once it was put in use:
+ * filled in by then, so that no half of one is found. Gives one back and its memory to the kernel. */
 struct keep_draft *keep_draft_take(struct keep *k);
+void keep_draft_use(struct keep_draft *d);
 void keep_draft_drop(struct keep *k, struct keep_draft *d);
 
 /* Walks the slots in use: *at begins with 0; NULL at the end. Touches no memory of slots that were

@@ -3,7 +3,7 @@
 # sanitize
 . "$(dirname "$0")/lib.sh"
 
-start_volfs
+start_volfs --restarts 0 --local "$STATE"
 cd "$MNT"
 
 # Runs Python; killed() ends the server, and the next call waits for another one.
@@ -53,5 +53,21 @@ refused(errno.EPERM, os.rmdir, "walked")
 END
 eq value "$(cat walked/metadata/key)"
 ok rmdir walked
+note "a server that is killed while it makes a draft leaves one of that name"
+drafts()
+{
+	"$BUILD/tests/system/keep-look" "$VOLFS_CHILD"
+}
+eq "" "$(drafts)"
+server=$(server_pid)
+strace -f -qq -o /dev/null -e trace=getrandom -e inject=getrandom:signal=KILL:when=1 -p "$server" & # for its UUID
+tracer=$!
+wait_for 10 grep -q 'TracerPid:.[1-9]' "/proc/$server/status"
+: >new/.half
+wait "$tracer" || true
+eq .half "$(drafts | cut -d' ' -f2)"
+not test "$server" = "$(server_pid)"
+rm new/.half
+eq "" "$(drafts)"
 cd /
 stop_volfs
