@@ -167,8 +167,8 @@ void engine_quota_set(struct engine *e, struct change_id id, const struct caller
 /* Makes sure that a project has a row (lookup of quotas/<project>): res->row. */
 void engine_quota_row(struct engine *e, const char *project, engine_done *done, void *arg);
 
-/* Is there a group of that name? Asked of the system now and then only. */
-bool engine_project_exists(struct engine *e, const char *name);
+/* Is there a group of that name? Asked of the system now and then only. 0; -ENOENT: no; another: the system could not say. */
+int engine_project_find(struct engine *e, const char *name);
 
 /* Backends, as configured, 0 … count-1; strings live as long as the engine. */
 struct engine_backend {
