@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
-enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 3 };
+enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 4 };
 
 /* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
  * hint. */

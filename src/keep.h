@@ -2,7 +2,7 @@
  * What lives between two servers: a memfd that the supervisor owns and every server maps. The
  * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
  * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles, who was
- * refused to remove what.
+ * refused to remove what, the latest refusals' reasons.
  *
  * Every server may be killed at any instruction, so a record is changed by writing its spare half
  * and then one number that says which half is valid. The file is sparse: only what was touched
@@ -27,6 +27,9 @@ enum {
 	KEEP_DRAFTS = 16384,
 	KEEP_POLLS = 65536,
 	KEEP_DEEDS = 16384,
+	KEEP_USERS = 1024, /* whose refusals are remembered */
+	KEEP_LINES = 64,   /* of each */
+	KEEP_LINE = 1024,
 };
 
 enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
@@ -88,6 +91,13 @@ struct keep_deeds {
 	struct keep_deed deed[KEEP_DEEDS];
 };
 
+/* The latest refusals of one user (fs/errlog.c). */
+struct keep_refusals {
+	_Atomic uint64_t number[KEEP_LINES]; /* over all users, rising; 0: no line. Written last */
+	uid_t uid;			     /* if there is a line */
+	char line[KEEP_LINES][KEEP_LINE];    /* texts without a newline */
+};
+
 struct keep {
 	uint32_t magic, version;
 	uint64_t mount_id;	 /* random, one per mount */
@@ -101,6 +111,8 @@ struct keep {
 	_Atomic uint64_t poll[KEEP_POLLS]; /* kernel's handles of sleepers; 0: free */
 	struct keep_deeds refused;	   /* to unlink an attribute */
 	struct keep_deeds unlinked;	   /* an accepted spec */
+	_Atomic uint32_t refusals_high;	   /* slots from here on were never taken */
+	struct keep_refusals refusals[KEEP_USERS];
 	struct keep_draft draft[KEEP_DRAFTS];
 };
 

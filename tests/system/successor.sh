@@ -53,6 +53,24 @@ refused(errno.EPERM, os.rmdir, "walked")
 END
 eq value "$(cat walked/metadata/key)"
 ok rmdir walked
+note "the reasons of refusals, each to whom they belong, the latest 64"
+for i in $(seq 70); do
+	expect_errno EINVAL write new/x "sise=$i"
+done
+chmod 755 "$T"
+as 1234:100 "$BASH" -c 'echo size=none >new/theirs' 2>/dev/null || true
+before=$(cat .volfs/errors)
+eq 65 "$(wc -l <<<"$before")"
+kill -9 "$(server_pid)"
+eq "$before" "$(cat .volfs/errors)"
+match 'EINVAL new/theirs: ' "$(as 1234:100 cat .volfs/errors)"
+eq 1 "$(as 1234:100 cat .volfs/errors | wc -l)"
+expect_errno EINVAL write new/x sise=71
+match 'EINVAL new/x: .*sise' "$(tail -n1 .volfs/errors)"
+eq "$(sed 1d <<<"$before")" "$(sed '$d' .volfs/errors)"
+long=$(printf 'x%.0s' {1..250})
+expect_errno EINVAL write "new/$long" "size=1 $long$long$long$long=1"
+
 note "a server that is killed while it makes a draft leaves one of that name"
 drafts()
 {
