@@ -284,6 +284,13 @@ static inline void free_facts(struct facts **f)
 
 enum { WHO_LEN = 64 };
 
+/* What a user has so many of at a time, each counted by itself (turns.c). */
+enum turn {
+	TURN_CREATE, /* creations that have room or wait for it */
+	TURN_WRITE,  /* requests at the writer */
+	TURNS
+};
+
 /*
  * One change on its way through the writer; the first member of each operation's own struct, made by request_new().
  * apply() runs in the writer's transaction and may run again (a batch that was lost and is tried anew): it keeps nothing in memory
@@ -304,8 +311,9 @@ struct request {
 	void (*release)(struct request *q);	    /* of what the struct owns; may be NULL */
 	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
-	bool must;    /* a result: tried again until it is in the catalogue */
-	bool counted; /* by turns.c */
+	bool must;	     /* a result: tried again until it is in the catalogue */
+	bool counted[TURNS]; /* by turns.c */
+	bool wait;	     /* a creation: it waits for room */
 	unsigned tries;
 	int64_t due_ns; /* when it is tried again */
 	struct request *next;
@@ -413,16 +421,19 @@ bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing 
 
 #define ROOM_PATIENCE_NS INT64_C(2000000000)
 
-/* Submits a creation when there is room; wait false: -EAGAIN if there is none. */
+/* Submits a creation when it is its user's turn and there is room; wait false: -EAGAIN if it is not at once. */
 void room_ask(struct request *q, bool wait);
+void room_enter(struct request *q); /* it is its user's turn now */
+void room_close(struct engine *e);  /* the end: who waits is refused, and who comes */
 void room_return(struct engine *e); /* one creation less is unfinished */
 void room_opened(struct engine *e); /* more is known of the backends */
 
 /* --- turns.c --- */
 
-bool turn_ask(struct request *q); /* to the writer now; false: it waits */
-struct request *turn_over(struct request
-		*q); /* q is answered: the one that goes to the writer in its place, or NULL */
+/* 1: now; 0: it waits; -EAGAIN: it would have to, and wait is false. */
+int turn_ask(struct request *q, enum turn t, bool wait);
+/* q is answered: the one whose turn it is in its place, or NULL */
+struct request *turn_over(struct request *q, enum turn t);
 
 /* --- recover.c --- */
 
@@ -460,6 +471,7 @@ struct engine {
 	struct request *held, **held_last; /* held_lock; creations that wait for room */
 	long room;    /* held_lock; how many more creations may be unfinished */
 	bool placing; /* held_lock; enough is known of the backends to place volumes */
+	bool closed;  /* held_lock; nobody is let in any more */
 
 	struct lock later_lock;
 	pthread_cond_t later;  /* later_lock */
@@ -470,7 +482,7 @@ struct engine {
 	int64_t started_ns;
 
 	struct lock turns_lock;
-	struct turns *turns; /* turns_lock: users who have requests at the writer */
+	struct turns *turns; /* turns_lock: users who have requests under way */
 
 	struct lock project_lock;
 	struct project_name *projects; /* project_lock; by gid */

@@ -55,10 +55,11 @@ static int quotas_list(struct ctx *c, int64_t row, int64_t after, struct entry *
 /* Every group can be a project; it gets its row now. */
 static void quotas_make(struct ctx *c, int64_t row, const char *name)
 {
+	int r = engine_project_find(c->fs->engine, name);
 	struct change *ch;
 
-	if (!engine_project_exists(c->fs->engine, name)) {
-		fuse_reply_err(c->req, ENOENT);
+	if (r < 0) {
+		fuse_reply_err(c->req, reply_errno(r));
 		return;
 	}
 	ch = change_new(

@@ -3,7 +3,7 @@
 # sanitize
 . "$(dirname "$0")/lib.sh"
 
-start_volfs
+start_volfs --restarts 0 --local "$STATE"
 cd "$MNT"
 
 # Runs Python; killed() ends the server, and the next call waits for another one.
@@ -53,5 +53,39 @@ refused(errno.EPERM, os.rmdir, "walked")
 END
 eq value "$(cat walked/metadata/key)"
 ok rmdir walked
+note "the reasons of refusals, each to whom they belong, the latest 64"
+for i in $(seq 70); do
+	expect_errno EINVAL write new/x "sise=$i"
+done
+chmod 755 "$T"
+as 1234:100 "$BASH" -c 'echo size=none >new/theirs' 2>/dev/null || true
+before=$(cat .volfs/errors)
+eq 65 "$(wc -l <<<"$before")"
+kill -9 "$(server_pid)"
+eq "$before" "$(cat .volfs/errors)"
+match 'EINVAL new/theirs: ' "$(as 1234:100 cat .volfs/errors)"
+eq 1 "$(as 1234:100 cat .volfs/errors | wc -l)"
+expect_errno EINVAL write new/x sise=71
+match 'EINVAL new/x: .*sise' "$(tail -n1 .volfs/errors)"
+eq "$(sed 1d <<<"$before")" "$(sed '$d' .volfs/errors)"
+long=$(printf 'x%.0s' {1..250})
+expect_errno EINVAL write "new/$long" "size=1 $long$long$long$long=1"
+
+note "a server that is killed while it makes a draft leaves one of that name"
+drafts()
+{
+	"$BUILD/tests/system/keep-look" "$VOLFS_CHILD"
+}
+eq "" "$(drafts)"
+server=$(server_pid)
+strace -f -qq -o /dev/null -e trace=getrandom -e inject=getrandom:signal=KILL:when=1 -p "$server" & # for its UUID
+tracer=$!
+wait_for 10 grep -q 'TracerPid:.[1-9]' "/proc/$server/status"
+: >new/.half
+wait "$tracer" || true
+eq .half "$(drafts | cut -d' ' -f2)"
+not test "$server" = "$(server_pid)"
+rm new/.half
+eq "" "$(drafts)"
 cd /
 stop_volfs
