@@ -407,10 +407,45 @@ static int set_type_name(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
 {
 	int code = set_text(o, s, field, r);
-	struct err why;
+	const char *name = *(char **)field;
+	struct err err;
+	char why[160];
 
-	return code == 0 && type_name_check(*(char **)field, &why) < 0 ? refuse(r, s, why.text)
-								       : code;
+	if (code == 0 && type_name_check(name, &err) < 0)
+		return refuse(r, s, err.text);
+	for (size_t i = 0; code == 0 && i < r->conf->type_count; i++) {
+		const char *other = r->conf->types[i].name;
+
+		if (other && other != name && !strcmp(other, name))
+			return refuse(r, s, quoted("a second type has the name", name, why));
+	}
+	return code;
+}
+
+/* It is kept in one field. */
+static int set_description(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_text(o, s, field, r);
+
+	return code == 0 && strlen(*(char **)field) > NAME_LEN
+		       ? refuse(r, s, "must have at most 255 bytes")
+		       : code;
+}
+
+/* Each becomes the name of a file. */
+static int set_access(
+	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	int code = set_texts(o, s, field, r);
+	char **names = *(char ***)field;
+
+	for (int i = 0; code == 0 && names[i]; i++)
+		if (!*names[i] || *names[i] == '.' || strchr(names[i], '/') ||
+			strlen(names[i]) > NAME_LEN)
+			return refuse(r, config_setting_get_elem(s, (unsigned)i),
+				"must be the name of a group");
+	return code;
 }
 
 static int check_pairs(
@@ -467,14 +502,14 @@ static const struct option options[] = {
 	{ "types", set_types, CONF(types), "( )",
 		.help = "volume types that are made at start where they are not there" },
 	{ "types.name", set_type_name, TYPE(name), NULL, .help = "its directory in .volfs/types" },
-	{ "types.description", set_text, TYPE(description), "\"\"", .help = "free text" },
+	{ "types.description", set_description, TYPE(description), "\"\"", .help = "free text" },
 	{ "types.public", set_bool, TYPE(is_public), "true",
 		.help = "every project may use it; false: those in access" },
 	{ "types.extra_specs", set_extra_specs, TYPE(extra_specs), "[ ]",
 		.help = "what a backend must be: [ \"key=value\", … ]" },
 	{ "types.qos", set_qos, TYPE(qos), "[ ]",
 		.help = "limits: [ \"key=value\", … ]; consumer= back-end, front-end or both" },
-	{ "types.access", set_texts, TYPE(access), "[ ]", .help = "projects that may use it" },
+	{ "types.access", set_access, TYPE(access), "[ ]", .help = "projects that may use it" },
 	{ "admin_group", set_text, CONF(admin_group), "\"disk\"",
 		.help = "its members are administrators, as root is" },
 	{ "debug", set_text, CONF(debug), "\"\"",

@@ -134,6 +134,8 @@ static void committed(void *arg, bool ok)
 
 	if (ok && e->notes.len && e->hooks.changed)
 		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
+	if (!ok)
+		types_forget(e); /* they may have been compiled from what is lost now */
 	e->notes.len = 0;
 	if (!ok)
 		types_forget(e); /* compiled, perhaps, from a change that was undone */

@@ -1,5 +1,5 @@
 -- Brings a catalogue of version 1 to version 2: volume types, their quotas, and the quotas of what comes later. In version 1 no
--- volume had a type. tests/unit/test_store.c holds the outcome against schema.sql.
+-- volume had a type. tests/unit/test_store_migrate.c holds the outcome against schema.sql.
 
 ALTER TABLE project RENAME COLUMN per_volume_max TO per_volume_size_max;
 ALTER TABLE project ADD COLUMN snapshots_max INTEGER;
