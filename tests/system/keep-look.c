@@ -1,7 +1,8 @@
 /*
- * What stands in the keep of a running volfs: one line for each draft in use, `serial name`.
+ * What stands in the keep of a running volfs: one line for each draft in use, `serial opens name`. With SECONDS, each was opened so
+ * much longer ago afterwards, and once more: as by an OPEN that a killed server carried out, and the next one again.
  *
- *      keep-look SUPERVISOR-PID
+ *      keep-look SUPERVISOR-PID [SECONDS]
  */
 #include "keep.h"
 
@@ -37,7 +38,8 @@ static int keep_of(const char *pid)
 
 int main(int argc, char **argv)
 {
-	int fd = argc == 2 ? keep_of(argv[1]) : -1;
+	int64_t older_us = argc == 3 ? atol(argv[2]) * INT64_C(1000000) : 0;
+	int fd = argc >= 2 ? keep_of(argv[1]) : -1;
 	struct keep_draft *d;
 	struct err err = { 0 };
 	struct keep *k;
@@ -47,8 +49,12 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "keep-look: no keep: %s\n", err.text);
 		return 1;
 	}
-	while ((d = keep_draft_each(k, &at)))
-		printf("%" PRIu64 " %s\n", d->serial, keep_draft_now(d)->name);
+	while ((d = keep_draft_each(k, &at))) {
+		printf("%" PRIu64 " %" PRIu32 " %s\n", d->serial, d->opens,
+			keep_draft_now(d)->name);
+		d->opened_us -= older_us;
+		d->opens += older_us != 0;
+	}
 	keep_unmap(k);
 	(void)close(fd);
 	return 0;
