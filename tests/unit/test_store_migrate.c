@@ -204,7 +204,7 @@ static void every_row_is_still_there(void **state)
 	assert_string_equal(after, before);
 	assert_int_equal(sql("PRAGMA user_version"), 2);
 	assert_int_equal(sql("SELECT count(*) FROM volume WHERE type IS NOT NULL"), 0);
-	assert_int_equal(sql("SELECT count(*) FROM job WHERE type IS NOT NULL"), 0);
+	assert_int_equal(sql("SELECT count(*) FROM job WHERE qos IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT sum(trash_size) FROM project"), 50 + 6 + 60 + 70);
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'web'"), 56);
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'default'"), 0);
@@ -329,7 +329,7 @@ static void limits_and_jobs_are_read_as_before(void **state)
 	assert_int_equal(view_quota_by_name(v, "root", &q), 0);
 	assert_int_equal(q.max[QUOTA_SIZE], SIZE_LIMIT_NONE);
 	assert_int_equal(change(job_1, &j), 0);
-	assert_int_equal(j.type, 0);
+	assert_string_equal(j.qos, "");
 	assert_int_equal(j.attempt, 2);
 	assert_string_equal(j.tried, "b1\tno room\n");
 	view_close(v);
