@@ -137,8 +137,6 @@ static void committed(void *arg, bool ok)
 	if (!ok)
 		types_forget(e); /* they may have been compiled from what is lost now */
 	e->notes.len = 0;
-	if (!ok)
-		types_forget(e); /* compiled, perhaps, from a change that was undone */
 }
 
 static void batch_ended(void *arg)
