@@ -108,7 +108,6 @@ static int do_values(struct tx *tx, void *arg, struct err *e)
 static void adds_and_finds(void **state)
 {
 	struct vol_type fast = type("fast"), again = type("fast"), twin = type("slow"), t, all[4];
-	
 
 	(void)snprintf(fast.description, sizeof fast.description, "quick");
 	fast.is_public = false;
