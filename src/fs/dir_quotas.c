@@ -164,22 +164,17 @@ static int type_quota_stat(struct ctx *c, int64_t row, struct stat *st)
 
 /* --- their files --- */
 
-static void add_number(struct buf *out, enum quota_resource what, int64_t n)
+/* A limit is a size as people write it; what is used is counted: plain bytes, as everything measured. */
+static void add_limit(struct buf *out, enum quota_resource what, int64_t limit)
 {
 	char size[TEXT_SIZE_MAX];
 
-	if (quota_resource_is_size(what))
-		buf_addf(out, "%s\n", text_of_size((uint64_t)n, size));
-	else
-		buf_addf(out, "%" PRId64 "\n", n);
-}
-
-static void add_limit(struct buf *out, enum quota_resource what, int64_t limit)
-{
 	if (limit < 0)
 		buf_adds(out, "max\n");
+	else if (limit > 0 && quota_resource_is_size(what))
+		buf_addf(out, "%s\n", text_of_size((uint64_t)limit, size));
 	else
-		add_number(out, what, limit);
+		buf_addf(out, "%" PRId64 "\n", limit);
 }
 
 /* "max" or "-1", "default" for none of its own, or a number or size. */
@@ -259,7 +254,7 @@ static void store_limit(
 		int r = get(c->view, row, &q);                                                     \
                                                                                                    \
 		if (r == 0)                                                                        \
-			add_number(out, what, q.used[what]);                                       \
+			buf_addf(out, "%" PRId64 "\n", q.used[what]);                             \
 		return r;                                                                          \
 	}
 #define MAX_FILE(of, name)                                                                         \
