@@ -260,7 +260,9 @@ void engine_type_set(struct engine *e, struct change_id id, const struct caller 
 
 /* --- its lists: what a key and its value may be --- */
 
-static int fits_the_others(struct type_edit *c, struct tx *tx, const char *value, struct err *err)
+/* row: the key's own, which is left out; 0 where it is new. */
+static int fits_the_others(struct type_edit *c, struct tx *tx, const char *key, const char *value,
+	int64_t row, struct err *err)
 {
 	static const char *const others[] = { TYPE_MIN_SIZE, TYPE_MAX_SIZE, "multiattach",
 		"cacheable" };
@@ -268,8 +270,9 @@ static int fits_the_others(struct type_edit *c, struct tx *tx, const char *value
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof others / sizeof others[0]; i++)
-		if (tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0)
-			r = type_pair_fits(c->key, value, other.key, other.value, err);
+		if (tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0 &&
+			other.id != row)
+			r = type_pair_fits(key, value, other.key, other.value, err);
 	return r;
 }
 
@@ -288,13 +291,19 @@ static int project_check(struct engine *e, struct type_edit *c, struct err *err)
 	return r;
 }
 
+/* Of extra specs and QoS specs. */
+static int pair_check(enum type_list list, const char *key, const char *value, struct err *err)
+{
+	return list == TYPE_QOS ? type_qos_check(key, value, err)
+				: type_spec_check(key, value, err);
+}
+
 static int entry_check(struct engine *e, struct type_edit *c, struct err *err)
 {
 	switch (c->list) {
 	case TYPE_EXTRA_SPECS:
-		return type_spec_check(c->key, c->value, err);
 	case TYPE_QOS:
-		return type_qos_check(c->key, c->value, err);
+		return pair_check(c->list, c->key, c->value, err);
 	case TYPE_ACCESS:
 	case TYPE_DEFAULT_FOR:
 		if (*c->value)
@@ -333,11 +342,13 @@ static int put(struct type_edit *c, struct tx *tx, struct err *err)
 	if (r == 0 && c->how == META_APPEND) {
 		r = value_append(had.value, c->value, err);
 		value = had.value;
+		if (r == 0 && *value)
+			r = pair_check(c->list, c->key, value, err);
 	}
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = fits_the_others(c, tx, value, err);
+		r = fits_the_others(c, tx, c->key, value, 0, err);
 	return r < 0 ? r : tx_type_entry_set(tx, c->type, c->list, c->key, value, &c->q.row);
 }
 
@@ -386,6 +397,11 @@ static int entry_rename_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &from), err);
 	if (r < 0 || !strcmp(c->key, c->value))
 		return r;
+	r = pair_check(c->list, c->value, from.value, err);
+	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
+		r = fits_the_others(c, tx, c->value, from.value, from.id, err);
+	if (r < 0)
+		return r;
 	q->row = from.id;
 	if (tx_type_entry(tx, c->type, c->list, c->value, &to) == 0)
 		r = tx_type_entry_remove(tx, to.id);
@@ -427,7 +443,7 @@ static int add_pair(
 	if (list == TYPE_QOS && type_consumer_find(value, &c->values.consumer) == 0 &&
 		!strcmp(c->key, "consumer"))
 		return tx_type_set(tx, &c->values);
-	r = list == TYPE_EXTRA_SPECS ? fits_the_others(c, tx, value, err) : 0;
+	r = list == TYPE_EXTRA_SPECS ? fits_the_others(c, tx, c->key, value, 0, err) : 0;
 	return r < 0 ? r : tx_type_entry_set(tx, c->type, list, c->key, value, &c->q.row);
 }
 
