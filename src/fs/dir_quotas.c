@@ -254,7 +254,7 @@ static void store_limit(
 		int r = get(c->view, row, &q);                                                     \
                                                                                                    \
 		if (r == 0)                                                                        \
-			buf_addf(out, "%" PRId64 "\n", q.used[what]);                             \
+			buf_addf(out, "%" PRId64 "\n", q.used[what]);                              \
 		return r;                                                                          \
 	}
 #define MAX_FILE(of, name)                                                                         \
