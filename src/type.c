@@ -83,7 +83,7 @@ int type_pair_check(enum type_list list, const char *pair, struct err *err)
 	if (strcmp(key, "consumer") != 0)
 		return type_qos_check(key, value + 1, err);
 	if (type_consumer_find(value + 1, &consumer) < 0)
-		return err_set(err, -EINVAL, "consumer takes back-end, front-end or both");
+		return err_set(err, -EINVAL, TYPE_CONSUMER_WORDS);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ int type_pair_fits(const char *key, const char *value, const char *other, const 
 	struct err *err);
 
 /* back-end, front-end, both; back and front will do: 0 or -ENOENT. */
+#define TYPE_CONSUMER_WORDS "consumer takes back-end, front-end or both"
 int type_consumer_find(const char *word, enum qos_consumer *ret);
 
 #endif

@@ -145,17 +145,30 @@ static int list_list(struct ctx *c, const struct list *l, int64_t type, int64_t 
 	return got;
 }
 
+void keys_file(struct ctx *c, struct node dir, const char *name, char text[KEYS_FILE])
+{
+	enum type_list list = type_list_of(dir.kind);
+	struct vol_type t = { 0 };
+
+	if (list)
+		(void)view_type(c->view, dir.row, &t);
+	if (list)
+		(void)snprintf(text, KEYS_FILE, ".volfs/types/%s/%s/%s", t.name,
+			type_list_name(list), name);
+	else
+		(void)snprintf(text, KEYS_FILE, "metadata/%s", name);
+}
+
 /* A change of the list, named in `errors` by its file. NULL: answered. */
 static struct change *list_change(
 	struct ctx *c, const struct list *l, int64_t type, enum reply_kind reply, const char *name)
 {
 	struct node made = { .kind = KIND_TYPE_ENTRY }; /* its row is the result's */
 	struct node n = { .kind = l->kind, .row = type };
-	struct vol_type t = { 0 };
+	char file[KEYS_FILE];
 
-	(void)view_type(c->view, type, &t);
-	return change_new(c, reply, reply == REPLY_CREATE ? made : n, ".volfs/types/%.200s/%s/%s",
-		t.name, l->name, name);
+	keys_file(c, n, name, file);
+	return change_new(c, reply, reply == REPLY_CREATE ? made : n, "%s", file);
 }
 
 static void list_create(struct ctx *c, const struct list *l, int64_t type, const char *name,
@@ -199,7 +212,11 @@ static void list_rename(
 	if (keys_rename(c, ino_of_list(l, type), name, newname))
 		return;
 	ch = list_change(c, l, type, REPLY_RENAME, name);
-	if (ch)
+	if (!ch)
+		return;
+	if (dir_has_attr(dir_of(l->kind), name) || dir_has_attr(dir_of(l->kind), newname))
+		change_answer(ch, -EPERM, "consumer is always there and no key: write into it");
+	else
 		engine_type_entry_rename(c->fs->engine, ch->id, &ch->who.caller, type, l->list,
 			name, newname, change_done, ch);
 }
@@ -260,7 +277,7 @@ static void store_consumer(struct change *ch, int64_t row, const char *text)
 	struct vol_type t = { 0 };
 
 	if (type_consumer_find(text, &t.consumer) < 0)
-		change_answer(ch, -EINVAL, "consumer takes back-end, front-end or both");
+		change_answer(ch, -EINVAL, TYPE_CONSUMER_WORDS);
 	else
 		engine_type_set(ch->fs->engine, ch->id, &ch->who.caller, row, TYPE_SET_CONSUMER, &t,
 			change_done, ch);

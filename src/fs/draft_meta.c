@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "fs/draft.h"
+#include "type.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -67,10 +68,11 @@ static struct keying *keying_new(struct ctx *c, struct draft *d, const char *key
 {
 	struct keying *k = malloc(sizeof *k);
 	struct node dir = ino_node((fuse_ino_t)d->k->dir);
-	struct change *ch = change_new(c, REPLY_RENAME, dir, "%s/%s",
-		dir.kind == KIND_METADATA ? "metadata" : type_list_name(type_list_of(dir.kind)),
-		key);
+	char file[KEYS_FILE];
+	struct change *ch;
 
+	keys_file(c, dir, key, file);
+	ch = change_new(c, REPLY_RENAME, dir, "%s", file);
 	if (k && ch) {
 		*k = (struct keying){ c->fs->drafts, d, ch };
 		return k;
@@ -79,6 +81,18 @@ static struct keying *keying_new(struct ctx *c, struct draft *d, const char *key
 		change_answer(ch, -ENOMEM, "no memory");
 	free(k);
 	return NULL;
+}
+
+/* qos/consumer is a file of the type and no key, but sed -i and others replace it as they do keys. */
+static void submit_consumer(struct keying *k, int64_t type, const char *text)
+{
+	struct vol_type t = { 0 };
+
+	if (type_consumer_find(text, &t.consumer) < 0)
+		keyed(k, &(struct result){ -EINVAL, 0, TYPE_CONSUMER_WORDS });
+	else
+		engine_type_set(k->ch->fs->engine, k->ch->id, &k->ch->who.caller, type,
+			TYPE_SET_CONSUMER, &t, keyed, k);
 }
 
 static void submit(struct keying *k, const char *key)
@@ -96,6 +110,8 @@ static void submit(struct keying *k, const char *key)
 	else if (dir.kind == KIND_METADATA)
 		engine_meta(ch->fs->engine, ch->id, &ch->who.caller, dir.row, key, text_trim(text),
 			META_SET, keyed, k);
+	else if (dir_has_attr(dir_of(dir.kind), key))
+		submit_consumer(k, dir.row, text_trim(text));
 	else
 		engine_type_entry(ch->fs->engine, ch->id, &ch->who.caller, dir.row,
 			type_list_of(dir.kind), key, text_trim(text), META_SET, keyed, k);
@@ -136,12 +152,16 @@ bool key_is_draft(const char *name)
 bool keys_create(
 	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	if (key_is_draft(name))
+	char file[KEYS_FILE];
+
+	if (key_is_draft(name)) {
 		draft_create(c, dir, name, mode, fi);
-	else if (!strcmp(name, "4913"))
-		refuse(c, -EPERM, name, "vim tries by it whether to move the file away: no");
-	else
+		return true;
+	}
+	if (strcmp(name, "4913") != 0)
 		return false;
+	keys_file(c, ino_node((fuse_ino_t)dir), name, file);
+	refuse(c, -EPERM, file, "vim tries by it whether to move the file away: no");
 	return true;
 }
 

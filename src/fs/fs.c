@@ -92,6 +92,16 @@ int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int 
 	return 0;
 }
 
+/* What a successor tells the kernel before it answers anybody. */
+static void tell_again(struct fs *fs)
+{
+	/* The configuration may be another one now, and the root's time is kept nowhere. */
+	session_inval(fs->session, ino_of((struct node){ .kind = KIND_NEW }));
+	session_inval(fs->session, FUSE_ROOT_ID);
+	if (!session_epoch_done(fs->session))
+		changes_again(fs);
+}
+
 int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 {
 	int r;
@@ -101,15 +111,10 @@ int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 	if (r == 0)
 		r = waiters_new(fs, &fs->waiters, err);
 	if (r == 0)
-		r = session_start(fs->session, err);
-	if (r < 0 || !session_is_successor(fs->session))
-		return r;
-	/* The configuration may be another one now, and the root's time is kept nowhere. */
-	session_inval(fs->session, ino_of((struct node){ .kind = KIND_NEW }));
-	session_inval(fs->session, FUSE_ROOT_ID);
-	if (!session_epoch_done(fs->session))
-		changes_again(fs);
-	return 0;
+		r = session_take_over(fs->session, err);
+	if (r == 0 && session_is_successor(fs->session))
+		tell_again(fs);
+	return r < 0 ? r : session_start(fs->session, err);
 }
 
 int fs_wait(struct fs *fs)

@@ -158,7 +158,7 @@ struct change {
 	struct fuse_file_info fi; /* REPLY_OPEN, REPLY_CREATE */
 	struct change_id id;
 	struct who who;
-	char what[2 * NAME_LEN]; /* the file, as `errors` names it: "db/size" */
+	char what[3 * NAME_LEN]; /* the file, as `errors` names it: "db/size" */
 };
 
 /* NULL: no memory, already answered. fmt: the file's name. */
@@ -317,6 +317,9 @@ int type_entry_stat(struct ctx *c, int64_t row, struct stat *st);
 const struct attr *type_entry_attr(void);
 enum type_list type_list_of(enum kind kind); /* 0: it is none */
 const char *type_list_name(enum type_list list);
+/* A key in a directory of keys, as `errors` names it: "metadata/app", ".volfs/types/fast/qos/total_iops_sec". */
+enum { KEYS_FILE = 3 * NAME_LEN };
+void keys_file(struct ctx *c, struct node dir, const char *name, char text[KEYS_FILE]);
 
 /* --- dir_new.c */
 

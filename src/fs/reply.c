@@ -50,6 +50,15 @@ static int object_of(struct view *v, struct node n, char text[FILE_LEN])
 		(void)snprintf(text, FILE_LEN, ".volfs/types/%s/%s/%s", type.name,
 			type_list_name(entry.list), entry.key);
 		return 0;
+	case KIND_QOS: /* itself is named by the request: its keys are no attributes */
+		if (!n.index || view_type(v, n.row, &type) < 0)
+			return -ENOENT;
+		(void)snprintf(
+			text, FILE_LEN, ".volfs/types/%s/%s", type.name, type_list_name(TYPE_QOS));
+		return 0;
+	case KIND_TYPES:
+		(void)snprintf(text, FILE_LEN, ".volfs/types");
+		return 0;
 	case KIND_QUOTA:
 		if (view_quota(v, n.row, &q) < 0)
 			return -ENOENT;

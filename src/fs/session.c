@@ -261,7 +261,7 @@ void session_free(struct session *s)
 	free(s);
 }
 
-static int start_threads(struct session *s, struct err *err)
+int session_start(struct session *s, struct err *err)
 {
 	for (; s->started < s->thread_count; s->started++) {
 		struct reader *r = &s->reader[s->started];
@@ -275,13 +275,6 @@ static int start_threads(struct session *s, struct err *err)
 		(void)pthread_setname_np(r->thread, name);
 	}
 	return 0;
-}
-
-int session_start(struct session *s, struct err *err)
-{
-	int r = session_take_over(s, err);
-
-	return r < 0 ? r : start_threads(s, err);
 }
 
 int session_wait(struct session *s)

@@ -2,7 +2,7 @@
  * The FUSE session: libfuse's low-level loop over a /dev/fuse that the supervisor has mounted, in a
  * form that a later server can take up where a killed one stopped.
  *
- *      session_new ──▶ session_start ──▶ session_wait ──▶ session_stop ──▶ session_free
+ *      session_new ──▶ session_take_over ──▶ session_start ──▶ session_wait ──▶ session_stop ──▶ session_free
  *
  * What a handler may rely on: it runs on one of `threads` threads of the session and may reply from
  * any thread, at any time. A handler of a changing request passes session_change_id() on, because
@@ -45,11 +45,14 @@ int session_new(const struct fuse_lowlevel_ops *ops, void *userdata, struct keep
 	unsigned threads, struct session **ret, struct err *err);
 
 /*
- * Starts the threads: requests are handled from here on. If the keep holds a FUSE_INIT exchange, it
- * is played to libfuse first; then the kernel sends all unanswered requests again, drops stale
- * names, and sleeping poll(2) callers are woken to ask anew. -ESTALE: this binary answers INIT
- * otherwise than the mount's first server: mount again.
+ * If the keep holds a FUSE_INIT exchange, it is played to libfuse; then the kernel sends all
+ * unanswered requests again, drops stale names, and sleeping poll(2) callers are woken to ask anew.
+ * No request is handled yet: the time to notify what the last server could not. -ESTALE: this binary
+ * answers INIT otherwise than the mount's first server: mount again.
  */
+int session_take_over(struct session *s, struct err *err);
+
+/* Starts the threads: requests are handled from here on. */
 int session_start(struct session *s, struct err *err);
 
 /* Did the kernel drop all cached names and attributes when this server took over (INC_EPOCH, Linux
@@ -82,8 +85,8 @@ int session_inval(struct session *s,
 	fuse_ino_t ino); /* all cached attributes of ino; -ENOENT: not cached, no error */
 void session_poll_wake(struct session *s, uint64_t kh);
 
-/* Did the kernel offer this INIT flag (bits 0 … 63)? Valid after session_start() once INIT was
- * answered. */
+/* Did the kernel offer this INIT flag (bits 0 … 63)? Valid after session_take_over() once INIT
+ * was answered. */
 bool session_offers(const struct session *s, uint64_t init_flag);
 
 #endif

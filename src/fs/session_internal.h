@@ -64,7 +64,4 @@ ssize_t session_write_init(struct session *s, int fd, const struct iovec *iov, i
 /* A notification without a request: its code stands where a reply has its error. */
 int session_notify(struct session *s, int code, const void *body, size_t len);
 
-/* All of session_start() up to the first thread. */
-int session_take_over(struct session *s, struct err *err);
-
 #endif

@@ -55,9 +55,16 @@ int view_job(struct view *v, int64_t id, struct job_row *ret)
 int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(tx->conn, &st, "SELECT id FROM job WHERE volume = ? AND kind <> ?", "ii",
-		volume, (int64_t)JOB_CLEAN);
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM job WHERE volume = ? AND kind <> 1 AND kind <> 4", "i", volume);
 
+	/* Seldom asked for: no index of creations by volume is worth what it costs each of them. */
+	if (r == -ENOENT)
+		r = conn_row(tx->conn, &st,
+			"SELECT j.id FROM volume v JOIN job j INDEXED BY job_backend "
+			"ON j.backend = v.backend AND (j.kind = 1) = 1 "
+			"WHERE v.id = ? AND v.status = ? AND j.volume = v.id",
+			"ii", volume, (int64_t)VOL_CREATING);
 	if (r < 0)
 		return r;
 	*ret_id = sqlite3_column_int64(st, 0);

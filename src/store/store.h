@@ -76,9 +76,9 @@ int tx_volume_by_name(struct tx *tx, const char *name, int64_t *ret_id); /* aliv
 int tx_volume_purged(
 	struct tx *tx, const char *uuid, int64_t *ret_id); /* purged within the last hour */
 
-/* v->id is set; v->project and v->backend name rows (made if need be). file: NULL or the name in new/. -EEXIST: a live volume
- * has the name, or was accepted under file. */
-int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len);
+/* v->id is set; v->project and v->backend name rows (made if need be). filed: it was accepted as new/<name>. -EEXIST: a live
+ * volume has the name. */
+int tx_volume_add(struct tx *tx, struct volume *v, bool filed, const char *text, size_t len);
 
 int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret); /* as it was submitted */
 

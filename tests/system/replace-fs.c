@@ -446,7 +446,7 @@ static int serve(char **argv)
 		return SERVER_REMOUNT;
 	keep_succeed(keep);
 	if (session_new(&ops, other, keep, fuse_fd, 0, &session, &err) < 0 ||
-		session_start(session, &err) < 0) {
+		session_take_over(session, &err) < 0 || session_start(session, &err) < 0) {
 		log_err("replace-fs: %s", err.text);
 		return err.code == -ESTALE ? SERVER_REMOUNT : SERVER_FAILED;
 	}

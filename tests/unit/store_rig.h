@@ -80,7 +80,7 @@ static inline int change(int (*fn)(struct tx *, void *, struct err *), void *arg
 
 static inline int add_volume(struct tx *tx, void *arg, struct err *e)
 {
-	return tx_volume_add(tx, arg, NULL, "size=1\n", 7);
+	return tx_volume_add(tx, arg, false, "size=1\n", 7);
 }
 
 static inline struct volume volume(const char *name)

@@ -225,7 +225,7 @@ static int step(struct tx *tx, void *arg, struct err *e)
 		v = volume(rand() % 2 ? NULL : "");
 		(void)snprintf(v.name, sizeof v.name, "%s", v.uuid);
 		(void)snprintf(v.backend, sizeof v.backend, "%s", backend[rand() % 3]);
-		r = tx_volume_add(tx, &v, NULL, "", 0);
+		r = tx_volume_add(tx, &v, false, "", 0);
 		id[i] = v.id;
 		return r;
 	}

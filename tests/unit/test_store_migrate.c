@@ -50,7 +50,7 @@ static const char rows_1[] =
 	"WHERE name = 'default';"
 	"INSERT INTO backend (name, disabled, up, total, free) VALUES "
 	"('b0', 0, 1, 4096, 2048), ('b1', 1, 0, -1, -2);" VOLUME_1
-	"('u1', 'db', 2, 10, 0, 7, 8, 493, 100, 101, 2, 1, 3, 1, 'i1', 'z', 'a b', NULL, 'f', 's1', 0),"
+	"('u1', 'db', 2, 10, 0, 7, 8, 493, 100, 101, 2, 1, 3, 1, 'i1', 'z', 'a b', NULL, 'db', 's1', 0),"
 	"('u2', NULL, 0, 20, 0, 0, 0, 448, 200, 201, 3, 1, 0, 0, 'i2', 'z', NULL, NULL, NULL, 's2', 0),"
 	"('u3', 'x', 7, 30, 5, 0, 0, 448, 300, 301, 2, 2, 9, 0, 'i3', 'y', NULL, NULL, NULL, '', 0),"
 	"('u4', 'y', 18, 40, 0, 0, 0, 448, 400, 401, 2, NULL, 0, 0, 'i4', '', NULL, 'no', NULL, '', 0),"
@@ -109,14 +109,17 @@ static void add_rows(struct buf *out, const char *text)
 	sqlite3_close(db);
 }
 
-/* All columns of version 1 but a volume's type, which no volume had; the limit of one volume under its name of today. */
+/*
+ * All columns of version 1 but a volume's type, which no volume had; the limit of one volume under its name of today; of the file in
+ * new/ whether it has the volume's name, since renames keep it so.
+ */
 static char *contents(bool migrated)
 {
 	static const char *const tables[] = {
 		"SELECT * FROM backend",
 		"SELECT id, uuid, name, status, trashed, size, reserved, generation, uid, gid, mode, "
 		"created_us, updated_us, project, backend, used, protected, image_id, zone, "
-		"description, reason, file, spec FROM volume",
+		"description, reason, spec FROM volume",
 		"SELECT * FROM meta",
 		"SELECT id, kind, volume, backend, project, uuid, image_id, size, attempt, tried FROM job",
 		"SELECT * FROM event",
@@ -134,6 +137,8 @@ static char *contents(bool migrated)
 			  "FROM project"
 			: "SELECT id, name, volumes_max, size_max, per_volume_max, volumes, size "
 			  "FROM project");
+	add_rows(&out, migrated ? "SELECT filed FROM volume"
+				: "SELECT coalesce(file = coalesce(name, uuid), 0) FROM volume");
 	for (size_t i = 0; i < COUNT(tables); i++)
 		add_rows(&out, tables[i]);
 	assert_false(buf_failed(&out));

@@ -130,6 +130,7 @@ static void adds_and_finds(void **state)
 	assert_int_equal(view_type_find(v, "", &t), -ENOENT);
 	assert_int_equal(view_type(v, 99, &t), -ENOENT);
 	(void)added("slow");
+	assert_int_equal(sql("SELECT count(*) FROM type"), 2);
 	assert_int_equal(view_types(v, 0, all, 4), 2);
 	assert_string_equal(all[1].name, "slow");
 	assert_int_equal(view_types(v, all[0].id, all, 4), 1);
@@ -354,7 +355,7 @@ static int step(struct tx *tx, void *arg, struct err *e)
 		vol.size = (uint64_t)(1 + rand() % 9) << 20;
 		(void)snprintf(
 			vol.project, sizeof vol.project, "%s", project[(unsigned)rand() % 3]);
-		r = tx_volume_add(tx, &vol, NULL, "", 0);
+		r = tx_volume_add(tx, &vol, false, "", 0);
 		id[i] = vol.id;
 		return r;
 	}
