@@ -32,7 +32,7 @@ static int add_one(struct tx *tx, long i)
 	(void)snprintf(v.zone, sizeof v.zone, "default");
 	(void)snprintf(v.backend, sizeof v.backend, "%s", backend);
 	(void)snprintf(v.image_id, sizeof v.image_id, "%014lx", i);
-	r = tx_volume_add(tx, &v, NULL, "size=10\n", 8);
+	r = tx_volume_add(tx, &v, false, "size=10\n", 8);
 	return r < 0 ? r : tx_event(tx, v.id, "volume.create.end", "volfs", "");
 }
 

@@ -2,11 +2,11 @@
  * Gestures on a mounted volfs (or on the constant filesystem), counted and timed from outside as a
  * program would make them.
  *
- *      gesture create DIR COUNT THREADS PREFIX   a spec into new/, then its `wait`: volumes/s,
- * latency, latency of close(2) gesture delete DIR COUNT THREADS PREFIX   rmdir, then `wait` in the
- * trash gesture cat FILE SECONDS THREADS          open, read to the end, close gesture stat FILE
- * SECONDS THREADS         stat gesture list DIR ROUNDS 1                 readdir and fstatat of
- * every entry
+ *      gesture create DIR COUNT THREADS PREFIX [SPEC]   a spec into new/, then its `wait`: volumes/s, latency, that of close(2)
+ *      gesture delete DIR COUNT THREADS PREFIX          rmdir, then `wait` in the trash
+ *      gesture cat FILE SECONDS THREADS                 open, read to the end, close
+ *      gesture stat FILE SECONDS THREADS                stat
+ *      gesture list DIR ROUNDS 1                        readdir and fstatat of every entry
  *
  * Prints one line of key=value words; times in microseconds.
  */
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *where, *prefix = "b";
+static const char *where, *prefix = "b", *spec = "size=10";
 static long count;
 static double until;
 static _Atomic long taken, done, failed;
@@ -59,13 +59,13 @@ static ssize_t slurp(const char *path, char *text, size_t room)
 
 static bool create_one(long i)
 {
-	char path[512], text[64];
+	char path[512], text[512];
 	double from = now_us(), before;
-	int fd, r;
+	int fd, r, n = snprintf(text, sizeof text, "%s\n", spec);
 
 	snprintf(path, sizeof path, "%s/new/%s-%ld", where, prefix, i);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
-	if (fd < 0 || write(fd, "size=10\n", 8) != 8) {
+	if (fd < 0 || write(fd, text, (size_t)n) != n) {
 		fail("create", path);
 		return false;
 	}
@@ -187,12 +187,13 @@ int main(int argc, char **argv)
 
 	if (argc < 5)
 		return fprintf(stderr,
-			       "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX]\n"),
+			       "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX [SPEC]]\n"),
 		       2;
 	where = argv[2];
 	count = atol(argv[3]);
 	threads = atoi(argv[4]);
 	prefix = argc > 5 ? argv[5] : prefix;
+	spec = argc > 6 ? argv[6] : spec;
 	one = !strcmp(argv[1], "create")   ? create_one
 	      : !strcmp(argv[1], "delete") ? delete_one
 					   : NULL;

@@ -3,41 +3,18 @@
  * the same function as what does stand there: so the file, the defaults, the lint of etc/volfs.conf
  * and the man page cannot disagree.
  */
-#include "config.h"
+#include "config_internal.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "sched/sched.h"
-#include "type.h"
 
 #include <errno.h>
-#include <libconfig.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* One read. A setting of a default has no file and no line: only our own mistake could make it
- * fail. */
-struct reader {
-	const char *file;
-	struct conf *conf;
-	struct err *err;
-};
-
-struct option {
-	const char *path; /* "group.name" */
-	/* NULL: a group or a list of groups, no value of its own */
-	int (*set)(
-		const struct option *o, const config_setting_t *s, void *field, struct reader *r);
-	size_t offset;		  /* of the field in the struct of its group */
-	const char *def;	  /* NULL: must be given */
-	double min, max;	  /* of a number */
-	const char *const *words; /* the only ones, NULL-terminated; NULL: any */
-	const char *help;
-};
 
 static const char *const drivers[] = { "rbd", "local", NULL };
 static const char *const filters[] = { "availability_zone", "capacity", "capabilities",
@@ -45,399 +22,6 @@ static const char *const filters[] = { "availability_zone", "capacity", "capabil
 static const char *const weighers[] = { "capacity", "allocated_capacity", "volume_number",
 	"goodness", "stochastic", "chance", NULL };
 static const char *const directs[] = { "auto", "on", "off", NULL };
-
-static int no_memory(struct reader *r)
-{
-	return err_set(r->err, -ENOMEM, "out of memory");
-}
-
-/* "FILE:LINE: option: why" */
-static int refuse(struct reader *r, const config_setting_t *s, const char *why)
-{
-	const char *file = config_setting_source_file(s), *name = config_setting_name(s);
-	const config_setting_t *parent = config_setting_parent(s);
-
-	if (!name && parent) /* an element of an array or list */
-		name = config_setting_name(parent);
-	return err_set(r->err, -EINVAL, "%s:%u: %s: %s", file ? file : r->file,
-		config_setting_source_line(s), name ? name : "", why);
-}
-
-static const char *quoted(const char *before, const char *text, char why[160])
-{
-	char shown[TEXT_SHOWN_MAX];
-
-	(void)snprintf(why, 160, "%s '%s'", before, text_shown(text, shown));
-	return why;
-}
-
-/* Values. */
-
-static bool number_of(const config_setting_t *s, double *ret)
-{
-	switch (config_setting_type(s)) {
-	case CONFIG_TYPE_INT:
-		*ret = config_setting_get_int(s);
-		return true;
-	case CONFIG_TYPE_INT64:
-		*ret = (double)config_setting_get_int64(s);
-		return true;
-	case CONFIG_TYPE_FLOAT:
-		*ret = config_setting_get_float(s);
-		return true;
-	default:
-		return false;
-	}
-}
-
-static int set_double(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	double value;
-	char why[160];
-
-	if (!number_of(s, &value))
-		return refuse(r, s, "must be a number");
-	if (!(value >= o->min && value <= o->max)) {
-		(void)snprintf(why, sizeof why, "must be %.10g to %.10g", o->min, o->max);
-		return refuse(r, s, why);
-	}
-	*(double *)field = value;
-	return 0;
-}
-
-static int set_long(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	double value;
-	int code;
-
-	if (config_setting_type(s) == CONFIG_TYPE_FLOAT || !number_of(s, &value))
-		return refuse(r, s, "must be a whole number");
-	code = set_double(o, s, &value, r);
-	if (code == 0)
-		*(long *)field = (long)value;
-	return code;
-}
-
-static int set_limit(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	long value = 0;
-	int code = set_long(o, s, &value, r);
-
-	if (code == 0)
-		*(int64_t *)field = value;
-	return code;
-}
-
-static int set_trash_delay(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_long(o, s, field, r);
-
-	if (code == 0 && *(long *)field != 0)
-		return refuse(
-			r, s, "must be 0 so far: a deleted volume cannot be brought back yet");
-	return code;
-}
-
-static int set_ratio(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	const char *text = config_setting_get_string(s);
-
-	if (text && !strcmp(text, "auto")) {
-		*(double *)field = 0;
-		return 0;
-	}
-	if (text)
-		return refuse(r, s, "must be a number, or \"auto\"");
-	return set_double(o, s, field, r);
-}
-
-static int set_bool(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	if (config_setting_type(s) != CONFIG_TYPE_BOOL)
-		return refuse(r, s, "must be true or false");
-	*(bool *)field = config_setting_get_bool(s);
-	return 0;
-}
-
-static int refuse_word(
-	const struct option *o, const config_setting_t *s, const char *text, struct reader *r)
-{
-	CLEANUP(buf_release) struct buf why = { 0 };
-	char shown[TEXT_SHOWN_MAX];
-
-	buf_addf(&why, "there is no '%s', only", text_shown(text, shown));
-	for (size_t i = 0; o->words[i]; i++)
-		buf_addf(&why, "%s %s", i ? "," : "", o->words[i]);
-	return buf_failed(&why) ? no_memory(r) : refuse(r, s, buf_text(&why));
-}
-
-static int text_of(
-	const struct option *o, const config_setting_t *s, const char **ret, struct reader *r)
-{
-	const char *text = config_setting_get_string(s);
-
-	if (!text)
-		return refuse(r, s, "must be text in double quotes");
-	if (!text_is_plain(text, strlen(text)))
-		return refuse(r, s, "must be UTF-8 without control characters");
-	for (size_t i = 0; o->words && strcmp(o->words[i], text) != 0;) {
-		if (!o->words[++i])
-			return refuse_word(o, s, text, r);
-	}
-	*ret = text;
-	return 0;
-}
-
-static int set_text(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	const char *text = NULL;
-	int code = text_of(o, s, &text, r);
-
-	if (code < 0)
-		return code;
-	free(*(char **)field);
-	*(char **)field = strdup(text);
-	return *(char **)field ? 0 : no_memory(r);
-}
-
-static int set_path(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_text(o, s, field, r);
-
-	if (code == 0 && **(char **)field != '/')
-		return refuse(r, s, "must be an absolute path");
-	return code;
-}
-
-/* It becomes the name of a directory. */
-static int set_name(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_text(o, s, field, r);
-	const char *name = *(char **)field;
-
-	if (code == 0 && (!*name || *name == '.' || strchr(name, '/') || strlen(name) > NAME_LEN))
-		return refuse(r, s, "must have 1 to 255 bytes, no '/' and no '.' at its start");
-	return code;
-}
-
-static int set_backend_name(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_name(o, s, field, r);
-	const char *name = *(char **)field;
-	char why[160];
-
-	for (size_t i = 0; code == 0 && i < r->conf->backend_count; i++) {
-		const char *other = r->conf->backends[i].name;
-
-		if (other && other != name && !strcmp(other, name))
-			return refuse(r, s, quoted("a second backend has the name", name, why));
-	}
-	return code;
-}
-
-static int set_mode(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	const char *text = config_setting_get_string(s);
-	char *end;
-	unsigned long mode;
-
-	if (!text || !*text || text[strspn(text, "01234567")])
-		return refuse(r, s, "must be octal text such as \"0755\"");
-	mode = strtoul(text, &end, 8);
-	if (mode > 0777)
-		return refuse(r, s, "must be \"0000\" to \"0777\"");
-	*(mode_t *)field = (mode_t)mode;
-	return 0;
-}
-
-/* Text, or -1 for no limit: a bare number would leave open what it counts. */
-static int set_size_limit(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	const char *text = config_setting_get_string(s);
-	uint64_t bytes;
-	struct err why;
-	double number;
-
-	if (!text && number_of(s, &number) && number == SIZE_LIMIT_NONE) {
-		*(int64_t *)field = SIZE_LIMIT_NONE;
-		return 0;
-	}
-	if (!text)
-		return refuse(r, s, "must be a size in double quotes such as \"1000G\", or -1");
-	if (text_size(text, &bytes, &why) < 0)
-		return refuse(r, s, why.text);
-	*(int64_t *)field = (int64_t)bytes;
-	return 0;
-}
-
-static int set_chunk(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	const char *text = config_setting_get_string(s);
-	uint64_t bytes;
-	struct err why;
-
-	if (!text)
-		return refuse(r, s, "must be a size in double quotes such as \"4M\"");
-	if (text_size(text, &bytes, &why) < 0)
-		return refuse(r, s, why.text);
-	if (bytes < 4096 || bytes > 32 << 20 || (bytes & (bytes - 1)))
-		return refuse(r, s, "must be a power of two, 4K to 32M");
-	*(uint64_t *)field = bytes;
-	return 0;
-}
-
-static void free_texts(char **list)
-{
-	for (size_t i = 0; list && list[i]; i++)
-		free(list[i]);
-	free(list);
-}
-
-static int set_texts(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int n = config_setting_length(s), code = 0;
-	char **list;
-
-	if (!config_setting_is_array(s) && !config_setting_is_list(s))
-		return refuse(r, s, "must be a list such as [ \"one\", \"two\" ]");
-	list = calloc((size_t)n + 1, sizeof *list);
-	if (!list)
-		return no_memory(r);
-	for (int i = 0; i < n && code == 0; i++)
-		code = set_text(o, config_setting_get_elem(s, (unsigned)i), &list[i], r);
-	if (code < 0) {
-		free_texts(list);
-		return code;
-	}
-	free_texts(*(char ***)field);
-	*(char ***)field = list;
-	return 0;
-}
-
-/* A filter or goodness function. */
-static int set_function(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_text(o, s, field, r);
-	const char *text = *(char **)field;
-	struct expr *e = NULL;
-	struct err why;
-
-	if (code < 0 || !*text)
-		return code;
-	if (expr_new(text, &e, &why) < 0)
-		return no_memory(r);
-	if (expr_check(e, &why) < 0)
-		code = refuse(r, s, why.text);
-	expr_free(e);
-	return code;
-}
-
-/* NULL: no memory, or a text that is not UTF-8. */
-static json_t *json_of(const config_setting_t *s)
-{
-	bool group = config_setting_is_group(s);
-	json_t *all;
-
-	switch (config_setting_type(s)) {
-	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64:
-		return json_integer(config_setting_get_int64(s));
-	case CONFIG_TYPE_FLOAT:
-		return json_real(config_setting_get_float(s));
-	case CONFIG_TYPE_BOOL:
-		return json_boolean(config_setting_get_bool(s));
-	case CONFIG_TYPE_STRING:
-		return json_string(config_setting_get_string(s));
-	default:
-		all = group ? json_object() : json_array();
-	}
-	for (int i = 0; all && i < config_setting_length(s); i++) {
-		const config_setting_t *at = config_setting_get_elem(s, (unsigned)i);
-		json_t *value = json_of(at);
-
-		if (group ? json_object_set_new(all, config_setting_name(at), value) == 0
-			  : json_array_append_new(all, value) == 0)
-			continue;
-		json_decref(all);
-		return NULL;
-	}
-	return all;
-}
-
-static int set_capabilities(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	struct facts *facts = NULL;
-	struct err why;
-	json_t *json;
-	int code;
-
-	if (!config_setting_is_group(s))
-		return refuse(r, s, "must be a group: { … }");
-	json = json_of(s);
-	if (!json)
-		return refuse(r, s, "its texts must be UTF-8");
-	code = facts_new(json, &facts, &why);
-	if (code < 0) {
-		json_decref(json);
-		return code == -ENOMEM ? no_memory(r) : refuse(r, s, why.text);
-	}
-	facts_free(facts);
-	json_decref(*(json_t **)field);
-	*(json_t **)field = json;
-	return 0;
-}
-
-static int set_type_name(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_text(o, s, field, r);
-	struct err why;
-
-	return code == 0 && type_name_check(*(char **)field, &why) < 0 ? refuse(r, s, why.text)
-								       : code;
-}
-
-static int check_pairs(
-	enum type_list list, const config_setting_t *s, char **pairs, struct reader *r)
-{
-	struct err why;
-
-	for (int i = 0; pairs[i]; i++)
-		if (type_pair_check(list, pairs[i], &why) < 0)
-			return refuse(r, config_setting_get_elem(s, (unsigned)i), why.text);
-	return 0;
-}
-
-static int set_extra_specs(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_texts(o, s, field, r);
-
-	return code < 0 ? code : check_pairs(TYPE_EXTRA_SPECS, s, *(char ***)field, r);
-}
-
-static int set_qos(const struct option *o, const config_setting_t *s, void *field, struct reader *r)
-{
-	int code = set_texts(o, s, field, r);
-
-	return code < 0 ? code : check_pairs(TYPE_QOS, s, *(char ***)field, r);
-}
 
 static int set_types(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
@@ -455,121 +39,125 @@ static int set_backends(
 #define WEIGHER(member) .offset = offsetof(struct conf_weigher, member)
 
 static const struct option options[] = {
-	{ "database", set_path, CONF(database), "\"/var/lib/volfs/volfs.db\"",
+	{ "database", conf_set_path, CONF(database), "\"/var/lib/volfs/volfs.db\"",
 		.help = "the catalogue; one daemon at a time uses it" },
-	{ "workers", set_long, CONF(workers), "16", 1, 1024, .help = "threads for each backend" },
-	{ "default_zone", set_name, CONF(default_zone), "\"default\"",
+	{ "workers", conf_set_long, CONF(workers), "16", 1, 1024,
+		.help = "threads for each backend" },
+	{ "default_zone", conf_set_name, CONF(default_zone), "\"default\"",
 		.help = "zone of a volume whose spec names none" },
-	{ "zone_fallback", set_bool, CONF(zone_fallback), "false",
+	{ "zone_fallback", conf_set_bool, CONF(zone_fallback), "false",
 		.help = "default_zone in place of one that there is not, or not for the type" },
-	{ "default_type", set_text, CONF(default_type), "\"\"",
+	{ "default_type", conf_set_text, CONF(default_type), "\"\"",
 		.help = "type of a volume whose spec names none, unless .volfs/types says otherwise" },
 	{ "types", set_types, CONF(types), "( )",
 		.help = "volume types that are made at start where they are not there" },
-	{ "types.name", set_type_name, TYPE(name), NULL, .help = "its directory in .volfs/types" },
-	{ "types.description", set_text, TYPE(description), "\"\"", .help = "free text" },
-	{ "types.public", set_bool, TYPE(is_public), "true",
+	{ "types.name", conf_set_type_name, TYPE(name), NULL,
+		.help = "its directory in .volfs/types" },
+	{ "types.description", conf_set_description, TYPE(description), "\"\"",
+		.help = "free text" },
+	{ "types.public", conf_set_bool, TYPE(is_public), "true",
 		.help = "every project may use it; false: those in access" },
-	{ "types.extra_specs", set_extra_specs, TYPE(extra_specs), "[ ]",
+	{ "types.extra_specs", conf_set_extra_specs, TYPE(extra_specs), "[ ]",
 		.help = "what a backend must be: [ \"key=value\", … ]" },
-	{ "types.qos", set_qos, TYPE(qos), "[ ]",
+	{ "types.qos", conf_set_qos, TYPE(qos), "[ ]",
 		.help = "limits: [ \"key=value\", … ]; consumer= back-end, front-end or both" },
-	{ "types.access", set_texts, TYPE(access), "[ ]", .help = "projects that may use it" },
-	{ "admin_group", set_text, CONF(admin_group), "\"disk\"",
+	{ "types.access", conf_set_access, TYPE(access), "[ ]",
+		.help = "projects that may use it" },
+	{ "admin_group", conf_set_text, CONF(admin_group), "\"disk\"",
 		.help = "its members are administrators, as root is" },
-	{ "debug", set_text, CONF(debug), "\"\"",
+	{ "debug", conf_set_text, CONF(debug), "\"\"",
 		.help = "modules that log what they do, by comma; \"all\"" },
-	{ "stats_interval", set_long, CONF(stats_interval), "10", 1, 86400,
+	{ "stats_interval", conf_set_long, CONF(stats_interval), "10", 1, 86400,
 		.help = "seconds between two statistics of a backend" },
-	{ "trash_delay", set_trash_delay, CONF(trash_delay), "0", 0, INT_MAX,
+	{ "trash_delay", conf_set_trash_delay, CONF(trash_delay), "0", 0, INT_MAX,
 		.help = "seconds that a deleted volume stays; only 0 so far" },
-	{ "volume_mode", set_mode, CONF(volume_mode), "\"0755\"",
+	{ "volume_mode", conf_set_mode, CONF(volume_mode), "\"0755\"",
 		.help = "permissions of a new volume's directory" },
-	{ "new_group", set_text, CONF(new_group), "\"\"",
+	{ "new_group", conf_set_text, CONF(new_group), "\"\"",
 		.help = "who may create volumes; \"\": everybody" },
-	{ "draft_patterns", set_texts, CONF(draft_patterns),
+	{ "draft_patterns", conf_set_texts, CONF(draft_patterns),
 		"[ \".*\", \"#*\", \"*~\", \"*.tmp\", \"*.part\", \"*.bak\", \"*.orig\", \"sed\?\?\?\?\?\?\", "
 		"\"tmp.\?\?\?\?\?\?\?\?\?\?\", \"4913\" ]",
 		.help = "names in new/ that are drafts: not submitted until renamed" },
-	{ "projects", set_texts, CONF(projects), "[ ]",
+	{ "projects", conf_set_texts, CONF(projects), "[ ]",
 		.help = "groups that can be projects; none named: any" },
 	{ "quota", .help = "limits of a project that has none of its own; -1: no limit" },
-	{ "quota.volumes", set_limit, QUOTA(VOLUMES), "10", -1, INT_MAX, .help = "volumes" },
-	{ "quota.size", set_size_limit, QUOTA(SIZE), "\"1000G\"",
+	{ "quota.volumes", conf_set_limit, QUOTA(VOLUMES), "10", -1, INT_MAX, .help = "volumes" },
+	{ "quota.size", conf_set_size_limit, QUOTA(SIZE), "\"1000G\"",
 		.help = "size of all volumes and snapshots together" },
-	{ "quota.per_volume_size", set_size_limit, QUOTA(PER_VOLUME_SIZE), "-1",
+	{ "quota.per_volume_size", conf_set_size_limit, QUOTA(PER_VOLUME_SIZE), "-1",
 		.help = "size of one volume" },
-	{ "quota.snapshots", set_limit, QUOTA(SNAPSHOTS), "10", -1, INT_MAX,
+	{ "quota.snapshots", conf_set_limit, QUOTA(SNAPSHOTS), "10", -1, INT_MAX,
 		.help = "snapshots (there are none yet)" },
-	{ "quota.backups", set_limit, QUOTA(BACKUPS), "10", -1, INT_MAX,
+	{ "quota.backups", conf_set_limit, QUOTA(BACKUPS), "10", -1, INT_MAX,
 		.help = "backups (there are none yet)" },
-	{ "quota.backup_size", set_size_limit, QUOTA(BACKUP_SIZE), "\"1000G\"",
+	{ "quota.backup_size", conf_set_size_limit, QUOTA(BACKUP_SIZE), "\"1000G\"",
 		.help = "size of all backups together" },
-	{ "quota.groups", set_limit, QUOTA(GROUPS), "10", -1, INT_MAX,
+	{ "quota.groups", conf_set_limit, QUOTA(GROUPS), "10", -1, INT_MAX,
 		.help = "groups of volumes (there are none yet)" },
-	{ "quota.trash_size", set_size_limit, QUOTA(TRASH_SIZE), "-1",
+	{ "quota.trash_size", conf_set_size_limit, QUOTA(TRASH_SIZE), "-1",
 		.help = "size of all deleted volumes that are kept (none is kept yet)" },
 	{ "scheduler", .help = "how a volume's backend is chosen" },
-	{ "scheduler.filters", set_texts, CONF(filters),
+	{ "scheduler.filters", conf_set_texts, CONF(filters),
 		"[ \"availability_zone\", \"capacity\", \"capabilities\" ]", .words = filters,
 		.help = "what a backend must pass, in this order" },
 	{ "scheduler.weighers", set_weighers, CONF(weighers),
 		"( { name = \"capacity\"; multiplier = 1.0; } )",
 		.help = "what orders those that pass" },
-	{ "scheduler.weighers.name", set_text, WEIGHER(name), NULL, .words = weighers,
+	{ "scheduler.weighers.name", conf_set_text, WEIGHER(name), NULL, .words = weighers,
 		.help = "the weigher" },
-	{ "scheduler.weighers.multiplier", set_double, WEIGHER(multiplier), "1.0", -1e9, 1e9,
+	{ "scheduler.weighers.multiplier", conf_set_double, WEIGHER(multiplier), "1.0", -1e9, 1e9,
 		.help = "its share in the sum; left out, -1.0 for allocated_capacity and volume_number" },
-	{ "scheduler.attempts", set_long, CONF(attempts), "3", 1, 100,
+	{ "scheduler.attempts", conf_set_long, CONF(attempts), "3", 1, 100,
 		.help = "backends that are tried for one volume" },
 	{ "limits", .help = "what one user can take; root is exempt" },
-	{ "limits.drafts", set_long, CONF(max_drafts), "64", 1, 16384,
+	{ "limits.drafts", conf_set_long, CONF(max_drafts), "64", 1, 16384,
 		.help = "drafts for each user" },
-	{ "limits.blocked", set_long, CONF(max_blocked), "1024", 1, 65536,
+	{ "limits.blocked", conf_set_long, CONF(max_blocked), "1024", 1, 65536,
 		.help = "blocked reads for each user" },
-	{ "limits.requests", set_long, CONF(max_requests), "256", 1, 65536,
+	{ "limits.requests", conf_set_long, CONF(max_requests), "256", 1, 65536,
 		.help = "requests in flight for each user" },
-	{ "limits.queue", set_long, CONF(queue_max), "10000", 1, 10000000,
+	{ "limits.queue", conf_set_long, CONF(queue_max), "10000", 1, 10000000,
 		.help = "unfinished jobs of all users before writers wait" },
 	{ "backends", set_backends, CONF(backends), NULL, .help = "the storage" },
-	{ "backends.name", set_backend_name, BACKEND(name), NULL,
+	{ "backends.name", conf_set_backend_name, BACKEND(name), NULL,
 		.help = "its directory in .volfs/backends" },
-	{ "backends.driver", set_text, BACKEND(driver), NULL, .words = drivers,
+	{ "backends.driver", conf_set_text, BACKEND(driver), NULL, .words = drivers,
 		.help = "rbd or local" },
-	{ "backends.zone", set_text, BACKEND(zone), "\"\"",
+	{ "backends.zone", conf_set_text, BACKEND(zone), "\"\"",
 		.help = "availability zone; \"\": the default_zone" },
-	{ "backends.reserved_percentage", set_double, BACKEND(reserved_percentage), "0", 0, 100,
-		.help = "share of the total that is never promised" },
-	{ "backends.max_over_subscription_ratio", set_ratio, BACKEND(max_over_subscription_ratio),
-		"20.0", 1, 1e9,
+	{ "backends.reserved_percentage", conf_set_double, BACKEND(reserved_percentage), "0", 0,
+		100, .help = "share of the total that is never promised" },
+	{ "backends.max_over_subscription_ratio", conf_set_ratio,
+		BACKEND(max_over_subscription_ratio), "20.0", 1, 1e9,
 		.help = "how often the usable total may be promised (thin); or \"auto\"" },
-	{ "backends.thin", set_bool, BACKEND(thin), "true",
+	{ "backends.thin", conf_set_bool, BACKEND(thin), "true",
 		.help = "space is taken when written, not when created" },
-	{ "backends.timeout", set_long, BACKEND(timeout), "30", 1, 86400,
+	{ "backends.timeout", conf_set_long, BACKEND(timeout), "30", 1, 86400,
 		.help = "seconds without an answer until it is down" },
-	{ "backends.filter_function", set_function, BACKEND(filter_function), "\"\"",
+	{ "backends.filter_function", conf_set_function, BACKEND(filter_function), "\"\"",
 		.help = "what must be true for a volume to come here (filter driver)" },
-	{ "backends.goodness_function", set_function, BACKEND(goodness_function), "\"\"",
+	{ "backends.goodness_function", conf_set_function, BACKEND(goodness_function), "\"\"",
 		.help = "how good it is for a volume, 0 to 100 (weigher goodness)" },
-	{ "backends.capabilities", set_capabilities, BACKEND(capabilities), "{ }",
+	{ "backends.capabilities", conf_set_capabilities, BACKEND(capabilities), "{ }",
 		.help = "added to what it reports: { name = value; … }" },
-	{ "backends.ceph_conf", set_path, BACKEND(ceph_conf), "\"/etc/ceph/ceph.conf\"",
+	{ "backends.ceph_conf", conf_set_path, BACKEND(ceph_conf), "\"/etc/ceph/ceph.conf\"",
 		.help = "rbd: Ceph's configuration" },
-	{ "backends.ceph_user", set_text, BACKEND(ceph_user), "\"admin\"",
+	{ "backends.ceph_user", conf_set_text, BACKEND(ceph_user), "\"admin\"",
 		.help = "rbd: user without \"client.\"" },
-	{ "backends.pool", set_text, BACKEND(pool), "\"vols\"", .help = "rbd: pool" },
-	{ "backends.namespace", set_text, BACKEND(namespace), "\"\"",
+	{ "backends.pool", conf_set_text, BACKEND(pool), "\"vols\"", .help = "rbd: pool" },
+	{ "backends.namespace", conf_set_text, BACKEND(namespace), "\"\"",
 		.help = "rbd: namespace in the pool" },
-	{ "backends.data_pool", set_text, BACKEND(data_pool), "\"\"",
+	{ "backends.data_pool", conf_set_text, BACKEND(data_pool), "\"\"",
 		.help = "rbd: pool of the data, if it is another" },
-	{ "backends.chunk_size", set_chunk, BACKEND(chunk_size), "\"4M\"",
+	{ "backends.chunk_size", conf_set_chunk, BACKEND(chunk_size), "\"4M\"",
 		.help = "rbd: size of an object, a power of two" },
-	{ "backends.features", set_text, BACKEND(features),
+	{ "backends.features", conf_set_text, BACKEND(features),
 		"\"layering,exclusive-lock,object-map,fast-diff,deep-flatten\"",
 		.help = "rbd: image features" },
-	{ "backends.direct", set_text, BACKEND(direct), "\"auto\"", .words = directs,
+	{ "backends.direct", conf_set_text, BACKEND(direct), "\"auto\"", .words = directs,
 		.help = "rbd: plain images without librbd: where that is proven (auto), on, off" },
-	{ "backends.path", set_path, BACKEND(path), "\"/var/lib/volfs/disk\"",
+	{ "backends.path", conf_set_path, BACKEND(path), "\"/var/lib/volfs/disk\"",
 		.help = "local: directory of the volumes" },
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
@@ -611,7 +199,7 @@ static int set_default(const struct option *o, void *field, struct reader *r)
 	if (!buf_failed(&text) && config_read_string(&config, buf_text(&text)))
 		code = o->set(o, config_lookup(&config, "value"), field, r);
 	else
-		(void)no_memory(r);
+		(void)conf_no_memory(r);
 	config_destroy(&config);
 	buf_release(&text);
 	return code;
@@ -672,7 +260,7 @@ static int read_group(const config_setting_t *group, const char *path, void *bas
 	int code;
 
 	if (group && !config_setting_is_group(group))
-		return refuse(r, group, "must be a group: { … }");
+		return conf_refuse(r, group, "must be a group: { … }");
 	code = group ? check_names(group, path, r) : 0;
 	for (size_t i = 0; i < OPTION_COUNT && code == 0; i++) {
 		const struct option *o = &options[i];
@@ -699,10 +287,10 @@ static int read_list(const config_setting_t *list, const char *path, size_t size
 	int n = config_setting_length(list), code = 0;
 
 	if (!config_setting_is_list(list))
-		return refuse(r, list, "must be a list of groups: ( { … }, { … } )");
+		return conf_refuse(r, list, "must be a list of groups: ( { … }, { … } )");
 	*ret = calloc((size_t)n + 1, size);
 	if (!*ret)
-		return no_memory(r);
+		return conf_no_memory(r);
 	*ret_count = (size_t)n;
 	for (int i = 0; i < n && code == 0; i++)
 		code = read_group(config_setting_get_elem(list, (unsigned)i), path,
@@ -736,7 +324,7 @@ static int set_backends(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
 {
 	if (config_setting_is_list(s) && config_setting_length(s) == 0)
-		return refuse(r, s, "must have at least one backend");
+		return conf_refuse(r, s, "must have at least one backend");
 	return read_list(
 		s, o->path, sizeof *r->conf->backends, (void **)field, &r->conf->backend_count, r);
 }
@@ -764,7 +352,7 @@ static int fill_backends(struct reader *r)
 		free(*zone);
 		*zone = strdup(r->conf->default_zone);
 		if (!*zone)
-			return no_memory(r);
+			return conf_no_memory(r);
 	}
 	return 0;
 }
@@ -884,9 +472,9 @@ static void release_type(struct conf_type *t)
 {
 	free(t->name);
 	free(t->description);
-	free_texts(t->extra_specs);
-	free_texts(t->qos);
-	free_texts(t->access);
+	conf_free_texts(t->extra_specs);
+	conf_free_texts(t->qos);
+	conf_free_texts(t->access);
 }
 
 void conf_release(struct conf *c)
@@ -901,9 +489,9 @@ void conf_release(struct conf *c)
 	free(c->backends);
 	free(c->types);
 	free(c->default_type);
-	free_texts(c->draft_patterns);
-	free_texts(c->projects);
-	free_texts(c->filters);
+	conf_free_texts(c->draft_patterns);
+	conf_free_texts(c->projects);
+	conf_free_texts(c->filters);
 	free(c->database);
 	free(c->default_zone);
 	free(c->admin_group);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
-enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 3 };
+enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 4 };
 
 /* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
  * hint. */
@@ -122,10 +122,14 @@ struct keep_draft *keep_draft_take(struct keep *k)
 		atomic_store(&draft_hint, (i + 1) % KEEP_DRAFTS);
 		draft_clear(d);
 		d->serial = atomic_fetch_add(&k->draft_serial, 1) + 1;
-		atomic_store(&d->used, KEEP_USED);
 		return d;
 	}
 	return NULL;
+}
+
+void keep_draft_use(struct keep_draft *d)
+{
+	atomic_store(&d->used, KEEP_USED);
 }
 
 void keep_draft_drop(struct keep *k, struct keep_draft *d)

@@ -2,7 +2,7 @@
  * What lives between two servers: a memfd that the supervisor owns and every server maps. The
  * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
  * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles, who was
- * refused to remove what.
+ * refused to remove what, the latest refusals' reasons.
  *
  * Every server may be killed at any instruction, so a record is changed by writing its spare half
  * and then one number that says which half is valid. The file is sparse: only what was touched
@@ -27,6 +27,9 @@ enum {
 	KEEP_DRAFTS = 16384,
 	KEEP_POLLS = 65536,
 	KEEP_DEEDS = 16384,
+	KEEP_USERS = 1024, /* whose refusals are remembered */
+	KEEP_LINES = 64,   /* of each */
+	KEEP_LINE = 1024,
 };
 
 enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
@@ -49,7 +52,8 @@ struct keep_draft_state {
 
 /* One open spec or draft file in new/, or a draft among metadata. */
 struct keep_draft {
-	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED (being zeroed) or KEEP_USED */
+	_Atomic uint32_t
+		used; /* KEEP_FREE, KEEP_CLAIMED (being filled in or emptied) or KEEP_USED */
 	_Atomic uint32_t turn; /* which of state[] is valid */
 	uint64_t serial;       /* names this open (fi->fh); never 0 */
 	uint64_t file; /* its inode number is made from it: the serial of the first open of that
@@ -87,6 +91,13 @@ struct keep_deeds {
 	struct keep_deed deed[KEEP_DEEDS];
 };
 
+/* The latest refusals of one user (fs/errlog.c). */
+struct keep_refusals {
+	_Atomic uint64_t number[KEEP_LINES]; /* over all users, rising; 0: no line. Written last */
+	uid_t uid;			     /* if there is a line */
+	char line[KEEP_LINES][KEEP_LINE];    /* texts without a newline */
+};
+
 struct keep {
 	uint32_t magic, version;
 	uint64_t mount_id;	 /* random, one per mount */
@@ -100,6 +111,8 @@ struct keep {
 	_Atomic uint64_t poll[KEEP_POLLS]; /* kernel's handles of sleepers; 0: free */
 	struct keep_deeds refused;	   /* to unlink an attribute */
 	struct keep_deeds unlinked;	   /* an accepted spec */
+	_Atomic uint32_t refusals_high;	   /* slots from here on were never taken */
+	struct keep_refusals refusals[KEEP_USERS];
 	struct keep_draft draft[KEEP_DRAFTS];
 };
 
@@ -114,9 +127,10 @@ void keep_unmap(struct keep *k);
  * the middle of taking. */
 void keep_succeed(struct keep *k);
 
-/* Takes a free draft slot, zeroed but for serial; NULL if none is free. Gives one back and its
- * memory to the kernel. */
+/* Claims a free draft slot, zeroed but for serial; NULL if none is free. It is there for a successor once it was put in use:
+ * filled in by then, so that no half of one is found. Gives one back and its memory to the kernel. */
 struct keep_draft *keep_draft_take(struct keep *k);
+void keep_draft_use(struct keep_draft *d);
 void keep_draft_drop(struct keep *k, struct keep_draft *d);
 
 /* Walks the slots in use: *at begins with 0; NULL at the end. Touches no memory of slots that were

@@ -43,7 +43,7 @@ int type_spec_check(const char *key, const char *value, struct err *err)
 }
 
 /* total_iops_sec, read_bytes_sec_max, … */
-static bool is_limit(const char *key)
+bool type_qos_is_limit(const char *key)
 {
 	static const char *const whose[] = { "total_", "read_", "write_" };
 	static const char *const what[] = { "iops_sec", "bytes_sec", "iops_sec_max",
@@ -62,7 +62,8 @@ int type_qos_check(const char *key, const char *value, struct err *err)
 	int r = type_key_check(key, err);
 
 	r = r < 0 ? r : spec_value_check(value, strlen(value), err);
-	if (r == 0 && is_limit(key) && (value[strspn(value, "0123456789")] || strlen(value) > 18))
+	if (r == 0 && type_qos_is_limit(key) &&
+		(value[strspn(value, "0123456789")] || strlen(value) > 18))
 		return err_set(err, -EINVAL, "%s takes a whole number", key);
 	return r;
 }

@@ -23,6 +23,9 @@ int type_key_check(const char *key, struct err *err);
 int type_spec_check(const char *key, const char *value, struct err *err);
 int type_qos_check(const char *key, const char *value, struct err *err);
 
+/* Is the key of a QoS spec a limit that a storage may keep? There are QOS_LIMITS. */
+bool type_qos_is_limit(const char *key);
+
 /* "key=value" of the configuration, as one of the lists takes it: -EINVAL. consumer= of QoS specs is the consumer. */
 int type_pair_check(enum type_list list, const char *pair, struct err *err);
 

@@ -17,6 +17,8 @@ enum {
 	SPEC_MAX = 64 * 1024, /* bytes of a spec */
 	SIZE_UNIT = 512,      /* a volume's size is a multiple of it */
 	REASON_LEN = 1023,    /* bytes of the sentence in `error` */
+	QOS_LIMITS = 12,      /* kinds of limits that a storage may keep: see struct driver_qos */
+	QOS_TEXT_MAX = 512,   /* all of them as text, with the NUL */
 };
 #define SIZE_MIN	(UINT64_C(1) << 20)
 #define SIZE_LIMIT_NONE INT64_C(-1) /* a quota limit of -1: no limit */

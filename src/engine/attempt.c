@@ -39,58 +39,54 @@ void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
 
 /* --- the steps --- */
 
-/* What the images' types want kept, once for each type. which[i]: that of run[i], in qos. */
-static int read_qos(
-	struct backend *b, struct run *const *run, size_t n, struct type_qos *qos, size_t *which)
+/* Cuts the lines "key=value" of job_row.qos apart, in place. */
+static size_t take_limits(char *text, struct driver_qos ret[QOS_LIMITS])
 {
-	size_t count = 0;
+	size_t n = 0;
+	char *equals;
 
-	for (size_t i = 0; i < n; i++) {
-		int r = 0;
-
-		for (which[i] = 0; which[i] < count; which[i]++)
-			if (qos[which[i]].type == run[i]->row.type)
-				break;
-		if (which[i] == count)
-			r = backend_qos(b, run[i]->row.type, &qos[count++]);
-		if (r < 0)
-			return r;
+	while (n < QOS_LIMITS && (equals = strchr(text, '='))) {
+		*equals = '\0';
+		ret[n].key = text;
+		ret[n++].value = strtoull(equals + 1, &text, 10);
+		text += *text == '\n';
 	}
-	return 0;
+	return n;
 }
 
-static void create_all(struct backend *b, struct run *const *run, size_t n,
-	struct driver_create *each, const struct type_qos *qos, const size_t *which)
+static void set_limits(struct backend *b, struct run *r, struct driver_create *each,
+	struct driver_qos limits[QOS_LIMITS])
 {
-	for (size_t i = 0; i < n; i++) {
-		memcpy(each[i].image.uuid, run[i]->row.uuid, sizeof each[i].image.uuid);
-		memcpy(each[i].image.image_id, run[i]->row.image_id, sizeof each[i].image.image_id);
-		each[i].image.size = run[i]->row.size;
-		each[i].qos = qos[which[i]].each;
-		each[i].qos_count = qos[which[i]].count;
-	}
-	b->driver->create(b->be, each, n);
-	for (size_t i = 0; i < n; i++) {
-		run[i]->code = each[i].code;
-		run[i]->err = each[i].err;
-	}
+	each->qos = limits;
+	each->qos_count = take_limits(r->row.qos, limits);
+	for (size_t i = 0; i < each->qos_count; i++)
+		if (!b->driver->qos_known || !b->driver->qos_known(limits[i].key))
+			log_warning_seldom("backend %s does not keep %s, which types want of it",
+				b->conf->name, limits[i].key);
 }
 
 static void image_create(struct backend *b, struct run *const *run, size_t n)
 {
 	CLEANUP_FREE struct driver_create *each = calloc(n, sizeof *each);
-	CLEANUP_FREE struct type_qos *qos = calloc(n, sizeof *qos);
-	CLEANUP_FREE size_t *which = calloc(n, sizeof *which);
-	int r = each && qos && which ? read_qos(b, run, n, qos, which) : -ENOMEM;
+	CLEANUP_FREE struct driver_qos(*limits)[QOS_LIMITS] = calloc(n, sizeof *limits);
 
-	if (r == 0) {
-		create_all(b, run, n, each, qos, which);
-		return;
+	for (size_t i = 0; i < n; i++) {
+		if (!each || !limits) {
+			run[i]->code = err_set(&run[i]->err, -ENOMEM, "out of memory");
+			continue;
+		}
+		memcpy(each[i].image.uuid, run[i]->row.uuid, sizeof each[i].image.uuid);
+		memcpy(each[i].image.image_id, run[i]->row.image_id, sizeof each[i].image.image_id);
+		each[i].image.size = run[i]->row.size;
+		set_limits(b, run[i], &each[i], limits[i]);
 	}
-	for (size_t i = 0; i < n; i++)
-		run[i]->code = err_set(&run[i]->err, r, "%s",
-			r == -ENOMEM ? "out of memory"
-				     : "the catalogue cannot be read: see the log");
+	if (!each || !limits)
+		return;
+	b->driver->create(b->be, each, n);
+	for (size_t i = 0; i < n; i++) {
+		run[i]->code = each[i].code;
+		run[i]->err = each[i].err;
+	}
 }
 
 static int image_undo(struct backend *b, struct run *r)

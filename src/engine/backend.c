@@ -52,12 +52,6 @@ int backend_job(struct backend *b, int64_t id, struct job_row *ret)
 	return view_job(b->view, id, ret);
 }
 
-int backend_qos(struct backend *b, int64_t type, struct type_qos *ret)
-{
-	LOCK_SCOPE(&b->view_lock);
-	return type_qos(b->view, type, b->driver, ret);
-}
-
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
 	const struct driver *driver, struct err *err)
 {

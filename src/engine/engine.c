@@ -134,6 +134,8 @@ static void committed(void *arg, bool ok)
 
 	if (ok && e->notes.len && e->hooks.changed)
 		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
+	if (!ok)
+		types_forget(e); /* they may have been compiled from what is lost now */
 	e->notes.len = 0;
 }
 
@@ -238,25 +240,6 @@ static bool wait_backend(struct backend *b, const struct timespec *until)
 	return !b->threads && !b->monitoring;
 }
 
-static void refuse_held(struct engine *e)
-{
-	struct request *q, *next;
-	struct err err;
-
-	lock_take(&e->held_lock);
-	q = e->held;
-	e->held = NULL;
-	e->held_last = &e->held;
-	e->room = 0;
-	lock_drop(&e->held_lock);
-	err_set(&err, -EAGAIN, "volfs is ending");
-	for (; q; q = next) {
-		next = q->next;
-		q->ended = NULL; /* it held no room */
-		request_refuse(q, err.code, &err);
-	}
-}
-
 void engine_stop(struct engine *e, long grace_ms)
 {
 	struct timespec until = clock_mono_in_ms(grace_ms);
@@ -275,7 +258,7 @@ void engine_stop(struct engine *e, long grace_ms)
 			e->hung = true;
 		}
 	ticker_stop(e);
-	refuse_held(e);
+	room_close(e);
 }
 
 static void free_late(struct engine *e)

@@ -170,8 +170,8 @@ void engine_quota_set(struct engine *e, struct change_id id, const struct caller
 void engine_quota_row(
 	struct engine *e, const char *project, int64_t type, engine_done *done, void *arg);
 
-/* Is there a group of that name? Asked of the system now and then only. */
-bool engine_project_exists(struct engine *e, const char *name);
+/* Is there a group of that name? Asked of the system now and then only. 0; -ENOENT: no; another: the system could not say. */
+int engine_project_find(struct engine *e, const char *name);
 
 /*
  * Volume types; an administrator's, else -EACCES. type: its row. -ENOENT: it is gone. -EBUSY where a volume has it: for removing it,

@@ -31,7 +31,6 @@ struct job;
 struct lane;
 struct request;
 struct backend;
-struct type_qos;
 
 /* --- queue.c: waiting jobs of one backend, fair between projects --- */
 
@@ -200,7 +199,6 @@ void backend_name_thread(const struct backend *b, const char *what); /* the call
 
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
-int backend_qos(struct backend *b, int64_t type, struct type_qos *ret);
 
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
@@ -286,6 +284,13 @@ static inline void free_facts(struct facts **f)
 
 enum { WHO_LEN = 64 };
 
+/* What a user has so many of at a time, each counted by itself (turns.c). */
+enum turn {
+	TURN_CREATE, /* creations that have room or wait for it */
+	TURN_WRITE,  /* requests at the writer */
+	TURNS
+};
+
 /*
  * One change on its way through the writer; the first member of each operation's own struct, made by request_new().
  * apply() runs in the writer's transaction and may run again (a batch that was lost and is tried anew): it keeps nothing in memory
@@ -306,8 +311,9 @@ struct request {
 	void (*release)(struct request *q);	    /* of what the struct owns; may be NULL */
 	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
-	bool must;    /* a result: tried again until it is in the catalogue */
-	bool counted; /* by turns.c */
+	bool must;	     /* a result: tried again until it is in the catalogue */
+	bool counted[TURNS]; /* by turns.c */
+	bool wait;	     /* a creation: it waits for room */
 	unsigned tries;
 	int64_t due_ns; /* when it is tried again */
 	struct request *next;
@@ -369,6 +375,7 @@ int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_
 	struct err *err);
 void types_forget(struct engine *e); /* a type changes, or nothing compiled is wanted any more */
 const struct sched_type *type_compiled(const struct type_rules *rules);
+const char *type_limits(const struct type_rules *rules); /* job_row.qos; "" */
 bool type_lists_zones(const struct type_rules *rules);
 int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
 	struct err *err); /* -EINVAL */
@@ -380,16 +387,6 @@ int type_zone(struct engine *e, const struct vol_type *t, const struct type_rule
 /* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
 	uint64_t size, struct err *err);
-
-/* What the driver is to keep of a type's QoS specs. */
-enum { TYPE_QOS_MAX = 16, TYPE_QOS_KEY = 32 };
-struct type_qos {
-	int64_t type;
-	size_t count;
-	struct driver_qos each[TYPE_QOS_MAX]; /* keys are in: */
-	char key[TYPE_QOS_MAX][TYPE_QOS_KEY];
-};
-int type_qos(struct view *v, int64_t type, const struct driver *driver, struct type_qos *ret);
 
 /* --- type_change.c --- */
 
@@ -424,16 +421,19 @@ bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing 
 
 #define ROOM_PATIENCE_NS INT64_C(2000000000)
 
-/* Submits a creation when there is room; wait false: -EAGAIN if there is none. */
+/* Submits a creation when it is its user's turn and there is room; wait false: -EAGAIN if it is not at once. */
 void room_ask(struct request *q, bool wait);
+void room_enter(struct request *q); /* it is its user's turn now */
+void room_close(struct engine *e);  /* the end: who waits is refused, and who comes */
 void room_return(struct engine *e); /* one creation less is unfinished */
 void room_opened(struct engine *e); /* more is known of the backends */
 
 /* --- turns.c --- */
 
-bool turn_ask(struct request *q); /* to the writer now; false: it waits */
-struct request *turn_over(struct request
-		*q); /* q is answered: the one that goes to the writer in its place, or NULL */
+/* 1: now; 0: it waits; -EAGAIN: it would have to, and wait is false. */
+int turn_ask(struct request *q, enum turn t, bool wait);
+/* q is answered: the one whose turn it is in its place, or NULL */
+struct request *turn_over(struct request *q, enum turn t);
 
 /* --- recover.c --- */
 
@@ -471,6 +471,7 @@ struct engine {
 	struct request *held, **held_last; /* held_lock; creations that wait for room */
 	long room;    /* held_lock; how many more creations may be unfinished */
 	bool placing; /* held_lock; enough is known of the backends to place volumes */
+	bool closed;  /* held_lock; nobody is let in any more */
 
 	struct lock later_lock;
 	pthread_cond_t later;  /* later_lock */
@@ -481,7 +482,7 @@ struct engine {
 	int64_t started_ns;
 
 	struct lock turns_lock;
-	struct turns *turns; /* turns_lock: users who have requests at the writer */
+	struct turns *turns; /* turns_lock: users who have requests under way */
 
 	struct lock project_lock;
 	struct project_name *projects; /* project_lock; by gid */

@@ -172,17 +172,17 @@ static int add_metadata(struct create *c, struct tx *tx)
 	return r;
 }
 
-static int add_job(struct create *c, struct tx *tx)
+static int add_job(struct create *c, struct tx *tx, const struct type_rules *rules)
 {
 	c->job = (struct job_row){ .kind = JOB_CREATE,
 		.volume = c->vol.id,
 		.backend = c->b->id,
 		.project = c->project,
 		.size = c->vol.size,
-		.attempt = 1,
-		.type = c->vol.type_id };
+		.attempt = 1 };
 	memcpy(c->job.uuid, c->vol.uuid, sizeof c->job.uuid);
 	memcpy(c->job.image_id, c->vol.image_id, sizeof c->job.image_id);
+	(void)snprintf(c->job.qos, sizeof c->job.qos, "%s", type_limits(rules));
 	return tx_job_add(tx, &c->job);
 }
 
@@ -240,13 +240,11 @@ static int tell(struct create *c, struct tx *tx, double weight)
 	return r;
 }
 
-static int add_row(struct create *c, struct tx *tx, struct err *err)
+static int add_row(struct create *c, struct tx *tx)
 {
-	int r = tx_volume_add(tx, &c->vol, c->file, c->text, c->len);
+	bool filed = c->file && !strcmp(c->file, c->vol.name);
+	int r = tx_volume_add(tx, &c->vol, filed, c->text, c->len);
 
-	if (r == -EEXIST) /* the name is free, so it is the file's */
-		return err_set(err, r, "new/%s was accepted before, and its volume lives",
-			c->file ? c->file : "spec");
 	return r < 0 ? r : add_metadata(c, tx);
 }
 
@@ -270,8 +268,8 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : reserve(c, tx, err);
 	r = r < 0 ? r : choose(c, tx, rules, zone, &weight);
 	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->project);
-	r = r < 0 ? r : add_row(c, tx, err);
-	r = r < 0 || !c->b ? r : add_job(c, tx);
+	r = r < 0 ? r : add_row(c, tx);
+	r = r < 0 || !c->b ? r : add_job(c, tx, rules);
 	q->row = c->vol.id;
 	return r < 0 ? r : tell(c, tx, weight);
 }

@@ -155,6 +155,8 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	const char *name[TRIED_MAX + 1];
 	struct sched_request want = { .size = sched_gib(w->size),
 		.zone = w->zone,
+		/* type_zone() has put it in the place of one that the type lacks: then its list is no matter */
+		.zone_else = e->conf->zone_fallback ? e->conf->default_zone : NULL,
 		.type = w->type,
 		.attempted = name,
 		.volume = w->volume };
@@ -178,9 +180,12 @@ int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct 
 {
 	CLEANUP(free_facts) struct facts *volume = NULL;
 	const struct type_rules *rules;
-	struct sched_request want = {
-		.size = sched_gib(v->size), .extending = true, .new_size = sched_gib(size)
-	};
+	struct sched_request want = { .size = sched_gib(v->size),
+		.extending = true,
+		.new_size = sched_gib(size),
+		/* it stays where it is, also where the type lists other zones (zone_fallback) */
+		.zone = b->conf->zone,
+		.zone_else = b->conf->zone };
 	size_t i = (size_t)(b - e->backend);
 	int r = scratch(e);
 

@@ -1,10 +1,12 @@
 /*
  * Projects are groups: the caller's primary one, or one that it is in. Names are asked of the system (which may ask a directory
- * server), so in the caller's thread and remembered for a minute; that there is no such group, for some seconds.
+ * server), so in the caller's thread and remembered for a minute; that there is no such group, for some seconds; that the system could
+ * not say, not at all.
  */
 #include "engine/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -42,6 +44,26 @@ static int64_t from_now(int seconds)
 	return clock_mono_ns() + seconds * INT64_C(1000000000);
 }
 
+/* What the system's answer without a group means. The manual names these as ways to say that there is none; others say that whoever
+ * knows the groups did not answer. */
+static int code_of(int r)
+{
+	switch (r) {
+	case 0:
+	case ENOENT:
+	case ESRCH:
+	case EBADF:
+	case EPERM:
+		return -ENOENT;
+	case ENOMEM:
+	case ETIMEDOUT:
+		return -r;
+	default:
+		log_err_seldom("the system's groups cannot be read: %s", strerror(r));
+		return -EIO;
+	}
+}
+
 /* getgrgid_r (name NULL) or getgrnam_r with a buffer that grows. -ENOENT: no such group. */
 static int ask_group(gid_t gid, const char *wanted, char name[NAME_LEN + 1], gid_t *ret_gid)
 {
@@ -60,9 +82,9 @@ static int ask_group(gid_t gid, const char *wanted, char name[NAME_LEN + 1], gid
 		}
 		free(bytes);
 		if (r != ERANGE)
-			return found ? 0 : -ENOENT; /* whatever it is called: there is no answer */
+			return found ? 0 : code_of(r);
 	}
-	return -ENOENT;
+	return code_of(ERANGE);
 }
 
 static bool recall(struct engine *e, gid_t gid, char name[NAME_LEN + 1])
@@ -137,7 +159,7 @@ static void remember_gid(struct engine *e, const struct project_gid *known)
 	HASH_ADD_STR(e->gids, wanted, p);
 }
 
-/* The group of that name. -ENOENT: there is none. */
+/* The group of that name. -ENOENT: there is none; another: it is not known whether there is. */
 static int find_group(struct engine *e, const char *wanted, char name[NAME_LEN + 1], gid_t *ret_gid)
 {
 	struct project_gid p = { 0 };
@@ -148,7 +170,8 @@ static int find_group(struct engine *e, const char *wanted, char name[NAME_LEN +
 		memcpy(p.wanted, wanted, strlen(wanted) + 1);
 		p.code = ask_group(0, wanted, p.name, &p.gid);
 		p.until_ns = from_now(p.code < 0 ? KEPT_ABSENT_S : KEPT_S);
-		remember_gid(e, &p);
+		if (p.code == 0 || p.code == -ENOENT)
+			remember_gid(e, &p);
 	}
 	if (p.code < 0)
 		return p.code;
@@ -178,16 +201,32 @@ static int allowed(struct engine *e, const char *name, struct err *err)
 		"project '%s' is not among those that the configuration allows", name);
 }
 
-int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err)
+/* A group without a name is called by its number. But a volume must not be the number's because the name could not be had. */
+static int name_of_gid(gid_t gid, char name[NAME_LEN + 1])
 {
 	gid_t same;
+	int r;
 
+	if (gid == 0) {
+		(void)snprintf(name, NAME_LEN + 1, "root"); /* whatever the system calls it */
+		return 0;
+	}
+	r = ask_group(gid, NULL, name, &same);
+	if (r != -ENOENT)
+		return r;
+	(void)snprintf(name, NAME_LEN + 1, "%u", (unsigned)gid);
+	return 0;
+}
+
+int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err)
+{
 	if (!recall(e, gid, name)) {
-		if (gid == 0)
-			(void)snprintf(
-				name, NAME_LEN + 1, "root"); /* whatever the system calls it */
-		else if (ask_group(gid, NULL, name, &same) < 0)
-			(void)snprintf(name, NAME_LEN + 1, "%u", (unsigned)gid);
+		int r = name_of_gid(gid, name);
+
+		if (r < 0)
+			return err_set(err, r,
+				"the project of gid %u cannot be looked up now: try again later",
+				(unsigned)gid);
 		remember(e, gid, name);
 	}
 	return allowed(e, name, err);
@@ -206,21 +245,27 @@ static bool is_member(const struct caller *who, gid_t gid)
 int project_of(struct engine *e, const struct caller *who, const char *wanted,
 	char name[NAME_LEN + 1], gid_t *ret_gid, struct err *err)
 {
+	int r;
+
 	if (!wanted || !*wanted) {
 		*ret_gid = who->gid;
 		return project_of_gid(e, who->gid, name, err);
 	}
-	if (find_group(e, wanted, name, ret_gid) < 0)
-		return err_set(err, -ENOENT, "no such project: there is no group '%s'", wanted);
+	r = find_group(e, wanted, name, ret_gid);
+	if (r == -ENOENT)
+		return err_set(err, r, "no such project: there is no group '%s'", wanted);
+	if (r < 0)
+		return err_set(
+			err, r, "project '%s' cannot be looked up now: try again later", wanted);
 	if (!who->admin && !is_member(who, *ret_gid))
 		return err_set(err, -EACCES, "project '%s': you are not in that group", wanted);
 	return allowed(e, name, err);
 }
 
-bool engine_project_exists(struct engine *e, const char *name)
+int engine_project_find(struct engine *e, const char *name)
 {
 	char found[NAME_LEN + 1];
 	gid_t gid;
 
-	return find_group(e, name, found, &gid) == 0;
+	return find_group(e, name, found, &gid);
 }

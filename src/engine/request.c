@@ -72,7 +72,7 @@ static void ended(struct change *c, int code)
 
 static void done(struct change *c, int code, const struct err *err)
 {
-	struct request *q = (struct request *)c, *next;
+	struct request *q = (struct request *)c, *write, *create;
 	struct result res = { .code = code, .row = q->row, .text = err->text };
 
 	if (again(q, code)) {
@@ -81,10 +81,13 @@ static void done(struct change *c, int code, const struct err *err)
 	}
 	if (q->done)
 		q->done(q->arg, &res);
-	next = turn_over(q);
+	write = turn_over(q, TURN_WRITE);
+	create = turn_over(q, TURN_CREATE);
 	request_free(q);
-	if (next)
-		store_submit(next->e->store, &next->change);
+	if (write)
+		store_submit(write->e->store, &write->change);
+	if (create)
+		room_enter(create);
 }
 
 static void set_who(struct request *q, const struct caller *who)
@@ -123,7 +126,7 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 
 void request_submit(struct request *q)
 {
-	if (turn_ask(q))
+	if (turn_ask(q, TURN_WRITE, true) > 0)
 		store_submit(q->e->store, &q->change);
 }
 

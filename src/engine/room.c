@@ -1,6 +1,7 @@
 /*
  * How many creations may be unfinished: queue_max. Who comes when there is no room waits here (its writer is blocked in close), first come
- * first served. So it is while nothing is known of the backends yet: placing volumes by no knowledge would refuse them all.
+ * first served, once it is its user's turn to wait (turns.c). So it is while nothing is known of the backends yet: placing volumes by no
+ * knowledge would refuse them all.
  */
 #include "engine/internal.h"
 
@@ -73,30 +74,81 @@ void room_opened(struct engine *e)
 	let_in(e);
 }
 
-void room_ask(struct request *q, bool wait)
+/* The refusal takes its turn at the writer as everything does; it holds no room. */
+static void refuse(struct request *q, const struct err *err)
+{
+	q->ended = NULL;
+	request_refuse(q, err->code, err);
+}
+
+static void refuse_at_end(struct request *q)
+{
+	struct err err;
+
+	err_set(&err, -EAGAIN, "volfs is ending");
+	refuse(q, &err);
+}
+
+static void refuse_full(struct request *q)
+{
+	struct err err;
+
+	err_set(&err, -EAGAIN, "%ld volumes are being created: try again later",
+		q->e->conf->queue_max);
+	refuse(q, &err);
+}
+
+void room_enter(struct request *q)
 {
 	struct engine *e = q->e;
-	bool in, full;
+	bool in, closed;
 
 	lock_take(&e->held_lock);
-	in = e->placing && !e->held && e->room > 0;
-	full = !in && !wait;
+	closed = e->closed;
+	in = !closed && e->placing && !e->held && e->room > 0;
 	if (in) {
 		e->room--;
-	} else if (!full) {
+	} else if (!closed && q->wait) {
 		q->next = NULL;
 		*e->held_last = q;
 		e->held_last = &q->next;
 	}
 	lock_drop(&e->held_lock);
-	if (in) {
+	if (in)
 		request_submit(q);
-	} else if (full) {
-		struct err err;
+	else if (closed)
+		refuse_at_end(q);
+	else if (!q->wait)
+		refuse_full(q);
+}
 
-		err_set(&err, -EAGAIN, "%ld volumes are being created: try again later",
-			e->conf->queue_max);
-		q->ended = NULL; /* it holds no room */
-		request_refuse(q, err.code, &err);
+void room_ask(struct request *q, bool wait)
+{
+	int r = turn_ask(q, TURN_CREATE, wait);
+	struct err err;
+
+	q->wait = wait;
+	if (r > 0) {
+		room_enter(q);
+	} else if (r < 0) {
+		err_set(&err, r, "%ld volumes of yours are waiting to be accepted: try again later",
+			q->e->conf->max_requests);
+		refuse(q, &err);
+	}
+}
+
+void room_close(struct engine *e)
+{
+	struct request *q, *next;
+
+	lock_take(&e->held_lock);
+	q = e->held;
+	e->held = NULL;
+	e->held_last = &e->held;
+	e->closed = true;
+	lock_drop(&e->held_lock);
+	for (; q; q = next) {
+		next = q->next;
+		refuse_at_end(q);
 	}
 }

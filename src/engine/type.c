@@ -22,6 +22,7 @@ struct type_rules {
 	int64_t id;
 	uint64_t min_size, max_size;
 	char zones[NAME_LEN + 1];
+	char qos[QOS_TEXT_MAX];	  /* job_row.qos */
 	struct sched_type *sched; /* NULL where only the rest was asked for */
 	UT_hash_handle hh;
 };
@@ -160,6 +161,7 @@ bool engine_type_is_default(struct engine *e, struct view *v, const struct vol_t
 struct loading {
 	struct type_rules *rules;
 	json_t *extra, *qos; /* NULL: not wanted */
+	bool kept;	     /* QoS specs are for the storage */
 };
 
 static int take_spec(void *arg, const struct type_entry *e)
@@ -183,24 +185,29 @@ static int take_spec(void *arg, const struct type_entry *e)
 static int take_qos(void *arg, const struct type_entry *e)
 {
 	struct loading *l = arg;
+	size_t n = strlen(l->rules->qos);
 
+	if (l->kept && *e->value && type_qos_is_limit(e->key))
+		(void)snprintf(
+			l->rules->qos + n, sizeof l->rules->qos - n, "%s=%s\n", e->key, e->value);
 	return json_object_set_new(l->qos, e->key, json_string(e->value)) < 0 ? -ENOMEM : 0;
 }
 
 static int load(const struct reader *r, int64_t type, struct type_rules *ret)
 {
 	*ret = (struct type_rules){ .id = type };
-	return for_entries(
-		r, type, TYPE_EXTRA_SPECS, take_spec, &(struct loading){ ret, NULL, NULL });
+	return for_entries(r, type, TYPE_EXTRA_SPECS, take_spec, &(struct loading){ .rules = ret });
 }
 
 static int load_compiled(struct tx *tx, int64_t type, struct type_rules *ret, struct err *err)
 {
 	const struct reader r = { NULL, tx };
-	struct loading l = { ret, json_object(), json_object() };
-	int code = l.extra && l.qos ? 0 : -ENOMEM;
+	struct loading l = { ret, json_object(), json_object(), false };
+	struct vol_type t;
+	int code = l.extra && l.qos ? tx_type(tx, type, &t) : -ENOMEM;
 
 	*ret = (struct type_rules){ .id = type };
+	l.kept = code == 0 && t.consumer != QOS_FRONT_END;
 	code = code < 0 ? code : for_entries(&r, type, TYPE_EXTRA_SPECS, take_spec, &l);
 	code = code < 0 ? code : for_entries(&r, type, TYPE_QOS, take_qos, &l);
 	code = code < 0 ? code : sched_type_new(l.extra, l.qos, &ret->sched, err);
@@ -248,6 +255,11 @@ int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_
 const struct sched_type *type_compiled(const struct type_rules *rules)
 {
 	return rules ? rules->sched : NULL;
+}
+
+const char *type_limits(const struct type_rules *rules)
+{
+	return rules ? rules->qos : "";
 }
 
 bool type_lists_zones(const struct type_rules *rules)
@@ -334,43 +346,4 @@ int type_check(struct engine *e, struct view *v, const struct vol_type *t, const
 
 	code = code < 0 ? code : type_zone(e, t, &rules, zone, &where, err);
 	return code < 0 ? code : type_size_check(t, &rules, size, err);
-}
-
-/* --- QoS of images --- */
-
-struct qos_list {
-	struct type_qos *ret;
-	const struct driver *driver;
-};
-
-static int add_qos(void *arg, const struct type_entry *e)
-{
-	struct qos_list *l = arg;
-	struct type_qos *q = l->ret;
-	char *end;
-	uint64_t value = strtoull(e->value, &end, 10);
-
-	if (!*e->value || *end || !l->driver->qos_known || !l->driver->qos_known(e->key))
-		return 0;
-	if (q->count == TYPE_QOS_MAX || strlen(e->key) >= TYPE_QOS_KEY)
-		return 0; /* no driver knows as many, or as long ones */
-	memcpy(q->key[q->count], e->key, strlen(e->key) + 1);
-	q->each[q->count] = (struct driver_qos){ q->key[q->count], value };
-	q->count++;
-	return 0;
-}
-
-int type_qos(struct view *v, int64_t type, const struct driver *driver, struct type_qos *ret)
-{
-	const struct reader r = { v, NULL };
-	struct qos_list l = { ret, driver };
-	struct vol_type t;
-	int code;
-
-	ret->type = type;
-	ret->count = 0;
-	code = type ? view_type(v, type, &t) : -ENOENT;
-	if (code == -ENOENT || (code == 0 && t.consumer == QOS_FRONT_END))
-		return 0;
-	return code < 0 ? code : for_entries(&r, type, TYPE_QOS, add_qos, &l);
 }

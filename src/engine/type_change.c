@@ -89,13 +89,21 @@ static int add(struct type_edit *c, struct tx *tx, struct err *err)
 	c->type = c->q.row = c->values.id;
 	types_forget(c->q.e);
 	atomic_store(&c->q.e->has_types, true);
-	log_info("volume type '%s' made by %s", c->values.name, c->q.who);
 	return 0;
+}
+
+static int made(const struct type_edit *c, int r)
+{
+	if (r == 0)
+		log_info("volume type '%s' made by %s", c->values.name, c->q.who);
+	return r;
 }
 
 static int add_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	return add((struct type_edit *)q, tx, err);
+	struct type_edit *c = (struct type_edit *)q;
+
+	return made(c, add(c, tx, err));
 }
 
 static int new_values(struct vol_type *t, const char *name, struct err *err)
@@ -260,9 +268,9 @@ void engine_type_set(struct engine *e, struct change_id id, const struct caller 
 
 /* --- its lists: what a key and its value may be --- */
 
-/* row: the key's own, which is left out; 0 where it is new. */
+/* gone: a key that will not be there any more; NULL */
 static int fits_the_others(struct type_edit *c, struct tx *tx, const char *key, const char *value,
-	int64_t row, struct err *err)
+	const char *gone, struct err *err)
 {
 	static const char *const others[] = { TYPE_MIN_SIZE, TYPE_MAX_SIZE, "multiattach",
 		"cacheable" };
@@ -270,8 +278,8 @@ static int fits_the_others(struct type_edit *c, struct tx *tx, const char *key, 
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof others / sizeof others[0]; i++)
-		if (tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0 &&
-			other.id != row)
+		if (!(gone && !strcmp(gone, others[i])) &&
+			tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0)
 			r = type_pair_fits(key, value, other.key, other.value, err);
 	return r;
 }
@@ -291,26 +299,32 @@ static int project_check(struct engine *e, struct type_edit *c, struct err *err)
 	return r;
 }
 
-/* Of extra specs and QoS specs. */
-static int pair_check(enum type_list list, const char *key, const char *value, struct err *err)
+static int value_check(enum type_list list, const char *key, const char *value, struct err *err)
 {
-	return list == TYPE_QOS ? type_qos_check(key, value, err)
-				: type_spec_check(key, value, err);
-}
-
-static int entry_check(struct engine *e, struct type_edit *c, struct err *err)
-{
-	switch (c->list) {
+	switch (list) {
 	case TYPE_EXTRA_SPECS:
+		return type_spec_check(key, value, err);
 	case TYPE_QOS:
-		return pair_check(c->list, c->key, c->value, err);
+		return type_qos_check(key, value, err);
 	case TYPE_ACCESS:
 	case TYPE_DEFAULT_FOR:
-		if (*c->value)
-			return err_set(err, -EINVAL, "the file's name says it all: it stays empty");
-		return project_check(e, c, err);
+		return *value ? err_set(err, -EINVAL, "the file's name says it all: it stays empty")
+			      : 0;
 	}
 	return -EINVAL;
+}
+
+/* What is appended is judged with what is there, in the transaction. */
+static int entry_check(struct engine *e, struct type_edit *c, struct err *err)
+{
+	int r = c->how == META_APPEND ? type_key_check(c->key, err)
+				      : value_check(c->list, c->key, c->value, err);
+
+	if (r == 0 && c->how == META_APPEND)
+		r = spec_value_check(c->value, strlen(c->value), err);
+	if (r == 0 && (c->list == TYPE_ACCESS || c->list == TYPE_DEFAULT_FOR))
+		r = project_check(e, c, err);
+	return r;
 }
 
 /* --- its lists: the changes --- */
@@ -342,13 +356,13 @@ static int put(struct type_edit *c, struct tx *tx, struct err *err)
 	if (r == 0 && c->how == META_APPEND) {
 		r = value_append(had.value, c->value, err);
 		value = had.value;
-		if (r == 0 && *value)
-			r = pair_check(c->list, c->key, value, err);
 	}
 	if (r == -ENOENT)
 		r = 0;
+	if (r == 0 && c->how == META_APPEND)
+		r = value_check(c->list, c->key, value, err);
 	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = fits_the_others(c, tx, c->key, value, 0, err);
+		r = fits_the_others(c, tx, c->key, value, NULL, err);
 	return r < 0 ? r : tx_type_entry_set(tx, c->type, c->list, c->key, value, &c->q.row);
 }
 
@@ -397,9 +411,9 @@ static int entry_rename_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &from), err);
 	if (r < 0 || !strcmp(c->key, c->value))
 		return r;
-	r = pair_check(c->list, c->value, from.value, err);
+	r = value_check(c->list, c->value, from.value, err);
 	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = fits_the_others(c, tx, c->value, from.value, from.id, err);
+		r = fits_the_others(c, tx, c->value, from.value, c->key, err);
 	if (r < 0)
 		return r;
 	q->row = from.id;
@@ -443,7 +457,7 @@ static int add_pair(
 	if (list == TYPE_QOS && type_consumer_find(value, &c->values.consumer) == 0 &&
 		!strcmp(c->key, "consumer"))
 		return tx_type_set(tx, &c->values);
-	r = list == TYPE_EXTRA_SPECS ? fits_the_others(c, tx, c->key, value, 0, err) : 0;
+	r = list == TYPE_EXTRA_SPECS ? fits_the_others(c, tx, c->key, value, NULL, err) : 0;
 	return r < 0 ? r : tx_type_entry_set(tx, c->type, list, c->key, value, &c->q.row);
 }
 
@@ -471,15 +485,20 @@ static int configured_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : add_pairs(c, tx, TYPE_QOS, conf->qos, err);
 	for (char **p = conf->access; r == 0 && *p; p++)
 		r = tx_type_entry_set(tx, c->type, TYPE_ACCESS, *p, "", &q->row);
-	return r;
+	return made(c, r);
 }
 
-static int configured(struct engine *e, const struct conf_type *conf, struct err *err)
+/* Nothing is written where it is there already: a full disk does not keep volfs from starting. */
+static int configured(
+	struct engine *e, struct view *v, const struct conf_type *conf, struct err *err)
 {
-	struct type_edit *c =
-		edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
+	struct vol_type had;
+	struct type_edit *c;
 	int r;
 
+	if (view_type_find(v, conf->name, &had) == 0)
+		return 0;
+	c = edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
 	if (!c)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = new_values(&c->values, conf->name, err);
@@ -495,32 +514,24 @@ static int configured(struct engine *e, const struct conf_type *conf, struct err
 	return request_wait(&c->q, NULL, err);
 }
 
-static int count_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	int64_t n;
-	int r = tx_types(tx, &n);
-
-	if (r == 0)
-		atomic_store(&q->e->has_types, n > 0);
-	return r;
-}
-
 int types_configured(struct engine *e, struct err *err)
 {
-	struct request *q = request_new(e, sizeof *q, (struct change_id){ 0 }, NULL, NULL, NULL);
-	int r;
+	struct vol_type any;
+	struct view *v;
+	int r = view_open(e->store, &v, err);
 
-	if (!q)
-		return err_set(err, -ENOMEM, "out of memory");
-	q->apply = count_apply;
-	r = request_wait(q, NULL, NULL);
-	for (size_t i = 0; r == 0 && i < e->conf->type_count; i++) {
+	if (r < 0)
+		return r;
+	r = view_types(v, 0, &any, 1);
+	atomic_store(&e->has_types, r > 0);
+	for (size_t i = 0; r >= 0 && i < e->conf->type_count; i++) {
 		struct err why = { 0 };
 
 		/* A full disk, or specs in each other's way: the rest works without it. */
-		if (configured(e, &e->conf->types[i], &why) < 0)
+		if (configured(e, v, &e->conf->types[i], &why) < 0)
 			log_err("volume type '%s' of the configuration is not made: %s",
 				e->conf->types[i].name, why.text);
 	}
+	view_close(v);
 	return r < 0 ? err_set(err, r, "the catalogue cannot be read: see the log") : 0;
 }

@@ -55,10 +55,11 @@ static int quotas_list(struct ctx *c, int64_t row, int64_t after, struct entry *
 /* Every group can be a project; it gets its row now. */
 static void quotas_make(struct ctx *c, int64_t row, const char *name)
 {
+	int r = engine_project_find(c->fs->engine, name);
 	struct change *ch;
 
-	if (!engine_project_exists(c->fs->engine, name)) {
-		fuse_reply_err(c->req, ENOENT);
+	if (r < 0) {
+		fuse_reply_err(c->req, reply_errno(r));
 		return;
 	}
 	ch = change_new(
@@ -164,14 +165,14 @@ static int type_quota_stat(struct ctx *c, int64_t row, struct stat *st)
 
 /* --- their files --- */
 
-/* A limit is a size as people write it; what is used is counted: plain bytes, as everything measured. */
+/* A limit as it is written; what is in use is a plain number, bytes of sizes. */
 static void add_limit(struct buf *out, enum quota_resource what, int64_t limit)
 {
 	char size[TEXT_SIZE_MAX];
 
 	if (limit < 0)
 		buf_adds(out, "max\n");
-	else if (limit > 0 && quota_resource_is_size(what))
+	else if (quota_resource_is_size(what))
 		buf_addf(out, "%s\n", text_of_size((uint64_t)limit, size));
 	else
 		buf_addf(out, "%" PRId64 "\n", limit);

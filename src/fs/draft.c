@@ -77,15 +77,6 @@ void draft_drop_locked(struct drafts *ds, struct draft *d)
 	unname_locked(ds, d);
 }
 
-bool draft_keep_locked(struct drafts *ds, struct draft *d, long max)
-{
-	lock_assert_held(&ds->lock);
-	if (!tally_take(&ds->kept, d->k->uid, max))
-		return false;
-	d->k->kept = 1;
-	return true;
-}
-
 void draft_free_locked(struct drafts *ds, struct draft *d)
 {
 	lock_assert_held(&ds->lock);
@@ -137,7 +128,7 @@ int drafts_new(struct fs *fs, struct drafts **ret, struct err *err)
 	while ((k = keep_draft_each(fs->keep, &at))) {
 		struct draft *d = adopt_locked(ds, k);
 
-		if (!d || (k->kept && !draft_keep_locked(ds, d, LONG_MAX)))
+		if (!d || (k->kept && !tally_take(&ds->kept, k->uid, LONG_MAX)))
 			return err_set(err, -ENOMEM, "no memory for drafts");
 	}
 	*ret = ds;
@@ -218,28 +209,52 @@ static void new_uuid(char text[UUID_LEN + 1])
 	uuid_unparse_lower(id, text);
 }
 
-/* A new draft of the caller; file 0 and own: its own serial is its file. NULL: no slot is free. */
-struct draft *draft_take_locked(struct drafts *ds, const struct who *who, int64_t dir,
-	const char *name, uint64_t file, bool own)
+static void fill(struct keep_draft *k, const struct draft_new *n, uint64_t made_by)
 {
-	struct keep_draft *k = keep_draft_take(ds->fs->keep);
+	const struct who *who = n->who;
 
-	lock_assert_held(&ds->lock);
-	if (!k)
-		return NULL;
-	k->file = own ? k->serial : file;
-	k->dir = dir;
+	k->file = n->own ? k->serial : n->file;
+	k->dir = n->dir;
 	k->opened_us = clock_wall_us();
 	k->uid = who->caller.uid;
 	k->gid = who->caller.gid;
 	k->tgid = who->tgid;
 	k->session = who->caller.session;
 	k->opens = 1;
+	k->kept = n->kept;
+	k->mode = n->mode & 0777;
+	k->again = n->again;
+	k->made_by = made_by;
 	k->group_count = (uint32_t)who->caller.group_count;
 	memcpy(k->groups, who->groups, sizeof who->groups);
 	new_uuid(k->uuid);
-	(void)snprintf(k->state[0].name, sizeof k->state[0].name, "%s", name); /* turn is 0 */
-	return adopt_locked(ds, k);
+	(void)snprintf(k->state[0].name, sizeof k->state[0].name, "%s", n->name); /* turn is 0 */
+}
+
+/* A server that is killed in here leaves no draft, or one that the request finds when it is sent again. */
+struct draft *draft_take_locked(struct drafts *ds, const struct draft_new *n, struct err *err)
+{
+	uid_t uid = n->who->caller.uid;
+	struct draft *d = NULL;
+	struct keep_draft *k;
+
+	lock_assert_held(&ds->lock);
+	if (n->kept && !tally_take(&ds->kept, uid, ds->fs->conf->max_drafts)) {
+		err_set(err, -EAGAIN, "you have %ld drafts already", ds->fs->conf->max_drafts);
+		return NULL;
+	}
+	k = keep_draft_take(ds->fs->keep);
+	if (k) {
+		fill(k, n, session_change_id(ds->fs->session).unique);
+		keep_draft_use(k);
+		d = adopt_locked(ds, k);
+	}
+	if (!d) {
+		if (n->kept)
+			tally_give(&ds->kept, uid);
+		err_set(err, -EAGAIN, "too many specs are being written");
+	}
+	return d;
 }
 
 void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st)

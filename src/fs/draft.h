@@ -62,16 +62,25 @@ struct draft *draft_by_serial_locked(struct drafts *ds, uint64_t serial);
 void draft_free_locked(struct drafts *ds, struct draft *d);
 void draft_end_locked(struct drafts *ds, struct draft *d); /* frees what nothing needs any more */
 
-/* A new draft of the caller, with one open. own: its file is its own serial, else `file`. NULL: no
- * slot is free. */
-struct draft *draft_take_locked(struct drafts *ds, const struct who *who, int64_t dir,
-	const char *name, uint64_t file, bool own);
+/* A draft to be made: all that must be in the keep before a successor may find it. */
+struct draft_new {
+	const struct who *who;
+	int64_t dir;
+	const char *name;
+	uint64_t file; /* … of which this is one more open, if not own */
+	bool own;      /* its file is its own serial */
+	bool kept;
+	mode_t mode;
+	int64_t again; /* the accepted spec that it writes once more; 0 */
+};
 
-/* It has another name now. It is found by none any more, and never submitted. It is a kept one;
- * false: its user has max of them already. */
+/* A new draft of the caller, with one open, made by the request that this thread handles. NULL: no slot is free, or its user
+ * has too many. */
+struct draft *draft_take_locked(struct drafts *ds, const struct draft_new *n, struct err *err);
+
+/* It has another name now. It is found by none any more, and never submitted. */
 void draft_name_locked(struct drafts *ds, struct draft *d);
 void draft_drop_locked(struct drafts *ds, struct draft *d);
-bool draft_keep_locked(struct drafts *ds, struct draft *d, long max);
 void draft_prune_locked(struct drafts *ds); /* kept drafts that nobody has open die after an hour */
 void draft_stat_of(struct ctx *c, const struct keep_draft *k, struct stat *st);
 uint64_t draft_file_of(struct fs *fs, struct node n); /* the file serial of a node; 0: new/spec */

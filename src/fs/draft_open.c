@@ -69,64 +69,42 @@ static struct draft *made_before(struct ctx *c)
 	return NULL;
 }
 
-/* A draft for one more open of a name, or why not. */
-static struct draft *open_new(struct ctx *c, const struct who *who, int64_t dir, const char *name,
-	uint64_t file, bool own, bool kept, mode_t mode, struct err *err)
+static struct draft *take(struct drafts *ds, const struct draft_new *n, struct err *err)
 {
-	struct change_id id = session_change_id(c->fs->session);
-	struct drafts *ds = c->fs->drafts;
-	struct draft *d;
-
 	LOCK_SCOPE(&ds->lock);
 	draft_prune_locked(ds);
-	d = draft_take_locked(ds, who, dir, name, file, own);
-	if (!d) {
-		err_set(err, -EAGAIN, "too many specs are being written");
-		return NULL;
-	}
-	if (kept && !draft_keep_locked(ds, d, c->fs->conf->max_drafts)) {
-		err_set(err, -EAGAIN, "you have %ld drafts already", c->fs->conf->max_drafts);
-		draft_free_locked(ds, d);
-		return NULL;
-	}
-	d->k->mode = mode & 0777;
-	d->k->made_by = id.unique;
-	return d;
+	return draft_take_locked(ds, n, err);
 }
 
 /* An accepted spec that this process unlinked just now: it may be written once more. NULL: it is none. */
-static struct draft *open_again(
-	struct ctx *c, const struct who *who, const char *name, mode_t mode, struct err *err)
+static struct draft *take_again(struct ctx *c, const struct draft_new *n, struct err *err)
 {
-	int64_t volume = accepted_find(c, name);
+	struct draft_new again = *n;
 	struct draft *d;
 
-	if (!volume || !accepted_was_unlinked(c, volume))
+	again.again = accepted_find(c, n->name);
+	if (!again.again || !accepted_was_unlinked(c, again.again))
 		return NULL;
-	d = open_new(c, who, 0, name, 0, true, false, mode, err);
-	if (d) {
-		d->k->again = volume;
-		guard_forget(c->fs->unlinked, who->tgid, ino_of_volume(volume));
-	}
+	d = take(c->fs->drafts, &again, err);
+	if (d)
+		guard_forget(c->fs->unlinked, n->who->tgid, ino_of_volume(again.again));
 	return d;
 }
 
-static struct draft *create(struct ctx *c, const struct who *who, int64_t dir, const char *name,
-	mode_t mode, struct err *err)
+static struct draft *create(struct ctx *c, const struct draft_new *n, struct err *err)
 {
-	bool kept = dir || draft_is_name(c->fs, name);
 	struct draft *d = made_before(c);
 
 	if (d)
 		return d;
-	if (strlen(name) > NAME_LEN) {
+	if (strlen(n->name) > NAME_LEN) {
 		err_set(err, -ENAMETOOLONG, "a name is at most %d bytes", NAME_LEN);
 		return NULL;
 	}
-	if (!kept)
-		d = open_again(c, who, name, mode, err);
-	if (!d && !err->code && (kept || name_judge(c, name, err) == 0))
-		d = open_new(c, who, dir, name, 0, true, kept, mode, err);
+	if (!n->kept)
+		d = take_again(c, n, err);
+	if (!d && !err->code && (n->kept || name_judge(c, n->name, err) == 0))
+		d = take(c->fs->drafts, n, err);
 	return d;
 }
 
@@ -139,7 +117,14 @@ void draft_create(
 	struct who who;
 
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
-	d = create(c, &who, dir, name, mode, &err);
+	d = create(c,
+		&(struct draft_new){ .who = &who,
+			.dir = dir,
+			.name = name,
+			.own = true,
+			.kept = dir || draft_is_name(c->fs, name),
+			.mode = mode },
+		&err);
 	if (!d) {
 		draft_refuse(c, &who, dir, name, &err);
 		return;
@@ -210,7 +195,11 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 	}
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
 	d = made_before(c);
-	d = d ? d : open_new(c, &who, 0, name, file, false, false, mode, &err);
+	if (!d)
+		d = take(c->fs->drafts,
+			&(struct draft_new){
+				.who = &who, .name = name, .file = file, .mode = mode },
+			&err);
 	if (!d) {
 		draft_refuse(c, &who, 0, name[0] ? name : "spec", &err);
 		return;

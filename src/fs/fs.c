@@ -54,7 +54,7 @@ static unsigned session_threads(void)
 
 static int build(struct fs *fs, int fuse_fd, struct err *err)
 {
-	if (errlog_new(&fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
+	if (errlog_new(fs->keep, &fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
 		guard_new(&fs->keep->refused, &fs->guard) < 0 ||
 		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 ||
 		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0)

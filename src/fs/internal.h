@@ -183,7 +183,7 @@ int reply_errno(int code);
 
 /* --- errlog.c: .volfs/errors */
 
-int errlog_new(struct errlog **ret);
+int errlog_new(struct keep *keep, struct errlog **ret);
 void errlog_free(struct errlog *l);
 void errlog_add(
 	struct errlog *l, const struct caller *who, int code, const char *file, const char *text);

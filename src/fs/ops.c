@@ -150,6 +150,17 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_readlink(req, target);
 }
 
+/* By its name, which is the volume's now. */
+static void refuse_accepted(struct ctx *c, struct node n)
+{
+	char file[NAME_LEN + 8] = "new/";
+	struct vol_entry v;
+
+	if (view_entry(c->view, n.row, &v) == 0)
+		(void)snprintf(file, sizeof file, "new/%s", v.name);
+	refuse(c, -EEXIST, file, "this spec was accepted already: its volume exists");
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	CTX(req);
@@ -165,8 +176,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		if ((fi->flags & O_ACCMODE) == O_RDONLY)
 			fuse_reply_open(req, fi);
 		else
-			refuse(&c, -EEXIST, "new/",
-				"this spec was accepted already: its volume exists");
+			refuse_accepted(&c, n);
 	} else if (a) {
 		attr_open(&c, n, a, fi);
 	} else {

@@ -64,7 +64,7 @@ static int backend_id(struct tx *tx, const char *name, int64_t *ret)
 	return r;
 }
 
-int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len)
+int tx_volume_add(struct tx *tx, struct volume *v, bool filed, const char *text, size_t len)
 {
 	int64_t project, backend;
 	int r;
@@ -76,13 +76,13 @@ int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char 
 	v->created_us = v->updated_us = clock_wall_us();
 	r = conn_do(tx->conn,
 		"INSERT INTO volume (uuid, name, status, size, uid, gid, mode, created_us, updated_us, "
-		"project, backend, protected, image_id, zone, type, description, reason, file, spec) "
+		"project, backend, protected, image_id, zone, type, description, reason, filed, spec) "
 		"VALUES (?, nullif(?, ?), ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, nullif(?, 0), "
 		"?, ?, ?, ?)",
-		"sssiiiiiiiiiiseieesb", v->uuid, v->name, v->uuid, (int64_t)v->status,
+		"sssiiiiiiiiiiseieeib", v->uuid, v->name, v->uuid, (int64_t)v->status,
 		(int64_t)v->size, (int64_t)v->uid, (int64_t)v->gid, (int64_t)v->mode, v->created_us,
 		v->updated_us, project, backend, (int64_t)v->protected_, v->image_id, v->zone,
-		v->type_id, v->description, v->reason, file, text, len);
+		v->type_id, v->description, v->reason, (int64_t)filed, text, len);
 	if (r < 0)
 		return r;
 	v->id = sqlite3_last_insert_rowid(tx->conn->db);
@@ -131,9 +131,8 @@ int tx_volume_used(struct tx *tx, int64_t id, uint64_t used)
 int tx_volume_rename(struct tx *tx, int64_t id, const char *name)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET name = nullif(?, uuid), file = iif(file IS NULL, NULL, ?), "
-		"updated_us = ? WHERE id = ?",
-		"ssii", name, name, clock_wall_us(), id));
+		"UPDATE volume SET name = nullif(?, uuid), updated_us = ? WHERE id = ?", "sii",
+		name, clock_wall_us(), id));
 }
 
 int tx_volume_owner(

@@ -1,5 +1,6 @@
--- Brings a catalogue of version 1 to version 2: volume types, their quotas, and the quotas of what comes later. In version 1 no
--- volume had a type. tests/unit/test_store.c holds the outcome against schema.sql.
+-- Brings a catalogue of version 1 to version 2: volume types, their quotas, and the quotas of what comes later; two
+-- indices less to keep for a creation. In version 1 no
+-- volume had a type. tests/unit/test_store_migrate.c holds the outcome against schema.sql.
 
 ALTER TABLE project RENAME COLUMN per_volume_max TO per_volume_size_max;
 ALTER TABLE project ADD COLUMN snapshots_max INTEGER;
@@ -17,7 +18,14 @@ UPDATE project SET trash_size =
 
 ALTER TABLE volume DROP COLUMN type;
 ALTER TABLE volume ADD COLUMN type INTEGER;
-ALTER TABLE job ADD COLUMN type INTEGER;
+ALTER TABLE job ADD COLUMN qos TEXT;
+
+DROP INDEX volume_file;
+ALTER TABLE volume ADD COLUMN filed INTEGER NOT NULL DEFAULT 0;
+UPDATE volume SET filed = 1 WHERE file = coalesce(name, uuid);
+ALTER TABLE volume DROP COLUMN file;
+DROP INDEX job_volume;
+CREATE INDEX job_volume ON job (volume) WHERE kind <> 1;
 
 CREATE TABLE type (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

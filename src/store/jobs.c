@@ -6,10 +6,10 @@
 int tx_job_add(struct tx *tx, struct job_row *j)
 {
 	int r = conn_do(tx->conn,
-		"INSERT INTO job (kind, volume, backend, project, uuid, image_id, size, attempt, type, tried) "
-		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?)",
-		"iiiissiiie", (int64_t)j->kind, j->volume, j->backend, j->project, j->uuid,
-		j->image_id, (int64_t)j->size, (int64_t)j->attempt, j->type, j->tried);
+		"INSERT INTO job (kind, volume, backend, project, uuid, image_id, size, attempt, qos, tried) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"iiiissiiee", (int64_t)j->kind, j->volume, j->backend, j->project, j->uuid,
+		j->image_id, (int64_t)j->size, (int64_t)j->attempt, j->qos, j->tried);
 
 	if (r < 0)
 		return r;
@@ -21,7 +21,7 @@ int job_get(struct conn *c, int64_t id, struct job_row *ret)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(c, &st,
-		"SELECT id, kind, volume, backend, project, uuid, image_id, size, attempt, tried, type "
+		"SELECT id, kind, volume, backend, project, uuid, image_id, size, attempt, tried, qos "
 		"FROM job WHERE id = ?",
 		"i", id);
 
@@ -37,7 +37,7 @@ int job_get(struct conn *c, int64_t id, struct job_row *ret)
 	ret->size = (uint64_t)sqlite3_column_int64(st, 7);
 	ret->attempt = sqlite3_column_int(st, 8);
 	col_text(st, 9, ret->tried);
-	ret->type = sqlite3_column_int64(st, 10);
+	col_text(st, 10, ret->qos);
 	conn_end(st);
 	return 0;
 }
@@ -55,9 +55,16 @@ int view_job(struct view *v, int64_t id, struct job_row *ret)
 int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(tx->conn, &st, "SELECT id FROM job WHERE volume = ? AND kind <> ?", "ii",
-		volume, (int64_t)JOB_CLEAN);
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM job WHERE volume = ? AND kind <> 1 AND kind <> 4", "i", volume);
 
+	/* Seldom asked for: no index of creations by volume is worth what it costs each of them. */
+	if (r == -ENOENT)
+		r = conn_row(tx->conn, &st,
+			"SELECT j.id FROM volume v JOIN job j INDEXED BY job_backend "
+			"ON j.backend = v.backend AND (j.kind = 1) = 1 "
+			"WHERE v.id = ? AND v.status = ? AND j.volume = v.id",
+			"ii", volume, (int64_t)VOL_CREATING);
 	if (r < 0)
 		return r;
 	*ret_id = sqlite3_column_int64(st, 0);

@@ -197,6 +197,9 @@ static int open_writer(struct store *s, struct err *err)
 	conn_end(st);
 	if (version > SCHEMA_VERSION)
 		return refuse_newer(s->path, version, err);
+	if (version < 1)
+		return err_set(err, -EUCLEAN, "the catalogue '%s' is damaged: its version is %d",
+			s->path, version);
 	(void)snprintf(sql, sizeof sql,
 		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; "
 		"PRAGMA journal_size_limit=%d",

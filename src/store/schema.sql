@@ -115,12 +115,11 @@ CREATE TABLE volume (
   type INTEGER,
   description TEXT,
   reason TEXT,
-  file TEXT,                        -- its name in new/, without .spec
+  filed INTEGER NOT NULL DEFAULT 0, -- it was accepted as new/<name>
   spec TEXT NOT NULL                -- as submitted; last, because it can be long and is rarely read
 );
 CREATE UNIQUE INDEX volume_uuid ON volume (uuid);
 CREATE UNIQUE INDEX volume_name ON volume (name) WHERE trashed = 0 AND name IS NOT NULL;
-CREATE UNIQUE INDEX volume_file ON volume (file) WHERE trashed = 0 AND file IS NOT NULL;
 CREATE INDEX volume_trash ON volume (id) WHERE trashed = 1;
 
 CREATE TABLE meta (
@@ -143,11 +142,11 @@ CREATE TABLE job (
   image_id TEXT NOT NULL,
   size INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 1,
-  type INTEGER,                     -- of its volume
+  qos TEXT,                         -- limits that the image is to keep: key=value, a line each
   tried TEXT
 );
 CREATE INDEX job_backend ON job (backend, kind = 1, id); -- creations are listed apart
-CREATE INDEX job_volume ON job (volume);
+CREATE INDEX job_volume ON job (volume) WHERE kind <> 1; -- a creation's is found by its backend
 
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -76,9 +76,9 @@ int tx_volume_by_name(struct tx *tx, const char *name, int64_t *ret_id); /* aliv
 int tx_volume_purged(
 	struct tx *tx, const char *uuid, int64_t *ret_id); /* purged within the last hour */
 
-/* v->id is set; v->project and v->backend name rows (made if need be). file: NULL or the name in new/. -EEXIST: a live volume
- * has the name, or was accepted under file. */
-int tx_volume_add(struct tx *tx, struct volume *v, const char *file, const char *text, size_t len);
+/* v->id is set; v->project and v->backend name rows (made if need be). filed: it was accepted as new/<name>. -EEXIST: a live
+ * volume has the name. */
+int tx_volume_add(struct tx *tx, struct volume *v, bool filed, const char *text, size_t len);
 
 int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret); /* as it was submitted */
 
@@ -130,9 +130,10 @@ struct job_row {
 	int64_t backend; /* row */
 	int64_t project; /* row: for fairness */
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
-	uint64_t size;	  /* of the image; JOB_EXTEND: the new size */
-	int attempt;	  /* JOB_CREATE: 1, 2, … */
-	int64_t type;	  /* row of the volume's type; 0: none */
+	uint64_t size; /* of the image; JOB_EXTEND: the new size */
+	int attempt;   /* JOB_CREATE: 1, 2, … */
+	/* JOB_CREATE: limits that its image is to keep, as its type said when it was accepted: "key=value\n" each */
+	char qos[QOS_TEXT_MAX];
 	char tried[4096]; /* backends that failed this volume, a line each: "name\tsentence\n" */
 };
 
@@ -171,7 +172,6 @@ int tx_quota_limit(struct tx *tx, int64_t id, bool of_type, enum quota_resource 
 int tx_type(struct tx *tx, int64_t id, struct vol_type *ret);
 int tx_type_find(struct tx *tx, const char *name, struct vol_type *ret);
 int tx_type_default(struct tx *tx, const char *project, struct vol_type *ret);
-int tx_types(struct tx *tx, int64_t *ret_count);
 
 /* t->uuid, name and what else is known are set; id and times are filled in. -EEXIST: the name is taken. The class `default` gets
  * its quota of the type. */

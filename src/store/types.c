@@ -114,23 +114,6 @@ int tx_type_default(struct tx *tx, const char *project, struct vol_type *ret)
 	return type_default(tx->conn, project, ret);
 }
 
-static int one_number(struct tx *tx, sqlite3_stmt *st, int r, int64_t *ret)
-{
-	if (r < 0)
-		return r;
-	*ret = sqlite3_column_int64(st, 0);
-	conn_end(st);
-	return 0;
-}
-
-int tx_types(struct tx *tx, int64_t *ret_count)
-{
-	sqlite3_stmt *st;
-	int r = conn_row(tx->conn, &st, "SELECT count(*) FROM type", "");
-
-	return one_number(tx, st, r, ret_count);
-}
-
 static int changed(int r)
 {
 	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
@@ -191,7 +174,11 @@ int tx_type_uses(struct tx *tx, int64_t id, int64_t *ret)
 	int r = conn_row(tx->conn, &st,
 		"SELECT coalesce(sum(in_use), 0) FROM type_quota WHERE type = ?", "i", id);
 
-	return one_number(tx, st, r, ret);
+	if (r < 0)
+		return r;
+	*ret = sqlite3_column_int64(st, 0);
+	conn_end(st);
+	return 0;
 }
 
 /* --- what hangs on a type --- */

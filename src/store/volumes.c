@@ -256,8 +256,13 @@ int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret)
 int view_accepted(struct view *v, const char *file, int64_t *ret_id)
 {
 	sqlite3_stmt *st;
-	int r = conn_row(
-		&v->conn, &st, "SELECT id FROM volume WHERE file = ? AND trashed = 0", "s", file);
+	int r;
+
+	if (text_is_uuid(file))
+		r = conn_row(
+			&v->conn, &st, "SELECT id " BY_UUID_AS_NAME " AND filed = 1", "s", file);
+	else
+		r = conn_row(&v->conn, &st, "SELECT id " BY_NAME " AND filed = 1", "s", file);
 
 	if (r == 0) {
 		*ret_id = sqlite3_column_int64(st, 0);

@@ -1,6 +1,7 @@
 #include "tests/lib/driver_fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,9 @@
 #include <unistd.h>
 
 struct fault fault;
+
+static pthread_mutex_t qos_lock = PTHREAD_MUTEX_INITIALIZER;
+static char last_qos[FAULT_QOS]; /* qos_lock */
 
 struct wrapped {
 	const struct backend_conf *conf;
@@ -24,6 +28,33 @@ void fault_reset(void)
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;
+	pthread_mutex_lock(&qos_lock);
+	last_qos[0] = '\0';
+	pthread_mutex_unlock(&qos_lock);
+}
+
+void fault_qos(char ret[FAULT_QOS])
+{
+	pthread_mutex_lock(&qos_lock);
+	memcpy(ret, last_qos, FAULT_QOS);
+	pthread_mutex_unlock(&qos_lock);
+}
+
+static void keep_qos(const struct driver_create *c)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&qos_lock);
+	last_qos[0] = '\0';
+	for (size_t i = 0; i < c->qos_count && n < FAULT_QOS; i++)
+		n += (size_t)snprintf(last_qos + n, FAULT_QOS - n, "%s%s=%llu", i ? " " : "",
+			c->qos[i].key, (unsigned long long)c->qos[i].value);
+	pthread_mutex_unlock(&qos_lock);
+}
+
+static bool fault_qos_known(const char *key)
+{
+	return strncmp(key, "odd", 3) != 0;
 }
 
 static bool is(const char *_Atomic *which, const struct wrapped *w)
@@ -98,6 +129,7 @@ static void create_one(struct wrapped *w, struct driver_create *c)
 {
 	int r = point(&c->err);
 
+	keep_qos(c);
 	if (r == 0 && is(&fault.blocked, w))
 		r = err_set(&c->err, -ESHUTDOWN, "blocklisted");
 	if (r == 0 && is(&fault.refuse, w))
@@ -181,6 +213,7 @@ const struct driver driver_fault = {
 	.resize = fault_resize,
 	.used = fault_used,
 	.connection = fault_connection,
+	.qos_known = fault_qos_known,
 };
 
 static int fault_address(void *be, char *text, size_t room, struct err *err)
@@ -212,6 +245,7 @@ const struct driver driver_fenced = {
 	.resize = fault_resize,
 	.used = fault_used,
 	.connection = fault_connection,
+	.qos_known = fault_qos_known,
 	.address = fault_address,
 	.fence = fault_fence,
 };

@@ -26,6 +26,11 @@ _Thread_local char rig_text[ERR_TEXT_MAX];
 
 void rig_make(struct rig *r, size_t backends, const char *more)
 {
+	rig_make_of(r, backends, more, NULL);
+}
+
+void rig_make_of(struct rig *r, size_t backends, const char *more, const char *const *each)
+{
 	char path[128], dir[128];
 	struct err err;
 	FILE *f;
@@ -45,8 +50,8 @@ void rig_make(struct rig *r, size_t backends, const char *more)
 		if (mkdir(dir, 0700) < 0)
 			DIE("%s: %s", dir, strerror(errno));
 		(void)fprintf(f,
-			"%s{ name = \"b%zu\"; driver = \"local\"; path = \"%s\"; timeout = 1; }",
-			i ? ", " : "", i, dir);
+			"%s{ name = \"b%zu\"; driver = \"local\"; path = \"%s\"; timeout = 1; %s }",
+			i ? ", " : "", i, dir, each ? each[i] : "");
 	}
 	(void)fprintf(f, ");\n");
 	(void)fclose(f);
@@ -262,6 +267,17 @@ void rig_recount(struct rig *r)
 		"SELECT count(*) FROM project p WHERE (volumes, size) <> "
 		"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
 		"WHERE project = p.id AND trashed = 0)",
+		"SELECT count(*) FROM project p WHERE trash_size <> "
+		"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
+		"WHERE project = p.id AND trashed = 1)",
+		"SELECT count(*) FROM type_quota q WHERE (volumes, size) <> "
+		"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
+		"WHERE project = q.project AND type = q.type AND trashed = 0)",
+		"SELECT count(*) FROM type_quota q WHERE (in_use, trash_size) <> "
+		"(SELECT count(*), coalesce(sum(iif(trashed, size + reserved, 0)), 0) "
+		"FROM volume WHERE project = q.project AND type = q.type)",
+		"SELECT count(*) FROM volume v WHERE type IS NOT NULL AND NOT EXISTS "
+		"(SELECT 1 FROM type_quota WHERE project = v.project AND type = v.type)",
 		"SELECT count(*) FROM backend b WHERE (volumes, allocated) <> "
 		"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
 		"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 4) "

@@ -25,6 +25,8 @@ struct rig {
 
 /* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. Dies on failure. */
 void rig_make(struct rig *r, size_t backends, const char *more);
+/* The same; each[i]: more lines of backend i, such as its zone. */
+void rig_make_of(struct rig *r, size_t backends, const char *more, const char *const *each);
 void rig_drop(struct rig *r); /* the folder too */
 
 /* Opens, starts; ends in order. */

@@ -221,7 +221,8 @@ eq "size=1" "$(cat new/list.spec)"
 chmod 600 new/echo
 chown 0:0 new/echo
 touch new/echo
-expect_errno EEXIST write new/echo size=1
+expect_errno EEXIST@open write new/echo size=1
+match 'EEXIST new/echo: this spec was accepted' "$(tail -n1 .volfs/errors)"
 echo size=1 >new/.x
 expect_errno EEXIST rename new/.x new/echo
 ok rm new/.x
@@ -245,6 +246,16 @@ tar cf "$T/spec.tar" -C "$T" tar
 tar xf "$T/spec.tar" -C new
 expect tar 1G
 tar xf "$T/spec.tar" -C new
+# What looks first finds nothing to do; what writes all the same is told, even if it is the same text: who writes
+# `size=1` into a new file wants a new volume.
+ok rsync -ac "$T/a" new/install
+ok cp -n "$T/a" new/install
+ok cp -pn "$T/a" new/install
+not cp -p "$T/a" new/install 2>/dev/null
+touch -d yesterday "$T/a"
+not rsync -a "$T/a" new/install 2>/dev/null
+match 'EEXIST new/install: a volume .install. exists' "$(tail -n1 .volfs/errors)"
+eq spec "$(ls -A new)"
 ok rm new/install
 expect_errno EEXIST create new/install
 expect_errno EPERM unlink new/spec

@@ -60,9 +60,20 @@ echo again >db/metadata/app
 not test "$size" = "$(stat -c %s db/history)"
 eq "$(wc -c <db/history)" "$(stat -c %s db/history)"
 eq "$(stat -c %y db)" "$(stat -c %y db/id)"
-eq 0:0 "$(chown 0:0 db && stat -c %u:%g db/metadata/app)"
-eq 1000:100 "$(chown 1000:100 db && stat -c %u:%g db/metadata/app)"
+owners()
+{
+	stat -c %u:%g db/size db/wait db/metadata db/metadata/app | uniq
+}
+eq 1000:100 "$(owners)"
+eq 0:0 "$(chown 0:0 db && owners)"
+eq 1000:100 "$(chown 1000:100 db && owners)"
 echo web >db/metadata/app
+
+as 1000:100 sh -c 'echo size=1 >new/waited'
+eq available "$(cat waited/wait)"
+eq 1000 "$(stat -c %u waited/wait)"
+eq 1001 "$(chown 1001 waited && stat -c %u waited/wait)" "the one file of it that was looked at"
+rmdir waited
 
 # A renamed volume takes its spec's name along: the old one is free again.
 mv db2 moved

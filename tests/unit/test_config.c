@@ -166,6 +166,59 @@ static void everything_can_be_written(void **state)
 	conf_release(&c);
 }
 
+static void types_and_quotas_can_be_written(void **state)
+{
+	static const char text[] = BACKEND
+		"default_type = \"fast\"; zone_fallback = true;\n"
+		"types = ( { name = \"fast\"; description = \"quick, and dear\"; public = false;\n"
+		"  extra_specs = [ \"speed=>= 5\", \"x=\", \"provisioning:max_vol_size=2T\" ];\n"
+		"  qos = [ \"consumer=both\", \"total_iops_sec=9\" ]; access = [ \"web\", \"db\" ]; },\n"
+		"  { name = \"slow\"; } );\n"
+		"quota = { volumes = 0; size = \"1M\"; per_volume_size = \"2M\"; snapshots = 3; backups = 4;\n"
+		"  backup_size = \"5M\"; groups = 6; trash_size = \"7M\"; };\n";
+	const struct conf_type *t;
+	struct conf c;
+
+	assert_int_equal(conf_of(text, &c, NULL), 0);
+	assert_string_equal(c.default_type, "fast");
+	assert_true(c.zone_fallback);
+	assert_int_equal(c.type_count, 2);
+	t = &c.types[0];
+	assert_string_equal(t->name, "fast");
+	assert_string_equal(t->description, "quick, and dear");
+	assert_false(t->is_public);
+	assert_string_equal(t->extra_specs[0], "speed=>= 5");
+	assert_string_equal(t->extra_specs[1], "x=");
+	assert_null(t->extra_specs[3]);
+	assert_string_equal(t->qos[1], "total_iops_sec=9");
+	assert_null(t->qos[2]);
+	assert_string_equal(t->access[1], "db");
+	assert_null(t->access[2]);
+	t = &c.types[1];
+	assert_string_equal(t->description, "");
+	assert_true(t->is_public);
+	assert_null(t->extra_specs[0]);
+	assert_null(t->qos[0]);
+	assert_null(t->access[0]);
+	for (uint64_t i = 0; i < QUOTA_COUNT; i++) {
+		bool size = quota_resource_is_size((enum quota_resource)i);
+
+		assert_int_equal(c.quota.max[i], size ? i * MIB : i);
+	}
+	conf_release(&c);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+			conf_of(i ? BACKEND "types = [ ];" : BACKEND "types = ( );", &c, NULL), 0);
+		assert_int_equal(c.type_count, 0);
+		assert_string_equal(c.default_type, "");
+		assert_false(c.zone_fallback);
+		conf_release(&c);
+	}
+}
+
+#define TYPE(more) BACKEND "types = ( { name = \"fast\"; " more " } );"
+#define FIFTY	   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static const struct {
 	const char *text, *sentence; /* after "FILE:" */
 } bad[] = {
@@ -194,6 +247,38 @@ static const struct {
 	{ BACKEND "quota = { size = 1000; };", "2: size: must be a size in double quotes" },
 	{ BACKEND "quota = { size = \"1.5T\"; };", "2: size: size '1.5T' is not a whole number" },
 	{ BACKEND "quota = { volumes = -2; };", "2: volumes: must be -1 to 2147483647" },
+	{ BACKEND "quota = { snapshots = -2; };", "2: snapshots: must be -1 to 2147483647" },
+	{ BACKEND "quota = { groups = 1.5; };", "2: groups: must be a whole number" },
+	{ BACKEND "quota = { backup_size = 7; };", "2: backup_size: must be a size in double" },
+	{ BACKEND "quota = {\n trash_size = \"x\"; };", "3: trash_size: size 'x' is not" },
+	{ BACKEND "quota = { snapshot = 1; };",
+		"2: unknown option 'snapshot'; did you mean 'snapshots'?" },
+	{ BACKEND "zone_fallback = 1;", "2: zone_fallback: must be true or false" },
+	{ BACKEND "default_type = 3;", "2: default_type: must be text in double quotes" },
+	{ BACKEND "types = 3;", "2: types: must be a list of groups" },
+	{ BACKEND "types = [ \"fast\" ];", "2: types: must be a list of groups" },
+	{ BACKEND "types = (\n{ } );", "3: option 'types.name' is missing" },
+	{ BACKEND "types = (\n{ name = \"a b\"; } );", "3: name: name 'a b' has white space" },
+	{ BACKEND "types = ( { name = \"\"; } );", "2: name: a name must not be empty" },
+	{ BACKEND "types = ( { name = \"fast\"; },\n{ name = \"slow\"; },\n{ name = \"fast\"; } );",
+		"4: name: a second type has the name 'fast'" },
+	{ TYPE("speed = 3;"), "2: unknown option 'speed'" },
+	{ TYPE("public = 1;"), "2: public: must be true or false" },
+	{ TYPE("description = 3;"), "2: description: must be text in double quotes" },
+	{ TYPE("description = \"" FIFTY FIFTY FIFTY FIFTY FIFTY FIFTY "\";"),
+		"2: description: must have at most 255 bytes" },
+	{ TYPE("extra_specs = \"a=b\";"), "2: extra_specs: must be a list such as" },
+	{ TYPE("extra_specs = [ \"a=b\",\n\"c\" ];"),
+		"3: extra_specs: must be \"key=value\", not 'c'" },
+	{ TYPE("extra_specs = [ \"a b=c\" ];"), "2: extra_specs: the key 'a b' has more than" },
+	{ TYPE("extra_specs = [ \"provisioning:min_vol_size=x\" ];"),
+		"2: extra_specs: size 'x' is not" },
+	{ TYPE("qos = [ \"consumer=front-end\",\n\n\"total_iops_sec=x\" ];"),
+		"4: qos: total_iops_sec takes a whole number" },
+	{ TYPE("qos = [ \"consumer=x\" ];"), "2: qos: consumer takes back-end, front-end or both" },
+	{ TYPE("access = \"web\";"), "2: access: must be a list such as" },
+	{ TYPE("access = [ \"web\",\n\"a/b\" ];"), "3: access: must be the name of a group" },
+	{ TYPE("access = [ \"\" ];"), "2: access: must be the name of a group" },
 	{ BACKEND "scheduler = { filters = [ \"capacity\",\n\"speed\" ]; };",
 		"3: filters: there is no 'speed'" },
 	{ BACKEND "scheduler = { weighers = [ \"capacity\" ]; };",
@@ -345,6 +430,7 @@ int main(void)
 		cmocka_unit_test(a_backend_has_defaults_too),
 		cmocka_unit_test(every_filter_and_weigher_has_its_name),
 		cmocka_unit_test(everything_can_be_written),
+		cmocka_unit_test(types_and_quotas_can_be_written),
 		cmocka_unit_test(mistakes_are_named_by_file_and_line),
 		cmocka_unit_test(a_file_that_cannot_be_read_says_so),
 		cmocka_unit_test(every_default_can_stand_in_the_file),

@@ -21,7 +21,9 @@ static struct rig rig;
 static int set_up(void **state)
 {
 	fault_reset();
-	rig_make(&rig, 2, "scheduler = { attempts = 2; };");
+	rig_make(&rig, 2,
+		"scheduler = { attempts = 2; };\n"
+		"types = ( { name = \"fast\"; qos = [ \"total_iops_sec=9\" ]; } );");
 	return 0;
 }
 
@@ -62,7 +64,11 @@ static void settles_and_leaves_nothing(int64_t id)
 	assert_int_equal(rig_images(&rig), 0);
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM volume"), 0);
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM job"), 0);
-	assert_int_equal(rig_sql(&rig, "SELECT total(volumes + size) FROM project"), 0);
+	assert_int_equal(
+		rig_sql(&rig, "SELECT total(volumes + size + trash_size) FROM project"), 0);
+	assert_int_equal(
+		rig_sql(&rig, "SELECT total(in_use + volumes + size + trash_size) FROM type_quota"),
+		0);
 	assert_int_equal(
 		rig_sql(&rig, "SELECT total(volumes + allocated + pending) FROM backend"), 0);
 }
@@ -74,6 +80,24 @@ static int64_t create(void)
 	int64_t id;
 
 	assert_int_equal(rig_create(&rig, "size=1M name=db", &id), 0);
+	(void)rig_settle(&rig, id);
+	return id;
+}
+
+/* With a type: its limits go with each attempt, also with one that a dead server has begun. */
+static int64_t create_typed(void)
+{
+	char qos[FAULT_QOS];
+	struct volume v;
+	int64_t id;
+
+	assert_int_equal(rig_create(&rig, "size=1M name=db type=fast", &id), 0);
+	(void)rig_settle(&rig, id);
+	assert_int_equal(view_volume(rig.view, id, &v), 0);
+	assert_string_equal(v.type, "fast");
+	fault_qos(qos);
+	assert_string_equal(qos, "total_iops_sec=9");
+	assert_int_equal(rig_extend(&rig, id, 2 << 20), v.status == VOL_AVAILABLE ? 0 : -EBUSY);
 	(void)rig_settle(&rig, id);
 	return id;
 }
@@ -211,6 +235,16 @@ static void dies_twice(operation *op)
 static void create_fails(void **state)
 {
 	fails_everywhere(create);
+}
+
+static void create_typed_fails(void **state)
+{
+	fails_everywhere(create_typed);
+}
+
+static void create_typed_dies(void **state)
+{
+	dies_everywhere(create_typed);
 }
 
 static void extend_fails(void **state)
@@ -363,9 +397,11 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(create_fails),
+		TEST(create_typed_fails),
 		TEST(extend_fails),
 		TEST(delete_fails),
 		TEST(create_dies),
+		TEST(create_typed_dies),
 		TEST(extend_dies),
 		TEST(delete_dies),
 		TEST(create_dies_twice),

@@ -235,6 +235,55 @@ static void a_user_has_so_many_under_way(void **state)
 	assert_true(append_all(id, &root) > 2);
 }
 
+static void create_as(const struct caller *who, int i, bool wait, struct rig_answer *a)
+{
+	struct spec spec = { .size = 1 << 20 };
+	char uuid[UUID_LEN + 1];
+
+	(void)snprintf(uuid, sizeof uuid, "00000000-0000-4000-8000-%012d", i);
+	rig_begin(a);
+	engine_create(rig.engine, (struct change_id){ 0 }, who, &spec, uuid, NULL, "", 0, wait,
+		rig_done, a);
+}
+
+static bool is_over(struct rig_answer *a)
+{
+	LOCK_SCOPE(&a->lock);
+	return a->over;
+}
+
+/* Who has many specs waiting holds no more of the room, and of the line before it, than is its turn. */
+static void a_user_waits_for_so_much_room(void **state)
+{
+	static struct rig_answer many[40];
+	const struct caller other = { .uid = 2, .gid = 2 };
+	struct rig_answer one, hasty;
+	struct meta_entry m;
+	int64_t id, first = 0;
+
+	queue_max = 1;
+	begin(1, "limits = { requests = 2; }; quota = { volumes = -1; size = -1; };");
+	assert_int_equal(rig_create(&rig, "size=1M", &id), 0);
+	rig_idle(&rig);
+	atomic_store(&fault.hang, "b0");
+	assert_int_equal(rig_create(&rig, "size=1M", NULL), 0);
+	for (int i = 0; i < 40; i++)
+		create_as(&user, i, true, &many[i]);
+	create_as(&other, 100, true, &one);
+	create_as(&user, 200, false, &hasty);
+	assert_int_equal(rig_wait(&hasty, NULL), -EAGAIN);
+	assert_int_equal(append_all(id, &user) > 0, 1); /* its other requests go on */
+	assert_int_equal(view_meta_by_key(rig.view, id, "k", &m), 0);
+	assert_false(is_over(&many[0]));
+	atomic_store(&fault.hang, NULL);
+	assert_int_equal(rig_wait(&one, NULL), 0);
+	for (int i = 0; i < 40; i++)
+		first += is_over(&many[i]);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(rig_wait(&many[i], NULL), 0);
+	assert_in_range(first, 0, 20); /* behind two of them, not behind forty */
+}
+
 /* More deletions than memory holds at once. */
 static void deletions_outgrow_the_window(void **state)
 {
@@ -282,6 +331,7 @@ int main(void)
 		TEST(batches_grow_under_load),
 		TEST(the_queue_is_bounded),
 		TEST(a_user_has_so_many_under_way),
+		TEST(a_user_waits_for_so_much_room),
 		TEST(deletions_outgrow_the_window),
 	};
 
