@@ -78,9 +78,11 @@ refused EACCES '.volfs/quotas/users/size.current: .*only be read' write users/si
 note "what a limit takes"
 for d in users users/type/fast default default/type/fast; do
 	for r in $resources; do
+		zero=0
 		inherits=$(cat "$d/$r.max")
 		case $r in
 		*size)
+			zero=0B
 			good='5:5G 512M:512M 1536M:1536M 1048577B:1048577B 1G:1G 1024M:1G'
 			bad='1.5 -2 -1G x 1e9 99999999P'
 			;;
@@ -89,7 +91,7 @@ for d in users users/type/fast default default/type/fast; do
 			bad='1K 1.5 -2 x 5G 2147483648 0x5 99999999999999999999'
 			;;
 		esac
-		for value in $good 0:0 max:max -1:max; do
+		for value in $good 0:$zero max:max -1:max; do
 			echo "${value%:*}" >"$d/$r.max"
 			eq "${value#*:}" "$(cat "$d/$r.max")" "$d/$r.max"
 		done
