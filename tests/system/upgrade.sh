@@ -42,7 +42,7 @@ as_version_1()
 		INSERT INTO volume (id, uuid, name, status, size, generation, uid, gid, mode, created_us, updated_us, project, backend, used,
 		    protected, image_id, zone, description, reason, file, spec)
 		  SELECT id, uuid, name, status, size, generation, uid, gid, mode, created_us, updated_us, project, backend, used,
-		    protected, image_id, zone, description, reason, iif(filed, name, NULL), spec FROM now.volume;
+		    protected, image_id, zone, description, reason, iif(filed, coalesce(name, uuid), NULL), spec FROM now.volume;
 		INSERT INTO meta SELECT id, volume, key, value, updated_us FROM now.meta;
 		INSERT INTO event SELECT id, volume, at_us, event, who, detail FROM now.event;
 		UPDATE volume SET status = 0 WHERE name = 'half';
