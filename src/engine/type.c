@@ -79,13 +79,14 @@ static int unreadable(struct err *err, int r)
 				     : r;
 }
 
-/* A private type does not exist for projects that have no access. */
+/* A private type does not exist for projects that have no access; whose default it is has it. */
 static int may_use(
 	const struct reader *r, const struct vol_type *t, const char *project, bool admin)
 {
 	struct type_entry e;
+	int code = t->is_public || admin ? 0 : find_entry(r, t->id, TYPE_ACCESS, project, &e);
 
-	return t->is_public || admin ? 0 : find_entry(r, t->id, TYPE_ACCESS, project, &e);
+	return code == -ENOENT ? find_entry(r, t->id, TYPE_DEFAULT_FOR, project, &e) : code;
 }
 
 static int explicit_type(const struct reader *r, const char *wanted, const char *project,

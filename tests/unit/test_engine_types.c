@@ -273,6 +273,10 @@ static void private_types(void **state)
 	refused(&user, "size=1M type=secret", -ENOENT, "no such volume type: 'secret'");
 	assert_int_equal(entry(id, TYPE_ACCESS, "daemon", NULL), -ENOENT);
 	says("there is no 'daemon'");
+	assert_int_equal(
+		entry(id, TYPE_DEFAULT_FOR, "daemon", ""), 0); /* then it can be named, too */
+	(void)made_as(&user, "size=1M type=secret");
+	assert_true(seen(&user, id));
 }
 
 static bool is_default(int64_t id)
