@@ -172,7 +172,7 @@ static void add_limit(struct buf *out, enum quota_resource what, int64_t limit)
 
 	if (limit < 0)
 		buf_adds(out, "max\n");
-	else if (quota_resource_is_size(what))
+	else if (limit && quota_resource_is_size(what))
 		buf_addf(out, "%s\n", text_of_size((uint64_t)limit, size));
 	else
 		buf_addf(out, "%" PRId64 "\n", limit);

@@ -54,7 +54,7 @@ static void keep_qos(const struct driver_create *c)
 
 static bool fault_qos_known(const char *key)
 {
-	return strncmp(key, "odd", 3) != 0;
+	return true;
 }
 
 static bool is(const char *_Atomic *which, const struct wrapped *w)

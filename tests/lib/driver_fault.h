@@ -37,8 +37,7 @@ struct fault {
 extern struct fault fault;
 void fault_reset(void);
 
-/* The limits of the creation that came last, as "key=value key=value"; "": it had none, or there was none. It keeps all whose key
- * does not begin with "odd". */
+/* The limits of the creation that came last, as "key=value key=value"; "": it had none, or there was none. */
 enum { FAULT_QOS = 1024 };
 void fault_qos(char ret[FAULT_QOS]);
 

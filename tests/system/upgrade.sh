@@ -1,6 +1,6 @@
 #!/bin/bash
 # A catalogue that the version before types has left: it is brought over at the first start, its volumes and its unfinished work go on.
-# catalogue-1.sql is that version's schema.sql.
+# tests/unit/schema-1.sql is that version's schema.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 
@@ -32,7 +32,7 @@ as_version_1()
 		.bail on
 		PRAGMA page_size = 2048;
 		PRAGMA journal_mode = WAL;
-		.read $SRC/tests/system/catalogue-1.sql
+		.read $SRC/tests/unit/schema-1.sql
 		ATTACH '$db' AS now;
 		BEGIN;
 		DELETE FROM project;
@@ -42,7 +42,7 @@ as_version_1()
 		INSERT INTO volume (id, uuid, name, status, size, generation, uid, gid, mode, created_us, updated_us, project, backend, used,
 		    protected, image_id, zone, description, reason, file, spec)
 		  SELECT id, uuid, name, status, size, generation, uid, gid, mode, created_us, updated_us, project, backend, used,
-		    protected, image_id, zone, description, reason, file, spec FROM now.volume;
+		    protected, image_id, zone, description, reason, iif(filed, coalesce(name, uuid), NULL), spec FROM now.volume;
 		INSERT INTO meta SELECT id, volume, key, value, updated_us FROM now.meta;
 		INSERT INTO event SELECT id, volume, at_us, event, who, detail FROM now.event;
 		UPDATE volume SET status = 0 WHERE name = 'half';
