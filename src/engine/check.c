@@ -52,6 +52,19 @@ int size_check(const struct quotas *q, uint64_t size, struct err *err)
 	return r < 0 || !q->type.type_id ? r : one_size(&q->type, size, err);
 }
 
+/* The catalogue counts in 64 bits with a sign. Beyond them SQLite goes on in floating point, and what is taken away again later leaves
+ * a rest: so also who has no limit stays within them. */
+static int countable(const struct quota *q, int64_t now, uint64_t more, struct err *err)
+{
+	char want[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX], who[2 * NAME_LEN + 32];
+
+	if (now < 0 || more <= (uint64_t)(INT64_MAX - now))
+		return 0;
+	return err_set(err, -EDQUOT,
+		"quota of %s: %s wanted, %s in use: together more than can be counted",
+		whose(q, who), text_of_size(more, want), text_of_size((uint64_t)now, used));
+}
+
 /* Nothing more is wanted of a resource: then it is no matter how much is used already. */
 static int one_resource(
 	const struct quota *q, enum quota_resource what, uint64_t more, struct err *err)
@@ -59,7 +72,9 @@ static int one_resource(
 	char want[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX], max[TEXT_SIZE_MAX], who[2 * NAME_LEN + 32];
 	int64_t limit = q->max[what], now = q->used[what];
 
-	if (limit < 0 || !more || (more <= INT64_MAX && limit - now >= (int64_t)more))
+	if (limit < 0)
+		return countable(q, now, more, err);
+	if (!more || (more <= INT64_MAX && limit - now >= (int64_t)more))
 		return 0;
 	if (quota_resource_is_size(what))
 		return err_set(err, -EDQUOT, "quota of %s: %s wanted, %s of %s in use",

@@ -13,8 +13,10 @@ ALTER TABLE project ADD COLUMN backups INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE project ADD COLUMN backup_size INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE project ADD COLUMN groups INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE project ADD COLUMN trash_size INTEGER NOT NULL DEFAULT 0;
-UPDATE project SET trash_size =
-  (SELECT coalesce(sum(size + reserved), 0) FROM volume WHERE trashed = 1 AND project = project.id);
+-- The trash is walked once, and not for every project: a start has a minute.
+UPDATE project SET trash_size = t.bytes
+  FROM (SELECT project AS id, sum(size + reserved) AS bytes FROM volume WHERE trashed = 1 GROUP BY project) AS t
+  WHERE t.id = project.id;
 
 ALTER TABLE volume DROP COLUMN type;
 ALTER TABLE volume ADD COLUMN type INTEGER;

@@ -431,6 +431,24 @@ static void limits(void **state)
 	assert_int_equal(rig_wait(&a, NULL), -ENOENT);
 }
 
+/* A volume that fits nowhere is counted as well. That nothing is left of the sums is what tear_down() asks. */
+static void sums_stay_whole_numbers(void **state)
+{
+	int64_t small, big;
+
+	assert_int_equal(rig_create(&rig, "size=1049088B", &small), 0);
+	assert_int_equal(rig_create(&rig, "size=8191P", &big), 0);
+	assert_int_equal(rig_settle(&rig, big), VOL_ERROR);
+	refused(&rig.who, "size=8191P", -EDQUOT,
+		"quota of project 'root': 8191P wanted, 9222246136948982272B in use: "
+		"together more than can be counted");
+	assert_int_equal(rig_create(&rig, "size=1023T", NULL), 0);
+	assert_int_equal(rig_settle(&rig, small), VOL_AVAILABLE);
+	assert_int_equal(rig_extend(&rig, small, INT64_C(8191) << 50), -EDQUOT);
+	assert_int_equal(rig_delete(&rig, big), 0);
+	assert_int_equal(rig_create(&rig, "size=8190P", NULL), 0);
+}
+
 static void tells_the_connection(void **state)
 {
 	struct volume v = row(made("size=1M name=db"));
@@ -471,6 +489,7 @@ int main(void)
 		TEST(renames_metadata),
 		TEST(resets),
 		TEST(limits),
+		TEST(sums_stay_whole_numbers),
 		TEST(tells_the_connection),
 		TEST(projects_may_be_restricted),
 	};

@@ -480,6 +480,29 @@ static void a_hundred_thousand_take_seconds(void **state)
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'web'"), 2000 << 20);
 }
 
+/* As many projects as there are groups, and a backend that could not delete for a while. */
+static void trash_of_many_projects_is_walked_once(void **state)
+{
+	sqlite3 *db = open_1();
+	int64_t began;
+
+	run(db, "BEGIN; WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 10000) "
+		"INSERT INTO project (name) SELECT 'p' || n FROM c;"
+		"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 30000) "
+		"INSERT INTO volume (uuid, name, status, trashed, size, uid, gid, mode, created_us, "
+		"updated_us, project, image_id, spec) "
+		"SELECT 'u' || n, 'v' || n, 2, 1, 1048576, 0, 0, 493, n, n, 2 + n % 10000, 'i', '' FROM c;"
+		"COMMIT");
+	sqlite3_close(db);
+	began = clock_mono_ns();
+	up();
+	began = clock_mono_ns() - began;
+	print_message(
+		"30,000 volumes in the trash of 10,000 projects: %.2f s\n", (double)began / 1e9);
+	assert_true(began < INT64_C(10000000000));
+	assert_int_equal(sql("SELECT count(*) FROM project WHERE trash_size = 3 << 20"), 10000);
+}
+
 /* Killed at some instant of it: it is version 1 or 2 and nothing between, and the next start goes on. */
 static void killed_in_between(void **state)
 {
@@ -523,6 +546,7 @@ int main(void)
 		TEST(refuses_version_0),
 		TEST(a_full_disk_leaves_version_1),
 		TEST(a_hundred_thousand_take_seconds),
+		TEST(trash_of_many_projects_is_walked_once),
 		TEST(killed_in_between),
 	};
 
