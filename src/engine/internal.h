@@ -388,7 +388,37 @@ int type_zone(struct engine *e, const struct vol_type *t, const struct type_rule
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
 	uint64_t size, struct err *err);
 
-/* --- type_change.c --- */
+/* --- type_change.c, type_lists.c --- */
+
+/* One struct for all changes of a type: what each needs of it is named in its own function. */
+struct type_edit {
+	struct request q;
+	int64_t type;
+	unsigned fields;
+	struct vol_type values;
+	enum type_list list;
+	char *key, *value;
+	enum meta_how how;
+	const struct conf_type *conf;
+};
+
+/* As request_new(); res->row is the type's unless apply() says otherwise. */
+struct type_edit *type_edit_new(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t type, int (*apply)(struct request *, struct tx *, struct err *), engine_done *done,
+	void *arg);
+
+/* Submits it, or refuses it with what r and err say; who is no administrator is refused. */
+void type_edit_send(struct type_edit *c, int r, struct err *err);
+
+/* Begins every apply(): the type, about to be changed. -ENOENT: it is gone. */
+int type_there(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err);
+
+/* -EBUSY with "what: 3 volumes of type 'fast' exist": it has volumes, perhaps in the trash. */
+int type_unused(struct tx *tx, const struct vol_type *t, const char *what, struct err *err);
+
+/* Does an extra spec go with the others? gone: a key that will not be there any more; NULL. -EINVAL. */
+int type_fits_the_others(struct type_edit *c, struct tx *tx, const char *key, const char *value,
+	const char *gone, struct err *err);
 
 /* Makes the configuration's types that are not there yet. */
 int types_configured(struct engine *e, struct err *err);

@@ -1,6 +1,6 @@
 /*
- * Changes of volume types, an administrator's: made, renamed, removed, their lists (reference, 7.6, 7.8, 7.18). Each makes the writer
- * forget what it has compiled.
+ * Changes of volume types, an administrator's: made, renamed, removed, their fields, and those of the configuration (reference, 7.6,
+ * 7.18); their lists are type_lists.c's. Each change makes the writer forget what it has compiled.
  *
  * What a volume's backend was chosen by stays true of it: extra specs change only while no volume has the type. QoS specs, access and
  * defaults say what becomes of the next volumes, and change at any time.
@@ -17,24 +17,13 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-struct type_edit {
-	struct request q;
-	int64_t type;
-	unsigned fields;
-	struct vol_type values;
-	enum type_list list;
-	char *key, *value;
-	enum meta_how how;
-	const struct conf_type *conf;
-};
-
 static void edit_release(struct request *q)
 {
 	free(((struct type_edit *)q)->key);
 	free(((struct type_edit *)q)->value);
 }
 
-static struct type_edit *edit_new(struct engine *e, struct change_id id, const struct caller *who,
+struct type_edit *type_edit_new(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t type, int (*apply)(struct request *, struct tx *, struct err *), engine_done *done,
 	void *arg)
 {
@@ -48,8 +37,7 @@ static struct type_edit *edit_new(struct engine *e, struct change_id id, const s
 	return c;
 }
 
-/* Submits it, or refuses it with what r and err say. */
-static void send(struct type_edit *c, int r, struct err *err)
+void type_edit_send(struct type_edit *c, int r, struct err *err)
 {
 	if (r == 0 && !c->q.admin)
 		r = err_set(err, -EACCES, "only an administrator changes volume types");
@@ -59,7 +47,7 @@ static void send(struct type_edit *c, int r, struct err *err)
 		request_submit(&c->q);
 }
 
-static int there(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err)
+int type_there(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err)
 {
 	int r = tx_type(tx, c->type, ret);
 
@@ -120,11 +108,11 @@ static int new_values(struct vol_type *t, const char *name, struct err *err)
 void engine_type_add(struct engine *e, struct change_id id, const struct caller *who,
 	const char *name, engine_done *done, void *arg)
 {
-	struct type_edit *c = edit_new(e, id, who, 0, add_apply, done, arg);
+	struct type_edit *c = type_edit_new(e, id, who, 0, add_apply, done, arg);
 	struct err err = { 0 };
 
 	if (c)
-		send(c, new_values(&c->values, name, &err), &err);
+		type_edit_send(c, new_values(&c->values, name, &err), &err);
 }
 
 /* --- renamed --- */
@@ -133,7 +121,7 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct type_edit *c = (struct type_edit *)q;
 	struct vol_type t;
-	int r = there(c, tx, &t, err);
+	int r = type_there(c, tx, &t, err);
 
 	if (r < 0 || !strcmp(t.name, c->key))
 		return r;
@@ -152,7 +140,7 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 void engine_type_rename(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t type, const char *name, engine_done *done, void *arg)
 {
-	struct type_edit *c = edit_new(e, id, who, type, rename_apply, done, arg);
+	struct type_edit *c = type_edit_new(e, id, who, type, rename_apply, done, arg);
 	struct err err = { 0 };
 	int r;
 
@@ -160,12 +148,12 @@ void engine_type_rename(struct engine *e, struct change_id id, const struct call
 		return;
 	c->key = strdup(name);
 	r = c->key ? type_name_check(name, &err) : -ENOMEM;
-	send(c, r, &err);
+	type_edit_send(c, r, &err);
 }
 
 /* --- removed --- */
 
-static int unused(struct tx *tx, const struct vol_type *t, const char *what, struct err *err)
+int type_unused(struct tx *tx, const struct vol_type *t, const char *what, struct err *err)
 {
 	int64_t uses;
 	int r = tx_type_uses(tx, t->id, &uses);
@@ -194,9 +182,9 @@ static int remove_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct type_edit *c = (struct type_edit *)q;
 	struct vol_type t;
-	int r = there(c, tx, &t, err);
+	int r = type_there(c, tx, &t, err);
 
-	r = r < 0 ? r : unused(tx, &t, "it cannot be removed", err);
+	r = r < 0 ? r : type_unused(tx, &t, "it cannot be removed", err);
 	r = r < 0 ? r : no_default(q, tx, &t, err);
 	r = r < 0 ? r : tx_type_remove(tx, t.id);
 	if (r == 0)
@@ -207,11 +195,11 @@ static int remove_apply(struct request *q, struct tx *tx, struct err *err)
 void engine_type_remove(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t type, engine_done *done, void *arg)
 {
-	struct type_edit *c = edit_new(e, id, who, type, remove_apply, done, arg);
+	struct type_edit *c = type_edit_new(e, id, who, type, remove_apply, done, arg);
 	struct err err = { 0 };
 
 	if (c)
-		send(c, 0, &err);
+		type_edit_send(c, 0, &err);
 }
 
 /* --- its fields --- */
@@ -235,7 +223,7 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 	struct type_edit *c = (struct type_edit *)q;
 	const struct vol_type *to = &c->values;
 	struct vol_type t;
-	int r = there(c, tx, &t, err);
+	int r = type_there(c, tx, &t, err);
 
 	if (r == 0 && c->fields & TYPE_SET_DEFAULT)
 		r = set_default(q, tx, &t, to->is_default, err);
@@ -253,7 +241,7 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 void engine_type_set(struct engine *e, struct change_id id, const struct caller *who, int64_t type,
 	unsigned fields, const struct vol_type *values, engine_done *done, void *arg)
 {
-	struct type_edit *c = edit_new(e, id, who, type, set_apply, done, arg);
+	struct type_edit *c = type_edit_new(e, id, who, type, set_apply, done, arg);
 	struct err err = { 0 };
 	int r = 0;
 
@@ -263,182 +251,7 @@ void engine_type_set(struct engine *e, struct change_id id, const struct caller 
 	c->values = *values;
 	if (fields & TYPE_SET_DESCRIPTION)
 		r = spec_value_check(values->description, strlen(values->description), &err);
-	send(c, r, &err);
-}
-
-/* --- its lists: what a key and its value may be --- */
-
-/* gone: a key that will not be there any more; NULL */
-static int fits_the_others(struct type_edit *c, struct tx *tx, const char *key, const char *value,
-	const char *gone, struct err *err)
-{
-	static const char *const others[] = { TYPE_MIN_SIZE, TYPE_MAX_SIZE, "multiattach",
-		"cacheable" };
-	struct type_entry other;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < sizeof others / sizeof others[0]; i++)
-		if (!(gone && !strcmp(gone, others[i])) &&
-			tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0)
-			r = type_pair_fits(key, value, other.key, other.value, err);
-	return r;
-}
-
-static int project_check(struct engine *e, struct type_edit *c, struct err *err)
-{
-	struct caller admin = { .admin = true };
-	char name[NAME_LEN + 1];
-	gid_t gid;
-	int r;
-
-	if (!strcmp(c->key, "root"))
-		return 0;
-	r = project_of(e, &admin, c->key, name, &gid, err);
-	if (r == 0 && strcmp(name, c->key) != 0)
-		return err_set(err, -ENOENT, "the project is called '%s'", name);
-	return r;
-}
-
-static int value_check(enum type_list list, const char *key, const char *value, struct err *err)
-{
-	switch (list) {
-	case TYPE_EXTRA_SPECS:
-		return type_spec_check(key, value, err);
-	case TYPE_QOS:
-		return type_qos_check(key, value, err);
-	case TYPE_ACCESS:
-	case TYPE_DEFAULT_FOR:
-		return *value ? err_set(err, -EINVAL, "the file's name says it all: it stays empty")
-			      : 0;
-	}
-	return -EINVAL;
-}
-
-/* What is appended is judged with what is there, in the transaction. */
-static int entry_check(struct engine *e, struct type_edit *c, struct err *err)
-{
-	int r = c->how == META_APPEND ? type_key_check(c->key, err)
-				      : value_check(c->list, c->key, c->value, err);
-
-	if (r == 0 && c->how == META_APPEND)
-		r = spec_value_check(c->value, strlen(c->value), err);
-	if (r == 0 && (c->list == TYPE_ACCESS || c->list == TYPE_DEFAULT_FOR))
-		r = project_check(e, c, err);
-	return r;
-}
-
-/* --- its lists: the changes --- */
-
-/* May the list be changed now? */
-static int list_open(struct type_edit *c, struct tx *tx, struct err *err)
-{
-	struct vol_type t;
-	int r = there(c, tx, &t, err);
-
-	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = unused(tx, &t, "extra specs cannot be changed", err);
-	return r;
-}
-
-static int no_such_key(struct type_edit *c, int r, struct err *err)
-{
-	return r == -ENOENT ? err_set(err, r, "there is no '%s'", c->key) : r;
-}
-
-static int put(struct type_edit *c, struct tx *tx, struct err *err)
-{
-	struct type_entry had;
-	const char *value = c->value;
-	int r = tx_type_entry(tx, c->type, c->list, c->key, &had);
-
-	if (r == 0 && c->how == META_CREATE)
-		return err_set(err, -EEXIST, "'%s' is there", c->key);
-	if (r == 0 && c->how == META_APPEND) {
-		r = value_append(had.value, c->value, err);
-		value = had.value;
-	}
-	if (r == -ENOENT)
-		r = 0;
-	if (r == 0 && c->how == META_APPEND)
-		r = value_check(c->list, c->key, value, err);
-	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = fits_the_others(c, tx, c->key, value, NULL, err);
-	return r < 0 ? r : tx_type_entry_set(tx, c->type, c->list, c->key, value, &c->q.row);
-}
-
-static int entry_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct type_edit *c = (struct type_edit *)q;
-	struct type_entry had;
-	int r = list_open(c, tx, err);
-
-	if (r < 0)
-		return r;
-	if (c->value)
-		return put(c, tx, err);
-	r = no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &had), err);
-	return r < 0 ? r : tx_type_entry_remove(tx, had.id);
-}
-
-void engine_type_entry(struct engine *e, struct change_id id, const struct caller *who,
-	int64_t type, enum type_list list, const char *key, const char *value, enum meta_how how,
-	engine_done *done, void *arg)
-{
-	struct type_edit *c = edit_new(e, id, who, type, entry_apply, done, arg);
-	struct err err = { 0 };
-	int r = 0;
-
-	if (!c)
-		return;
-	c->list = list;
-	c->how = how;
-	c->key = strdup(key);
-	c->value = value ? strdup(value) : NULL;
-	if (!c->key || (value && !c->value))
-		r = -ENOMEM;
-	else if (value && who->admin)
-		r = entry_check(e, c, &err);
-	send(c, r, &err);
-}
-
-/* value: the other key. The row moves, as an inode does. */
-static int entry_rename_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct type_edit *c = (struct type_edit *)q;
-	struct type_entry from, to;
-	int r = list_open(c, tx, err);
-
-	r = r < 0 ? r : no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &from), err);
-	if (r < 0 || !strcmp(c->key, c->value))
-		return r;
-	r = value_check(c->list, c->value, from.value, err);
-	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = fits_the_others(c, tx, c->value, from.value, c->key, err);
-	if (r < 0)
-		return r;
-	q->row = from.id;
-	if (tx_type_entry(tx, c->type, c->list, c->value, &to) == 0)
-		r = tx_type_entry_remove(tx, to.id);
-	return r < 0 ? r : tx_type_entry_rename(tx, from.id, c->value);
-}
-
-void engine_type_entry_rename(struct engine *e, struct change_id id, const struct caller *who,
-	int64_t type, enum type_list list, const char *key, const char *to, engine_done *done,
-	void *arg)
-{
-	struct type_edit *c = edit_new(e, id, who, type, entry_rename_apply, done, arg);
-	struct err err = { 0 };
-	int r;
-
-	if (!c)
-		return;
-	c->list = list;
-	c->key = strdup(key);
-	c->value = strdup(to);
-	r = c->key && c->value ? type_key_check(to, &err) : -ENOMEM;
-	if (r == 0 && (list == TYPE_ACCESS || list == TYPE_DEFAULT_FOR))
-		r = err_set(&err, -EPERM, "a project is not renamed here");
-	send(c, r, &err);
+	type_edit_send(c, r, &err);
 }
 
 /* --- the configuration's --- */
@@ -457,7 +270,7 @@ static int add_pair(
 	if (list == TYPE_QOS && type_consumer_find(value, &c->values.consumer) == 0 &&
 		!strcmp(c->key, "consumer"))
 		return tx_type_set(tx, &c->values);
-	r = list == TYPE_EXTRA_SPECS ? fits_the_others(c, tx, c->key, value, NULL, err) : 0;
+	r = list == TYPE_EXTRA_SPECS ? type_fits_the_others(c, tx, c->key, value, NULL, err) : 0;
 	return r < 0 ? r : tx_type_entry_set(tx, c->type, list, c->key, value, &c->q.row);
 }
 
@@ -498,7 +311,7 @@ static int configured(
 
 	if (view_type_find(v, conf->name, &had) == 0)
 		return 0;
-	c = edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
+	c = type_edit_new(e, (struct change_id){ 0 }, NULL, 0, configured_apply, NULL, NULL);
 	if (!c)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = new_values(&c->values, conf->name, err);
