@@ -456,7 +456,7 @@ void room_ask(struct request *q, bool wait);
 void room_enter(struct request *q); /* it is its user's turn now */
 void room_close(struct engine *e);  /* the end: who waits is refused, and who comes */
 void room_return(struct engine *e); /* one creation less is unfinished */
-void room_opened(struct engine *e); /* more is known of the backends */
+void room_opened(struct engine *e); /* more is known of the backends, or it is later */
 
 /* --- turns.c --- */
 

@@ -42,10 +42,11 @@ static int run(struct change *c, struct tx *tx, struct err *err)
 	size_t mark = q->e->notes.len;
 	int r;
 
-	if (q->refused)
-		return err_set(err, q->refused, "%s", q->sentence ? q->sentence : "out of memory");
+	/* Also what would be refused now: its group may not be found just then. */
 	if (answered(q, tx))
 		return 0;
+	if (q->refused)
+		return err_set(err, q->refused, "%s", q->sentence ? q->sentence : "out of memory");
 	r = q->apply(q, tx, err);
 	if (r >= 0 && q->id.unique) {
 		struct answer a = { q->id.mount, q->id.unique, 0, q->row };

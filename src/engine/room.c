@@ -1,7 +1,8 @@
 /*
  * How many creations may be unfinished: queue_max. Who comes when there is no room waits here (its writer is blocked in close), first come
  * first served, once it is its user's turn to wait (turns.c). So it is while nothing is known of the backends yet: placing volumes by no
- * knowledge would refuse them all.
+ * knowledge would refuse them all. Who would not wait for room does wait for that, as long as ROOM_PATIENCE_NS: a rename that a killed
+ * server did not answer comes before its successor has looked at a backend that was down.
  */
 #include "engine/internal.h"
 
@@ -59,21 +60,6 @@ static bool known(struct engine *e)
 	return all || (any && clock_mono_ns() - e->started_ns > ROOM_PATIENCE_NS);
 }
 
-void room_opened(struct engine *e)
-{
-	bool placing;
-
-	lock_take(&e->held_lock);
-	placing = e->placing;
-	lock_drop(&e->held_lock);
-	if (placing || !known(e))
-		return;
-	lock_take(&e->held_lock);
-	e->placing = true;
-	lock_drop(&e->held_lock);
-	let_in(e);
-}
-
 /* The refusal takes its turn at the writer as everything does; it holds no room. */
 static void refuse(struct request *q, const struct err *err)
 {
@@ -89,26 +75,89 @@ static void refuse_at_end(struct request *q)
 	refuse(q, &err);
 }
 
-static void refuse_full(struct request *q)
+static void refuse_now(struct request *q, bool placing)
 {
 	struct err err;
 
-	err_set(&err, -EAGAIN, "%ld volumes are being created: try again later",
-		q->e->conf->queue_max);
+	if (placing)
+		err_set(&err, -EAGAIN, "%ld volumes are being created: try again later",
+			q->e->conf->queue_max);
+	else
+		err_set(&err, -EAGAIN,
+			"no backend is up, and not all have been looked at: try again later");
 	refuse(q, &err);
+}
+
+static bool is_patient(const struct engine *e)
+{
+	return clock_mono_ns() - e->started_ns <= ROOM_PATIENCE_NS;
+}
+
+/* The first of those that are held and do not wait for room. */
+static struct request *hasty_locked(struct engine *e)
+{
+	struct request **at = &e->held, *q;
+
+	lock_assert_held(&e->held_lock);
+	while (*at && (*at)->wait)
+		at = &(*at)->next;
+	q = *at;
+	if (!q)
+		return NULL;
+	*at = q->next;
+	if (!*at)
+		e->held_last = at;
+	return q;
+}
+
+static void refuse_hasty(struct engine *e)
+{
+	struct request *q;
+	bool placing;
+
+	do {
+		lock_take(&e->held_lock);
+		placing = e->placing;
+		q = hasty_locked(e);
+		lock_drop(&e->held_lock);
+		if (q)
+			refuse_now(q, placing);
+	} while (q);
+}
+
+void room_opened(struct engine *e)
+{
+	bool placing;
+
+	lock_take(&e->held_lock);
+	placing = e->placing;
+	lock_drop(&e->held_lock);
+	if (placing)
+		return;
+	if (known(e)) {
+		lock_take(&e->held_lock);
+		e->placing = true;
+		lock_drop(&e->held_lock);
+		let_in(e);
+		refuse_hasty(e);
+	} else if (!is_patient(e)) {
+		refuse_hasty(e);
+	}
 }
 
 void room_enter(struct request *q)
 {
 	struct engine *e = q->e;
-	bool in, closed;
+	bool in, closed, placing, waits;
 
 	lock_take(&e->held_lock);
 	closed = e->closed;
-	in = !closed && e->placing && !e->held && e->room > 0;
+	placing = e->placing;
+	in = !closed && placing && !e->held && e->room > 0;
+	waits = !in && !closed && (q->wait || (!placing && is_patient(e)));
 	if (in) {
 		e->room--;
-	} else if (!closed && q->wait) {
+	} else if (waits) {
 		q->next = NULL;
 		*e->held_last = q;
 		e->held_last = &q->next;
@@ -118,8 +167,8 @@ void room_enter(struct request *q)
 		request_submit(q);
 	else if (closed)
 		refuse_at_end(q);
-	else if (!q->wait)
-		refuse_full(q);
+	else if (!waits)
+		refuse_now(q, placing);
 }
 
 void room_ask(struct request *q, bool wait)

@@ -284,6 +284,28 @@ static void a_user_waits_for_so_much_room(void **state)
 	assert_in_range(first, 0, 20); /* behind two of them, not behind forty */
 }
 
+/* At the start nothing is known of a backend: then the impatient wait as well. Of those the queue has room for one. */
+static void the_impatient_wait_for_a_look_at_the_backends(void **state)
+{
+	struct rig_answer a[2];
+
+	fault_reset();
+	atomic_store(&fault.slow_stat, "b0");
+	rig_make(&rig, 1, NULL);
+	rig.conf.queue_max = 1;
+	rig_up(&rig);
+	for (int i = 0; i < 2; i++)
+		create_as(&user, i, false, &a[i]);
+	usleep(50000);
+	assert_false(is_over(&a[0]) || is_over(&a[1]));
+	atomic_store(&fault.hang, "b0");
+	atomic_store(&fault.slow_stat, NULL);
+	assert_int_equal(rig_wait(&a[0], NULL), 0);
+	assert_int_equal(rig_wait(&a[1], NULL), -EAGAIN);
+	assert_string_equal(a[1].text, "1 volumes are being created: try again later");
+	atomic_store(&fault.hang, NULL);
+}
+
 /* More deletions than memory holds at once. */
 static void deletions_outgrow_the_window(void **state)
 {
@@ -332,6 +354,7 @@ int main(void)
 		TEST(the_queue_is_bounded),
 		TEST(a_user_has_so_many_under_way),
 		TEST(a_user_waits_for_so_much_room),
+		TEST(the_impatient_wait_for_a_look_at_the_backends),
 		TEST(deletions_outgrow_the_window),
 	};
 
