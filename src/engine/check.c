@@ -168,16 +168,27 @@ int taken(struct err *err, const char *name, uid_t owner)
 		(unsigned)owner);
 }
 
+/* Where more may follow, another than the default type may yet be named. */
+static int check_type(struct engine *e, struct view *v, const struct spec *spec,
+	const struct vol_type *type, bool partial, struct err *err)
+{
+	int r = type_check(e, v, type, spec->zone, spec->size, err);
+
+	return r < 0 && partial && type->id && !spec->type ? err_in(err, "no type= before the size")
+							   : r;
+}
+
 /* What it names, and whether that exists for the project. */
 static int check_names(struct engine *e, struct view *v, const struct caller *who,
-	const struct spec *spec, const char *project, struct vol_type *type, struct err *err)
+	const struct spec *spec, const char *project, bool partial, struct vol_type *type,
+	struct err *err)
 {
 	const struct reader reader = { v, NULL };
 	int r;
 
 	r = type_wanted(e, &reader, spec->type, project, who->admin, type, err);
 	r = r < 0 ? r : names_check(spec, err);
-	r = r < 0 ? r : type_check(e, v, type, spec->zone, spec->size, err);
+	r = r < 0 ? r : check_type(e, v, spec, type, partial, err);
 	r = r < 0 ? r : query_is_sound(spec->hint_query, err);
 	return r < 0 ? r
 		     : hints_check(
@@ -195,7 +206,7 @@ int engine_spec_check(struct engine *e, struct view *v, const struct caller *who
 	int r;
 
 	r = project_of(e, who, spec->project, project, &gid, err);
-	r = r < 0 ? r : check_names(e, v, who, spec, project, &type, err);
+	r = r < 0 ? r : check_names(e, v, who, spec, project, partial, &type, err);
 	if (r == 0 && spec->name)
 		r = spec_name_check(spec->name, uuid, err);
 	if (r < 0)

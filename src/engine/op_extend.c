@@ -53,8 +53,10 @@ static int reserve(struct extend *x, struct tx *tx, const struct volume *v, stru
 	if (r == 0 && !x->b)
 		r = err_set(err, -EIO, "backend '%s' is not configured", v->backend);
 	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, err);
+	if (r < 0)
+		return r;
 	x->job.project = q.project.id;
-	return r < 0 ? r : tx_volume_reserve(tx, v->id, more);
+	return tx_volume_reserve(tx, v->id, more);
 }
 
 static int begin(struct extend *x, struct tx *tx, const struct volume *v)

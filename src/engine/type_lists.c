@@ -16,10 +16,15 @@ int type_fits_the_others(struct type_edit *c, struct tx *tx, const char *key, co
 	struct type_entry other;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < sizeof others / sizeof others[0]; i++)
-		if (!(gone && !strcmp(gone, others[i])) &&
-			tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other) == 0)
+	for (size_t i = 0; r == 0 && i < sizeof others / sizeof others[0]; i++) {
+		if (gone && !strcmp(gone, others[i]))
+			continue;
+		r = tx_type_entry(tx, c->type, TYPE_EXTRA_SPECS, others[i], &other);
+		if (r == 0)
 			r = type_pair_fits(key, value, other.key, other.value, err);
+		else if (r == -ENOENT)
+			r = 0;
+	}
 	return r;
 }
 

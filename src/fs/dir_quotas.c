@@ -90,12 +90,13 @@ static int quota_stat(struct ctx *c, int64_t row, struct stat *st)
 
 static int quota_types_find(struct ctx *c, int64_t row, const char *name, struct entry *ret)
 {
+	struct looker looker = { 0 };
 	struct vol_type t;
 	struct quota q;
 	int r = view_quota(c->view, row, &q);
 
 	r = r < 0 ? r : view_type_find(c->view, name, &t);
-	if (r == 0 && (strcmp(t.name, name) != 0 || !type_seen(c, &t)))
+	if (r == 0 && (strcmp(t.name, name) != 0 || !type_seen(c, &looker, &t)))
 		r = -ENOENT;
 	r = r < 0 ? r : view_quota_of_type(c->view, q.project, t.id, &q);
 	if (r == 0 && q.id == 0)
@@ -105,15 +106,16 @@ static int quota_types_find(struct ctx *c, int64_t row, const char *name, struct
 	return r;
 }
 
-static bool quota_seen(struct ctx *c, const struct quota *q)
+static bool quota_seen(struct ctx *c, struct looker *l, const struct quota *q)
 {
 	struct vol_type t;
 
-	return view_type(c->view, q->type_id, &t) == 0 && type_seen(c, &t);
+	return view_type(c->view, q->type_id, &t) == 0 && type_seen(c, l, &t);
 }
 
 static int quota_types_list(struct ctx *c, int64_t row, int64_t after, struct entry *ret, size_t n)
 {
+	struct looker looker = { 0 };
 	struct quota q[8];
 	int got, done = 0;
 
@@ -121,7 +123,7 @@ static int quota_types_list(struct ctx *c, int64_t row, int64_t after, struct en
 		got = view_type_quotas(c->view, row, after, q, n < 8 ? n : 8);
 		for (int i = 0; i < got; i++) {
 			after = q[i].id;
-			if (quota_seen(c, &q[i]))
+			if (quota_seen(c, &looker, &q[i]))
 				entry_of(&q[i], c, &ret[done++]);
 		}
 	} while (got > 0 && done == 0);
@@ -130,17 +132,18 @@ static int quota_types_list(struct ctx *c, int64_t row, int64_t after, struct en
 
 static void quota_types_make(struct ctx *c, int64_t row, const char *name)
 {
+	struct looker looker = { 0 };
 	struct vol_type t;
 	struct quota q;
 	struct change *ch;
 
 	if (view_quota(c->view, row, &q) < 0 || view_type_find(c->view, name, &t) < 0 ||
-		strcmp(t.name, name) != 0 || !type_seen(c, &t)) {
+		strcmp(t.name, name) != 0 || !type_seen(c, &looker, &t)) {
 		fuse_reply_err(c->req, ENOENT);
 		return;
 	}
 	ch = change_new(c, REPLY_ENTRY, (struct node){ .kind = KIND_TYPE_QUOTA },
-		".volfs/quotas/type/%s", name);
+		".volfs/quotas/%.200s/type/%s", q.project, name);
 	if (ch)
 		engine_quota_row(c->fs->engine, q.project, t.id, change_done, ch);
 }
@@ -296,10 +299,12 @@ static int space_of(struct ctx *c, get_quota *get, int64_t row, struct statvfs *
 {
 	struct quota q;
 	int r = get(c->view, row, &q);
-	int64_t max = q.max[QUOTA_SIZE], used = q.used[QUOTA_SIZE];
+	int64_t max, used;
 
 	if (r < 0)
 		return r;
+	max = q.max[QUOTA_SIZE];
+	used = q.used[QUOTA_SIZE];
 	if (max < 0)
 		return backend_space(c, NULL, ret);
 	*ret = (struct statvfs){ .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_LEN };

@@ -312,7 +312,12 @@ int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name
 
 /* --- dir_types.c, dir_type_lists.c */
 
-bool type_seen(struct ctx *c, const struct vol_type *t); /* may the caller know of it? */
+/* Who looks at types: found out when the first private one is met, once for all of a listing. { 0 } to begin with. */
+struct looker {
+	bool known;
+	struct who who;
+};
+bool type_seen(struct ctx *c, struct looker *l, const struct vol_type *t); /* may it know of it? */
 int type_entry_stat(struct ctx *c, int64_t row, struct stat *st);
 const struct attr *type_entry_attr(void);
 enum type_list type_list_of(enum kind kind); /* 0: it is none */

@@ -481,6 +481,15 @@ says '0 1' types/{configured,everybody}/default
 volume default-2 size=4M
 ok user sh -c 'echo size=1M >../new/default-3; echo size=1M type=fast >../new/default-4; echo size=1M >../new/.x && mv ../new/.x ../new/default-5'
 says 'configured everybody project fast project' ../default-{1,2,3,4,5}/type
+mkdir types/narrow
+echo 2M >types/narrow/extra_specs/provisioning:max_vol_size
+echo 1 >types/narrow/default
+refused EINVAL@write "new/x: no type= before the size: a volume of type 'narrow' has at most 2M" write ../new/x $'size=3M\n' CREAT
+{ echo type=fast && echo size=3M; } >../new/default-7
+says fast ../default-7/type
+rmdir ../default-7
+echo 1 >types/everybody/default
+rmdir types/narrow
 conf 'default_type = "gone";'
 restart
 echo 0 >types/everybody/default
