@@ -486,7 +486,7 @@ echo 2M >types/narrow/extra_specs/provisioning:max_vol_size
 echo 1 >types/narrow/default
 refused EINVAL@write "new/x: no type= before the size: a volume of type 'narrow' has at most 2M" write ../new/x $'size=3M\n' CREAT
 { echo type=fast && echo size=3M; } >../new/default-7
-says fast ../default-7/type
+says 'available fast' ../default-7/{wait,type}
 rmdir ../default-7
 echo 1 >types/everybody/default
 rmdir types/narrow
