@@ -267,8 +267,8 @@ static int add_pair(
 	c->key = strndup(pair, (size_t)(value - pair - 1));
 	if (!c->key)
 		return -ENOMEM;
-	if (list == TYPE_QOS && type_consumer_find(value, &c->values.consumer) == 0 &&
-		!strcmp(c->key, "consumer"))
+	if (list == TYPE_QOS && !strcmp(c->key, "consumer") &&
+		type_consumer_find(value, &c->values.consumer) == 0)
 		return tx_type_set(tx, &c->values);
 	r = list == TYPE_EXTRA_SPECS ? type_fits_the_others(c, tx, c->key, value, NULL, err) : 0;
 	return r < 0 ? r : tx_type_entry_set(tx, c->type, list, c->key, value, &c->q.row);
