@@ -230,7 +230,9 @@ check_log()
 	[ -z "$bad" ] || fail "the daemon wrote what nobody asked for: $(head -n5 <<<"$bad")"
 	local report
 	for report in "$T"/sanitizer.*; do
-		[ ! -s "$report" ] || fail "a sanitizer reports ($report): $(grep -m1 -E 'ERROR|runtime error' "$report")"
+		# A leak check that a kill -9 cut short has found nothing.
+		grep -qv 'Unable to get registers from thread' "$report" || continue
+		fail "a sanitizer reports ($report): $(grep -m1 -E 'ERROR|runtime error' "$report")"
 	done
 }
 

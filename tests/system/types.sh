@@ -326,6 +326,7 @@ for type in fast "$id"; do
 	not user "$BASH" -c "echo size=2M type=$type project=bin >../new/other" 2>"$T/err"
 done
 ok user sh -c "echo size=2M type=fast >../new/mine"
+says 'available fast' ../mine/{wait,type}
 eq fast "$(other cat ../mine/type)"
 rm types/fast/access/daemon
 not user test -e types/fast
