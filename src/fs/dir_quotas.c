@@ -261,14 +261,15 @@ static void store_limit(
 			buf_addf(out, "%" PRId64 "\n", q.used[what]);                              \
 		return r;                                                                          \
 	}
-#define MAX_FILE(of, name)                                                                         \
+#define MAX_FILE(of, what)                                                                         \
 	{                                                                                          \
-#name ".max", 0664, of##_show_##name##_max, of##_store_##name, ATTR_ADMIN          \
+		.name = #what ".max", .mode = 0664, .show = of##_show_##what##_max,                \
+		.store = of##_store_##what, .flags = ATTR_ADMIN                                    \
 	}
-#define FILES(of, name)                                                                            \
-	MAX_FILE(of, name),                                                                        \
+#define FILES(of, what)                                                                            \
+	MAX_FILE(of, what),                                                                        \
 	{                                                                                          \
-#name ".current", 0444, of##_show_##name, NULL, 0                                  \
+		.name = #what ".current", .mode = 0444, .show = of##_show_##what                   \
 	}
 
 #define QUOTA_FILES(of, get)                                                                       \

@@ -139,7 +139,7 @@ bool draft_to_key(struct ctx *c, int64_t dir, const char *from, const char *key)
 
 /* What programs make for a moment: swap files, backups, and what is renamed to a key when it is complete. Fewer than
  * draft_patterns: who copies a key to KEY.bak wants to keep it. */
-bool key_is_draft(const char *name)
+static bool key_is_draft(const char *name)
 {
 	static const char *const patterns[] = { ".*", "#*", "*~", "sed??????", "tmp.??????????" };
 

@@ -52,8 +52,11 @@ static unsigned session_threads(void)
 	return n < 3 ? 3 : n > SESSION_THREADS ? SESSION_THREADS : (unsigned)n;
 }
 
+/* All that fs_changed() touches: the engine starts before fs_start(), and settles at once what a dead server left. */
 static int build(struct fs *fs, int fuse_fd, struct err *err)
 {
+	int r;
+
 	if (errlog_new(fs->keep, &fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
 		guard_new(&fs->keep->refused, &fs->guard) < 0 ||
 		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 ||
@@ -64,7 +67,10 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 			fs->conf->admin_group);
 	if (fs->conf->new_group && fs->conf->new_group[0] && fs->new_gid == (gid_t)-1)
 		return err_set(err, -ENOENT, "no group '%s' (new_group)", fs->conf->new_group);
-	return session_new(&fs_ops, fs, fs->keep, fuse_fd, session_threads(), &fs->session, err);
+	r = waiters_new(fs, &fs->waiters, err);
+	return r < 0 ? r
+		     : session_new(&fs_ops, fs, fs->keep, fuse_fd, session_threads(), &fs->session,
+			       err);
 }
 
 int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int fuse_fd,
@@ -108,8 +114,6 @@ int fs_start(struct fs *fs, struct engine *engine, struct err *err)
 
 	fs->engine = engine;
 	r = drafts_new(fs, &fs->drafts, err);
-	if (r == 0)
-		r = waiters_new(fs, &fs->waiters, err);
 	if (r == 0)
 		r = session_take_over(fs->session, err);
 	if (r == 0 && session_is_successor(fs->session))

@@ -356,9 +356,6 @@ bool draft_unlink(struct ctx *c, int64_t dir, const char *name);
 bool draft_rename(struct ctx *c, int64_t dir, const char *from, const char *to);
 bool draft_to_key(struct ctx *c, int64_t dir, const char *from, const char *key);
 
-/* Is this the name of a draft among keys? */
-bool key_is_draft(const char *name);
-
 /* What is the same of every directory of keys. True: a draft, or a refusal, and answered. */
 bool keys_create(
 	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi);

@@ -129,8 +129,7 @@ static void volume_changed(struct fs *fs, const struct change_note *n)
 		if (n->mask & VOL_CHANGED_OWNER)
 			owner_changed(fs, n->volume);
 	}
-	/* The engine settles what a dead server left before there are waiters. */
-	if (fs->waiters && n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE))
+	if (n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE))
 		waiters_wake(fs->waiters, n->volume);
 }
 
@@ -189,8 +188,7 @@ void fs_changed(void *arg, const struct change_note *note, size_t n)
 	if (!listed)
 		return;
 	atomic_store(&fs->listed_us, clock_wall_us());
-	if (fs->waiters)
-		waiters_list_changed(fs->waiters);
+	waiters_list_changed(fs->waiters);
 }
 
 static void metadata_again(struct fs *fs, struct view *v, int64_t volume)

@@ -103,9 +103,9 @@ static bool is_key(enum kind kind)
 	return kind == KIND_META || kind == KIND_TYPE_ENTRY;
 }
 
-static bool is_keys(enum kind kind)
+static bool is_keys(struct node n)
 {
-	return kind == KIND_METADATA || type_list_of(kind);
+	return n.index == 0 && (n.kind == KIND_METADATA || type_list_of(n.kind));
 }
 
 static void op_setattr(
@@ -121,7 +121,7 @@ static void op_setattr(
 	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
 		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has
 					     no meaning here */
-	else if (is_keys(n.kind) || (is_key(n.kind) && !(to_set & FUSE_SET_ATTR_SIZE)))
+	else if (is_keys(n) || (is_key(n.kind) && !(to_set & FUSE_SET_ATTR_SIZE)))
 		op_getattr(req, ino, fi); /* the same of tar, rsync -a and cp -a among keys */
 	else if (n.kind == KIND_VOLUME && n.index == 0)
 		setattr_volume(&c, n, attr, to_set);
