@@ -288,18 +288,12 @@ int type_size_check(
 
 /* --- where (reference, 1.7) --- */
 
-/* Is zone one of "a, b,c"? zone NULL: is any of them known? */
-static bool listed(const struct engine *e, const char *zones, const char *zone)
+/* Is any backend in one of these zones? */
+static bool any_known(const struct engine *e, const char *zones)
 {
-	char name[NAME_LEN + 1];
-	size_t n;
-
-	for (; *zones; zones += n + (zones[n] == ',')) {
-		n = strcspn(zones, ",");
-		(void)snprintf(name, sizeof name, "%.*s", (int)n, zones);
-		if (zone ? !strcmp(text_trim(name), zone) : place_zone_known(e, text_trim(name)))
+	for (size_t i = 0; i < e->backend_count; i++)
+		if (sched_zone_listed(zones, e->backend[i].conf->zone))
 			return true;
-	}
 	return false;
 }
 
@@ -319,7 +313,7 @@ int type_zone(struct engine *e, const struct vol_type *t, const struct type_rule
 	char why[ERR_TEXT_MAX], shown[TEXT_SHOWN_MAX];
 
 	*ret = wanted ? wanted : zones ? NULL : e->conf->default_zone;
-	if (zones && !listed(e, zones, NULL))
+	if (zones && !any_known(e, zones))
 		return err_set(
 			err, -EINVAL, "no backend is in a zone of type '%s': %s", t->name, zones);
 	if (*ret && !place_zone_known(e, *ret)) {
@@ -327,7 +321,7 @@ int type_zone(struct engine *e, const struct vol_type *t, const struct type_rule
 			text_shown(*ret, shown), wanted ? "" : ", which is default_zone");
 		return fall_back(e, ret, -ENOENT, err, why);
 	}
-	if (wanted && zones && !listed(e, zones, wanted)) {
+	if (wanted && zones && !sched_zone_listed(zones, wanted)) {
 		(void)snprintf(why, sizeof why, "type '%s' is not for zone '%s', only for: %s",
 			t->name, text_shown(wanted, shown), zones);
 		return fall_back(e, ret, -EINVAL, err, why);

@@ -95,7 +95,7 @@ static void resolve_zone(struct want *w)
 	w->zones = w->r->type ? w->r->type->zones : NULL;
 	if (!w->zone || !w->r->zone_else)
 		return;
-	if ((!w->zones || zone_listed(w->zones, w->zone)) && zone_known(w, w->zone))
+	if ((!w->zones || sched_zone_listed(w->zones, w->zone)) && zone_known(w, w->zone))
 		return;
 	w->zone = w->r->zone_else;
 	w->zones = NULL;

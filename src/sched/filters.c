@@ -96,7 +96,7 @@ static struct word next_zone(const char **at)
 	return w;
 }
 
-bool zone_listed(const char *zones, const char *zone)
+bool sched_zone_listed(const char *zones, const char *zone)
 {
 	struct word w;
 
@@ -126,12 +126,12 @@ static bool zone_pass(const struct want *w, const struct sched_backend *b)
 {
 	if (w->zone && strcmp(w->zone, b->zone) != 0)
 		return false;
-	return !w->zones || zone_listed(w->zones, b->zone);
+	return !w->zones || sched_zone_listed(w->zones, b->zone);
 }
 
 static void zone_why(const struct want *w, const struct sched_backend *b, struct buf *out)
 {
-	if (w->zone && w->zones && !zone_listed(w->zones, w->zone)) {
+	if (w->zone && w->zones && !sched_zone_listed(w->zones, w->zone)) {
 		buf_addf(out, "zone %s is wanted, but the type allows only ", w->zone);
 		add_zones(out, w->zones);
 	} else if (w->zone) {

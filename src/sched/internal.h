@@ -335,7 +335,6 @@ struct filter {
 };
 const struct filter *filter_find(const char *name); /* NULL: there is none */
 const struct filter *filter_state(void);	    /* that needs no configuration */
-bool zone_listed(const char *zones, const char *zone);
 
 /* The rows of capacity's decision list that need no comparison of numbers: 1 passes, 0 does not, -1: numbers decide. */
 int capacity_without_numbers(const struct want *w, const struct sched_backend *b);

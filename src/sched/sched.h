@@ -89,6 +89,9 @@ int sched_type_new(const json_t *extra_specs, const json_t *qos_specs, struct sc
 	struct err *err);
 void sched_type_free(struct sched_type *t);
 
+/* Is the zone one of "a, b,c", as a type lists them? */
+bool sched_zone_listed(const char *zones, const char *zone);
+
 /* --- the JSON filter's queries: query.c --- */
 
 struct query;
