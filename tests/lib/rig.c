@@ -1,6 +1,6 @@
 #include "tests/lib/rig.h"
-
 #include "base/clock.h"
+#include "tests/lib/recount.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -264,34 +264,15 @@ int64_t rig_sql(struct rig *r, const char *sql)
 void rig_recount(struct rig *r)
 {
 	static const char *const wrong[] = {
-		"SELECT count(*) FROM project p WHERE (volumes, size) <> "
-		"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
-		"WHERE project = p.id AND trashed = 0)",
-		"SELECT count(*) FROM project p WHERE trash_size <> "
-		"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
-		"WHERE project = p.id AND trashed = 1)",
-		"SELECT count(*) FROM type_quota q WHERE (volumes, size) <> "
-		"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
-		"WHERE project = q.project AND type = q.type AND trashed = 0)",
-		"SELECT count(*) FROM type_quota q WHERE (in_use, trash_size) <> "
-		"(SELECT count(*), coalesce(sum(iif(trashed, size + reserved, 0)), 0) "
-		"FROM volume WHERE project = q.project AND type = q.type)",
-		"SELECT count(*) FROM volume v WHERE type IS NOT NULL AND NOT EXISTS "
-		"(SELECT 1 FROM type_quota WHERE project = v.project AND type = v.type)",
-		"SELECT count(*) FROM backend b WHERE (volumes, allocated) <> "
-		"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
-		"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 4) "
-		"FROM volume WHERE backend = b.id)",
-		"SELECT count(*) FROM backend b WHERE pending <> "
-		"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 1)",
-		"SELECT count(*) FROM counts WHERE volumes <> "
-		"(SELECT count(*) FROM volume WHERE trashed = 0) OR jobs <> (SELECT count(*) FROM job)",
 		/* a volume on its way has a job; a settled one has none */
 		"SELECT count(*) FROM volume v WHERE (status IN (0, 7, 14)) <> "
 		"EXISTS (SELECT 1 FROM job WHERE volume = v.id AND kind <> 4)",
 		"SELECT count(*) FROM meta WHERE volume NOT IN (SELECT id FROM volume)",
 	};
 
+	for (size_t i = 0; i < RECOUNT_SUMS; i++)
+		if (rig_sql(r, recount_sums[i]))
+			DIE("the catalogue is wrong: %s", recount_sums[i]);
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		if (rig_sql(r, wrong[i]))
 			DIE("the catalogue is wrong: %s", wrong[i]);

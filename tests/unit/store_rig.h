@@ -4,6 +4,7 @@
 
 #include "base/lock.h"
 #include "store/store.h"
+#include "tests/lib/recount.h"
 #include "unit.h"
 
 #include <ftw.h>
@@ -165,33 +166,9 @@ static inline int drop_dir(void **state)
 /* Each is what the rows say, in whatever way they came about. */
 static inline void recount(void)
 {
-	static const char *const wrong[] = {
-		"SELECT count(*) FROM project p WHERE (volumes, size) <> "
-		"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
-		"WHERE project = p.id AND trashed = 0)",
-		"SELECT count(*) FROM project p WHERE trash_size <> "
-		"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
-		"WHERE project = p.id AND trashed = 1)",
-		"SELECT count(*) FROM type_quota q WHERE (volumes, size) <> "
-		"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
-		"WHERE project = q.project AND type = q.type AND trashed = 0)",
-		"SELECT count(*) FROM type_quota q WHERE (in_use, trash_size) <> "
-		"(SELECT count(*), coalesce(sum(iif(trashed, size + reserved, 0)), 0) "
-		"FROM volume WHERE project = q.project AND type = q.type)",
-		"SELECT count(*) FROM volume v WHERE type IS NOT NULL AND NOT EXISTS "
-		"(SELECT 1 FROM type_quota WHERE project = v.project AND type = v.type)",
-		"SELECT count(*) FROM backend b WHERE (volumes, allocated, pending) <> "
-		"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
-		"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 4), "
-		"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 1) "
-		"FROM volume WHERE backend = b.id)",
-		"SELECT count(*) FROM counts WHERE volumes <> "
-		"(SELECT count(*) FROM volume WHERE trashed = 0) OR jobs <> (SELECT count(*) FROM job)",
-	};
-
-	for (size_t i = 0; i < COUNT(wrong); i++)
-		if (sql(wrong[i]) != 0)
-			fail_msg("the catalogue is wrong: %s", wrong[i]);
+	for (size_t i = 0; i < RECOUNT_SUMS; i++)
+		if (sql(recount_sums[i]) != 0)
+			fail_msg("the catalogue is wrong: %s", recount_sums[i]);
 }
 
 #endif

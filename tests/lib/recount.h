@@ -1,0 +1,31 @@
+/* Queries that find no row where every sum of the catalogue is what its rows say, in whatever way they came about. */
+#ifndef TESTS_LIB_RECOUNT_H
+#define TESTS_LIB_RECOUNT_H
+
+static const char *const recount_sums[] = {
+	"SELECT count(*) FROM project p WHERE (volumes, size) <> "
+	"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = p.id AND trashed = 0)",
+	"SELECT count(*) FROM project p WHERE trash_size <> "
+	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = p.id AND trashed = 1)",
+	"SELECT count(*) FROM type_quota q WHERE (volumes, size) <> "
+	"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = q.project AND type = q.type AND trashed = 0)",
+	"SELECT count(*) FROM type_quota q WHERE (in_use, trash_size) <> "
+	"(SELECT count(*), coalesce(sum(iif(trashed, size + reserved, 0)), 0) "
+	"FROM volume WHERE project = q.project AND type = q.type)",
+	"SELECT count(*) FROM volume v WHERE type IS NOT NULL AND NOT EXISTS "
+	"(SELECT 1 FROM type_quota WHERE project = v.project AND type = v.type)",
+	"SELECT count(*) FROM backend b WHERE (volumes, allocated) <> "
+	"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
+	"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 4) "
+	"FROM volume WHERE backend = b.id)",
+	"SELECT count(*) FROM backend b WHERE pending <> "
+	"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 1)",
+	"SELECT count(*) FROM counts WHERE volumes <> "
+	"(SELECT count(*) FROM volume WHERE trashed = 0) OR jobs <> (SELECT count(*) FROM job)",
+};
+enum { RECOUNT_SUMS = sizeof recount_sums / sizeof recount_sums[0] };
+
+#endif
