@@ -253,12 +253,13 @@ at_exit "kill -CONT $server $first 2>/dev/null"
 kill -STOP "$server" "$first"
 wait_for 10 asleep "$server" "$first"
 leaves 20 cat "$MNT/two/json"
+# before the others: who creates holds the directory's lock, and who waits for that cannot leave
+leaves 20 sh -c 'echo size=1 >"$0"' "$MNT/new/left"
 pids=
 for i in $(seq 16); do
 	sys write "$MNT/new/stopped$i" $'size=1\n' >"$T/stopped.$i" &
 	pids+=" $!"
 done
-leaves 20 sh -c 'echo size=1 >"$0"' "$MNT/new/left"
 kill -CONT "$server" "$first"
 for pid in $pids; do
 	wait_for 40 gone "$pid"

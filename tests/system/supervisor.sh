@@ -77,7 +77,10 @@ exec 5<&-
 kill "$user"
 
 note "umount -f while the mount is in use: the connection is cut, volfs ends with one sentence"
+served=$(grep -c ': serving' "$LOG")
 start_volfs
+# until the supervisor has seen it answer, too: a mount that is cut before that has not come up
+wait_for 10 sh -c "[ \$(grep -c ': serving' '$LOG') -gt $served ]"
 exec 9<"$MNT/.volfs/version"
 umount -f "$MNT" 2>/dev/null || true
 wait_for 20 gone "$VOLFS_CHILD"
