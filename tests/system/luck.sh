@@ -128,6 +128,7 @@ if timeout 60 "$VOLFS" -c "$T/volfs.conf" "$MNT" 2>"$T/said" </dev/null; then
 	stop_volfs
 else
 	match 'full|room|space' "$(cat "$T/said")"
+	wait_for 10 no_volfs # it has said so, and is about to end
 fi
 not is_mounted
 rm "$T/small/ballast"
