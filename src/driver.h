@@ -70,6 +70,18 @@ struct driver_create {
 	struct err err;
 };
 
+/*
+ * The end of something begun on an image's bytes: 0 or -errno, once; perhaps within the call that began it, else from a thread of the
+ * driver or of the storage's library. It must not block, nor end the image.
+ */
+typedef void driver_done(void *arg, int code);
+
+/* Who has an image open, outside this process. */
+struct driver_watcher {
+	char address[128]; /* as fence() takes it */
+	uint64_t id;	   /* tells two of one address apart */
+};
+
 struct driver {
 	const char *name;
 
@@ -120,6 +132,47 @@ struct driver {
 
 	/* Will create() keep a limit of this key? Without the function: none. */
 	bool (*qos_known)(const char *key);
+
+	/*
+	 * The bytes of an image. None of these blocks, whatever the storage does, but for data_next and data_used, which want a thread
+	 * of their own; any thread, many at once on one image. done may come at any time until it has come. No time-outs.
+	 *
+	 *      data_open ──▶ ( read · write · zero · flush · next · used )* ──▶ data_close      nothing is under way then
+	 *
+	 * read and write lie within the size; the buffer is borrowed until done. What was written is on stable storage once a flush
+	 * that began after its done() has ended well, and is read by everybody from its done() on. Reads, writes and zeroings that
+	 * overlap and are under way together come in any order. zero: the range reads as zeroes afterwards, its space is given back as
+	 * far as the storage can.
+	 */
+	void (*data_open)(void *be, const struct driver_image *image, bool writable, void **ret,
+		driver_done *done, void *arg);
+	void (*data_close)(void *data, driver_done *done, void *arg);
+	void (*data_read)(
+		void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg);
+	void (*data_write)(void *data, uint64_t off, size_t len, const void *buf, driver_done *done,
+		void *arg);
+	void (*data_zero)(void *data, uint64_t off, uint64_t len, driver_done *done, void *arg);
+	void (*data_flush)(void *data, driver_done *done, void *arg);
+
+	/* Where the next data (hole: the next hole) at or after off begins, in an image of size bytes; size: there is none. */
+	int (*data_next)(void *data, uint64_t off, uint64_t size, bool hole, uint64_t *ret);
+
+	/* Bytes really allocated. */
+	int (*data_used)(void *data, uint64_t *ret);
+
+	/* Has nobody else written to it since data_open()? Never waits. */
+	bool (*data_alone)(void *data);
+
+	/*
+	 * NULL where nobody outside can be known of. busy(): done gets 0, or -EBUSY: somebody outside this process has it open; or
+	 * another -errno; never blocks. watchers(): up to n of those, how many there are, or -errno; within the backend's timeout. evict():
+	 * the watcher can do nothing any more, when it returns 0.
+	 */
+	void (*busy)(void *be, const struct driver_image *image, driver_done *done, void *arg);
+	int (*watchers)(void *be, const struct driver_image *image, struct driver_watcher *ret,
+		size_t n, struct err *err);
+	int (*evict)(void *be, const struct driver_image *image, const struct driver_watcher *who,
+		struct err *err);
 };
 
 extern const struct driver driver_rbd, driver_local;

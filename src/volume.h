@@ -91,9 +91,37 @@ struct volume {
 	gid_t gid;			/* the project's group */
 	mode_t mode;			/* permission bits of the directory */
 	bool protected_;		/* rmdir answers EPERM */
+	bool readonly, bootable;	/* readonly: `data` cannot be opened for writing */
+	uid_t data_uid;			/* of `data`; (uid_t)-1: the volume's */
+	gid_t data_gid;			/* the same */
+	mode_t data_mode;		/* permission bits of `data` */
 	bool trashed;			/* its directory is .volfs/trash/<uuid> */
 	uint64_t generation;		/* counts up when it comes back from the trash */
 	int64_t created_us, updated_us; /* clock_wall_us() */
+};
+
+/*
+ * Who uses a volume: a row of attachments/. An attachment lasts until it is removed; an open `data` as long as its descriptor; a
+ * watcher as long as the storage says so. The numbers are part of the database.
+ */
+enum use_kind {
+	USE_ATTACHED = 1, /* mkdir attachments/NAME */
+	USE_OPEN = 2,	  /* an open file description of `data` */
+	USE_WATCHER = 3,  /* a program outside this daemon has the image open */
+};
+
+struct use {
+	int64_t id; /* row; never used twice */
+	int64_t volume;
+	enum use_kind kind;
+	char name[NAME_LEN + 1]; /* USE_OPEN: "open:<id>"; USE_WATCHER: "watcher:<address>" */
+	char host[NAME_LEN + 1];
+	bool writes; /* mode: rw or ro */
+	uid_t uid;   /* who made it, or opened it */
+	gid_t gid;
+	pid_t pid;	 /* of who opened it; 0 */
+	uint64_t handle; /* USE_OPEN: the keep's number of it */
+	int64_t since_us;
 };
 
 /* What a quota counts. The words are those of .volfs/quotas/; their order is nobody's. */

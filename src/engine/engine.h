@@ -58,6 +58,7 @@ enum change_kind {
 	CHANGE_QUOTA,	/* row: the quota's */
 	CHANGE_BACKEND, /* a backend's state or numbers */
 	CHANGE_TYPE,	/* row: a volume type has another name, which its volumes show */
+	CHANGE_USES,	/* attachments/ of volume; row: one of them that changed; 0 */
 };
 enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_STATUS = 1 << 0, /* status, error, updated */
@@ -70,6 +71,7 @@ enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_NEW =
 		1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
 	VOL_CHANGED_USED = 1 << 8, /* measured anew: no change of the volume */
+	VOL_CHANGED_DATA = 1 << 9, /* owner or mode of `data` */
 };
 struct change_note {
 	enum change_kind kind;
@@ -77,6 +79,7 @@ struct change_note {
 	unsigned mask;
 	enum vol_status status; /* of the volume after the commit */
 	bool trashed, purged;
+	uint64_t size; /* VOL_CHANGED_SIZE: the new one */
 };
 
 struct engine_hooks {
@@ -137,6 +140,11 @@ enum {
 	SET_DESCRIPTION = 8,
 	SET_PROTECTED = 16,
 	SET_APPEND = 32, /* with SET_DESCRIPTION: after what is there, and a blank */
+	SET_READONLY = 64,
+	SET_BOOTABLE = 128,
+	SET_DATA_MODE = 256, /* of `data` alone */
+	SET_DATA_UID = 512,
+	SET_DATA_GID = 1024,
 };
 
 /* SET_GID moves the quota to the project of that group (-EDQUOT if it does not fit). */
@@ -232,6 +240,60 @@ int engine_backend_capabilities(struct engine *e, size_t i, struct buf *out);
 /* Administrator's word: disabled true takes it out of scheduling. Durable. */
 void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,
 	size_t i, bool disabled, engine_done *done, void *arg);
+
+/* --- use.c, attach.c: who uses a volume ------------------------------------------------------------------------------- */
+
+/*
+ * Somebody opens `data`; handle: names the open description for as long as it lives. res->row: the volume's. Refused: -EBUSY (its
+ * status, or another host has it attached), -EROFS (readonly), -ENOENT (deleted). The first that writes makes it `in-use`. Lazy: a power
+ * cut ends every open.
+ */
+void engine_data_open(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, uint64_t handle, bool writes, engine_done *done, void *arg);
+
+/* The description is gone. done may be NULL. */
+void engine_data_closed(
+	struct engine *e, int64_t volume, uint64_t handle, engine_done *done, void *arg);
+
+/* Before the first request: those opens that are not among handles (n of them, sorted) ended with an earlier server. Waits. */
+int engine_data_handles(struct engine *e, const uint64_t *handles, size_t n, struct err *err);
+
+/* mkdir attachments/NAME: -EBUSY with who holds it, unless the type has multiattach; res->row: the use's. */
+void engine_attach(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *name, engine_done *done, void *arg);
+/* rmdir: -EBUSY of an open `data`; a watcher is evicted, by an administrator (-EACCES). */
+void engine_detach(struct engine *e, struct change_id id, const struct caller *who, int64_t use,
+	engine_done *done, void *arg);
+enum {
+	USE_SET_HOST = 1,
+	USE_SET_MODE = 2,
+};
+/* host and mode of an attachment: only who made it, or an administrator. */
+void engine_use_set(struct engine *e, struct change_id id, const struct caller *who, int64_t use,
+	unsigned fields, const struct use *values, engine_done *done, void *arg);
+
+/* Where the bytes of a volume are. ready: an earlier server's late changes cannot land any more, so they may be touched. */
+struct engine_image {
+	const struct driver *driver;
+	void *be;
+	struct driver_image image;
+};
+int engine_image(struct engine *e, const struct volume *vol, struct engine_image *ret,
+	struct err *err); /* -EIO: its backend is not configured */
+/* true: ready. Else ready(arg) will be called once, from a thread of the engine, or never if the engine ends before. */
+struct engine_ready {
+	void (*ready)(struct engine_ready *r);
+	struct engine_ready *next;
+};
+bool engine_when_ready(struct engine *e, void *be, struct engine_ready *r);
+
+/* Called before an image is removed, by a worker: returns when this server has it open no more. -EBUSY: it is used. Set before
+ * engine_start(). */
+void engine_on_remove(
+	struct engine *e, int (*let_go)(void *arg, const char *image_uuid), void *arg);
+
+/* -ESHUTDOWN of a driver: this server has been fenced and ends. */
+void engine_fenced(struct engine *e, void *be);
 
 /* Lines of `connection` of a volume; never waits. */
 int engine_connection(struct engine *e, const struct volume *vol, struct buf *out);

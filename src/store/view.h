@@ -32,6 +32,10 @@ struct vol_entry {
 	gid_t gid;
 	mode_t mode;
 	bool trashed;
+	uid_t data_uid; /* as in struct volume */
+	gid_t data_gid;
+	mode_t data_mode;
+	uint64_t used;
 	int64_t created_us, updated_us;
 };
 
@@ -68,6 +72,11 @@ struct meta_entry {
 int view_meta(struct view *v, int64_t id, struct meta_entry *ret);
 int view_meta_by_key(struct view *v, int64_t volume, const char *key, struct meta_entry *ret);
 int view_metas(struct view *v, int64_t volume, int64_t after, struct meta_entry *ret, size_t n);
+
+/* Uses of a volume: by row, by name, and listed. */
+int view_use(struct view *v, int64_t id, struct use *ret);
+int view_use_by_name(struct view *v, int64_t volume, const char *name, struct use *ret);
+int view_uses(struct view *v, int64_t volume, int64_t after, struct use *ret, size_t n);
 
 /* The spec as it was submitted (text), of an accepted volume. */
 int view_spec(struct view *v, int64_t id, struct buf *ret);
