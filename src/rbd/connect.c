@@ -40,13 +40,19 @@ void rb_link_release(struct rb_link *l)
 	lock_release(&l->lock);
 }
 
-/* librbd would take these from ceph.conf where our own configuration says nothing; the backend's options alone decide. */
+/* librbd would take these from ceph.conf where our own configuration says nothing; ours alone decides. */
 static const char *const neutral[][2] = {
 	{ "rbd_default_data_pool", "" },
 	{ "rbd_default_stripe_unit", "0" },
 	{ "rbd_default_stripe_count", "0" },
 	{ "rbd_move_to_trash_on_remove", "false" },
-	{ "rbd_cache", "false" }, /* see data.c */
+	/* What moves bytes (data.c): no cache. Requests are sent by the thread that asks, a third more of them than by a queue's; so none
+	 * may wait for room in librados. What is written is not copied: it stays as it is until the answer. */
+	{ "rbd_cache", "false" },
+	{ "rbd_non_blocking_aio", "false" },
+	{ "objecter_inflight_ops", "1000000" },
+	{ "objecter_inflight_op_bytes", "1000000000000" },
+	{ "rbd_disable_zero_copy_writes", "false" },
 };
 
 static int configure(struct rb_backend *be, struct rb_link *l, rados_t cluster, struct err *err)
