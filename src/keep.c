@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
-enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 4 };
+enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 5 };
 
 /* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
  * hint. */
-static _Atomic uint32_t draft_hint, poll_hint;
+static _Atomic uint32_t draft_hint, poll_hint, open_hint;
 
 static int keep_begin(int fd)
 {
@@ -78,6 +78,10 @@ void keep_succeed(struct keep *k)
 	for (uint32_t i = 0; i < high; i++)
 		if (atomic_load(&k->draft[i].used) == KEEP_CLAIMED)
 			atomic_store(&k->draft[i].used, KEEP_FREE);
+	high = atomic_load(&k->open_high);
+	for (uint32_t i = 0; i < high; i++)
+		if (atomic_load(&k->open[i].used) == KEEP_CLAIMED)
+			atomic_store(&k->open[i].used, KEEP_FREE);
 	atomic_fetch_add(&k->server, 1);
 }
 
@@ -223,4 +227,29 @@ void keep_deed_drop(struct keep_deeds *all, struct keep_deed *d)
 {
 	atomic_store(&d->at_ns, 0);
 	lower_to(&all->hint, (uint32_t)(d - all->deed));
+}
+
+int keep_open_take(struct keep *k)
+{
+	uint32_t start = atomic_load(&open_hint);
+
+	for (uint32_t n = 0; n < KEEP_OPENS; n++) {
+		uint32_t i = (start + n) % KEEP_OPENS, was = KEEP_FREE;
+		struct keep_open *o = &k->open[i];
+
+		raise_to(&k->open_high, i + 1);
+		if (!atomic_compare_exchange_strong(&o->used, &was, KEEP_CLAIMED))
+			continue;
+		atomic_store(&open_hint, (i + 1) % KEEP_OPENS);
+		atomic_store(&o->error, 0);
+		o->serial = atomic_fetch_add(&k->open_serial, 1) + 1;
+		return (int)i;
+	}
+	return -1;
+}
+
+void keep_open_drop(struct keep *k, int slot)
+{
+	atomic_store(&k->open[slot].used, KEEP_FREE);
+	lower_to(&open_hint, (uint32_t)slot);
 }

@@ -30,6 +30,9 @@ enum {
 	KEEP_USERS = 1024, /* whose refusals are remembered */
 	KEEP_LINES = 64,   /* of each */
 	KEEP_LINE = 1024,
+	KEEP_OPENS = 65536,	     /* open file descriptions of `data` */
+	KEEP_WRITES = 1024,	     /* kept writes (src/data) */
+	KEEP_WRITE_MAX = 16 * 1024, /* bytes of one */
 };
 
 enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
@@ -91,6 +94,27 @@ struct keep_deeds {
 	struct keep_deed deed[KEEP_DEEDS];
 };
 
+/* One open file description of a volume's `data` (fs/data.c). */
+struct keep_open {
+	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
+	uint32_t writes;       /* it may write */
+	_Atomic int32_t error; /* -errno of a kept write that failed: told at the next fsync or close; 0 */
+	uint32_t spare;
+	uint64_t serial; /* with the slot: fi->fh */
+	int64_t volume;	 /* row */
+	uint64_t made_by; /* `unique` of the OPEN: sent again, it makes no second one */
+};
+
+/* A write whose caller was told that it is done, while the storage has not answered yet (src/data/keep.c). */
+struct keep_write {
+	_Atomic uint32_t used; /* KEEP_FREE or KEEP_USED; written last */
+	uint32_t len;
+	int64_t volume; /* row */
+	uint64_t off;
+	uint64_t number; /* rising: the order of writes that overlap */
+	char bytes[KEEP_WRITE_MAX];
+};
+
 /* The latest refusals of one user (fs/errlog.c). */
 struct keep_refusals {
 	_Atomic uint64_t number[KEEP_LINES]; /* over all users, rising; 0: no line. Written last */
@@ -114,6 +138,10 @@ struct keep {
 	_Atomic uint32_t refusals_high;	   /* slots from here on were never taken */
 	struct keep_refusals refusals[KEEP_USERS];
 	struct keep_draft draft[KEEP_DRAFTS];
+	_Atomic uint64_t open_serial, write_number;
+	_Atomic uint32_t open_high; /* slots from here on were never taken */
+	struct keep_open open[KEEP_OPENS];
+	struct keep_write write[KEEP_WRITES];
 };
 
 /* Makes the memfd (close-on-exec off); supervisor only. Returns the descriptor. */
@@ -145,6 +173,10 @@ void keep_poll_drop(struct keep *k, int slot);
 /* Notes a deed; NULL: all slots are taken. Who calls these holds the table's lock. */
 struct keep_deed *keep_deed_add(struct keep_deeds *all, uint64_t tgid, uint64_t ino, int64_t at_ns);
 void keep_deed_drop(struct keep_deeds *all, struct keep_deed *d);
+
+/* Claims a slot for an open description, its serial set; -1: all are taken. Who claimed it fills it in and sets `used`. */
+int keep_open_take(struct keep *k);
+void keep_open_drop(struct keep *k, int slot);
 
 /* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that
  * makes it valid. */

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config.h"
+#include "data/data.h"
 #include "driver.h"
 #include "engine/engine.h"
 #include "fs/fs.h"
@@ -36,6 +37,7 @@ struct server {
 	struct store *store;
 	struct fs *fs;
 	struct engine *engine;
+	struct data *data;
 };
 
 /* For the signal handlers, which may come before there is a filesystem to quit. */
@@ -94,6 +96,7 @@ static int refusal_of(int code)
 static int build(struct server *s, struct err *err)
 {
 	struct engine_hooks hooks = { .changed = fs_changed };
+	struct data_hooks data_hooks = { .failed = fs_write_failed };
 	int r = read_config(s, err);
 
 	if (r < 0)
@@ -103,14 +106,19 @@ static int build(struct server *s, struct err *err)
 	r = store_open(s->conf.database, &s->conf.quota, &s->store, err);
 	if (r == 0)
 		r = fs_new(&s->conf, s->store, s->keep, s->args->fuse_fd, &s->fs, err);
-	hooks.arg = s->fs;
+	hooks.arg = data_hooks.arg = s->fs;
 	if (r == 0)
 		r = engine_new(&s->conf, s->store, drivers, &hooks, &s->engine, err);
 	if (r == 0)
+		r = data_new(s->engine, s->keep, &data_hooks, &s->data, err);
+	if (r == 0) {
+		fs_join(s->fs, s->engine, s->data);
+		engine_on_remove(s->engine, data_let_go, s->data);
 		r = engine_start(s->engine, err);
+	}
 	if (r < 0)
 		return refusal_of(r);
-	r = fs_start(s->fs, s->engine, err);
+	r = fs_start(s->fs, err);
 	return r == -ESTALE ? SERVER_REMOUNT : r < 0 ? SERVER_FAILED : 0;
 }
 
@@ -118,7 +126,7 @@ static int build(struct server *s, struct err *err)
  * storage, everything stays as it is for their threads until the process ends. */
 static void take_down(struct server *s, int status)
 {
-	if (!engine_free(s->engine))
+	if (!engine_free(s->engine) || !data_free(s->data))
 		_exit(status);
 	fs_free(s->fs);
 	store_close(s->store);
@@ -136,6 +144,7 @@ static void tell(int fd, const char *text)
 /* Until somebody unmounts or tells us to end. What stays unfinished has a row in the catalogue. */
 static int serve(struct server *s)
 {
+	bool replaced;
 	int r;
 
 	atomic_store(&quitting, s->fs);
@@ -145,8 +154,10 @@ static int serve(struct server *s)
 	(void)alarm(STUCK_S);
 	if (r < 0)
 		log_err("the connection to the kernel failed: %s", strerror(-r));
+	replaced = atomic_load(&told_by) == SIGHUP;
 	fs_stop(s->fs);
-	engine_stop(s->engine, atomic_load(&told_by) == SIGHUP ? REPLACE_MS : END_MS);
+	data_stop(s->data, replaced ? REPLACE_MS : END_MS);
+	engine_stop(s->engine, replaced ? REPLACE_MS : END_MS);
 	atomic_store(&quitting, NULL);
 	return r < 0 ? SERVER_FAILED : atomic_load(&told_by) ? SERVER_TOLD : 0;
 }

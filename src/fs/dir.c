@@ -108,6 +108,8 @@ int node_stat(struct ctx *c, struct node n, struct stat *st)
 		r = draft_stat(c, n, st);
 	else if (n.kind == KIND_ACCEPTED)
 		r = volume_stat_file(c, n.row, 0640, st);
+	else if (n.kind == KIND_DATA)
+		r = file_stat(c, n.row, st);
 	else if (n.kind == KIND_BY_LINK)
 		r = link_stat(c, n.row, st);
 	else if (n.kind == KIND_META)
@@ -132,6 +134,8 @@ double node_attr_timeout(struct node n)
 
 	if (n.kind == KIND_META)
 		return dir_metadata.timeout;
+	if (n.kind == KIND_DATA)
+		return dir_volume.attr_timeout;
 	if (n.kind == KIND_DRAFT)
 		return DRAFT_TIMEOUT;
 	return d ? d->attr_timeout : 0;
@@ -259,7 +263,7 @@ static bool page_add_node(struct page *p, const char *name, struct node n, off_t
 	if (p->plus && node_stat(p->c, n, &e.st) < 0)
 		return true; /* gone meanwhile */
 	if (!p->plus) {
-		bool file = n.index > 0;
+		bool file = n.index > 0 || n.kind == KIND_DATA;
 
 		e.st.st_mode = file ? S_IFREG : S_IFDIR;
 	}

@@ -418,6 +418,7 @@ static int volume_space(struct ctx *c, int64_t row, struct statvfs *ret)
 }
 
 static const struct subdir subdirs[] = {
+	{ "data", KIND_DATA, true, false },
 	{ "metadata", KIND_METADATA, true, false },
 	{ 0 },
 };

@@ -108,12 +108,18 @@ static void tell_again(struct fs *fs)
 		changes_again(fs);
 }
 
-int fs_start(struct fs *fs, struct engine *engine, struct err *err)
+void fs_join(struct fs *fs, struct engine *engine, struct data *data)
 {
-	int r;
-
 	fs->engine = engine;
-	r = drafts_new(fs, &fs->drafts, err);
+	fs->data = data;
+}
+
+int fs_start(struct fs *fs, struct err *err)
+{
+	int r = files_new(fs, err);
+
+	if (r == 0)
+		r = drafts_new(fs, &fs->drafts, err);
 	if (r == 0)
 		r = session_take_over(fs->session, err);
 	if (r == 0 && session_is_successor(fs->session))
@@ -150,6 +156,7 @@ void fs_free(struct fs *fs)
 	guard_free(fs->guard);
 	guard_free(fs->unlinked);
 	changes_free(fs->changes);
+	files_free(fs);
 	while ((ref = fs->views)) {
 		fs->views = ref->next;
 		view_close(ref->view);

@@ -2,13 +2,14 @@
  * The filesystem: the FUSE session over a descriptor that is mounted already, and everything that a
  * user sees.
  *
- *      fs_new ──▶ fs_start (requests are answered from here on) ──▶ fs_wait ──▶ fs_stop ──▶ fs_free
+ *      fs_new ──▶ fs_join ──▶ fs_start (requests are answered from here on) ──▶ fs_wait ──▶ fs_stop ──▶ fs_free
  */
 #ifndef VOLFS_FS_H
 #define VOLFS_FS_H
 
 #include "base/err.h"
 #include "config.h"
+#include "data/data.h"
 #include "engine/engine.h"
 #include "keep.h"
 
@@ -21,9 +22,15 @@ int fs_new(const struct conf *conf, struct store *store, struct keep *keep, int 
 /* For engine_hooks. arg: the struct fs. */
 void fs_changed(void *arg, const struct change_note *note, size_t n);
 
+/* For data_hooks: a kept write failed; arg: the struct fs. */
+void fs_write_failed(void *arg, int64_t volume, int code);
+
+/* What it works with, before the engine starts. */
+void fs_join(struct fs *fs, struct engine *engine, struct data *data);
+
 /* Starts the threads. If the keep holds an INIT exchange: the kernel sends every unanswered request
  * again. */
-int fs_start(struct fs *fs, struct engine *engine, struct err *err);
+int fs_start(struct fs *fs, struct err *err);
 
 /* Until the filesystem was unmounted (0) or fs_quit() was called (0), or the session failed
  * (-errno). */

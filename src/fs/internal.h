@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/lock.h"
 #include "config.h"
+#include "data/data.h"
 #include "engine/engine.h"
 #include "fs/fs.h"
 #include "fs/session.h"
@@ -53,6 +54,7 @@ enum kind {
 	KIND_TYPE_ENTRY,  /* row: what is in one of these; a file */
 	KIND_QUOTA_TYPES, /* row: quota */
 	KIND_TYPE_QUOTA,  /* row: a type's quota */
+	KIND_DATA,	  /* row: volume; its bytes; a file */
 	KIND_COUNT,
 	KIND_DRAFT = 31, /* row: the draft's file serial; a file. Bit 52 is set: found again in
 			    /proc/<pid>/fdinfo */
@@ -78,12 +80,14 @@ struct drafts;
 struct opens;
 struct guard;
 struct changes;
+struct handles;
 
 struct fs {
 	const struct conf *conf;
 	struct store *store;
 	struct keep *keep;
 	struct engine *engine;
+	struct data *data;
 	struct session *session;
 	struct errlog *errlog;
 	struct waiters *waiters;
@@ -92,6 +96,7 @@ struct fs {
 	struct guard *guard;	/* was refused to unlink an attribute */
 	struct guard *unlinked; /* unlinked new/NAME */
 	struct changes *changes;
+	struct handles *handles; /* open `data` */
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
 	int64_t started_us;
@@ -145,6 +150,8 @@ enum reply_kind {
 	REPLY_OPEN,   /* fuse_reply_open(fi) */
 	REPLY_CREATE, /* fuse_reply_create: the node's kind, the result's row */
 	REPLY_ENTRY,  /* fuse_reply_entry: the same */
+	REPLY_DATA,   /* an open of `data`: file_opened() */
+	REPLY_GROWN,  /* fuse_reply_attr of node, once its volume has settled */
 };
 
 /* One changing request on its way through the engine. Freed by its reply. */
@@ -361,6 +368,24 @@ bool keys_create(
 	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi);
 bool keys_rename(struct ctx *c, int64_t dir, const char *name, const char *newname);
 
+/* --- file.c, file_io.c: `data` */
+
+int files_new(struct fs *fs, struct err *err); /* with those that earlier servers had open; before any request */
+void files_free(struct fs *fs);
+int file_stat(struct ctx *c, int64_t row, struct stat *st);
+void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set);
+void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
+void file_opened(struct change *ch);	 /* the engine has accepted it: answers */
+void file_not_opened(struct change *ch); /* it has not: what was begun is undone; another answers */
+void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi);
+void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off);
+void file_write(
+	struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off);
+void file_fsync(struct ctx *c, struct fuse_file_info *fi);
+void file_flush(struct ctx *c, struct fuse_file_info *fi);
+void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t off, off_t len);
+void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence);
+
 /* --- wait.c: readers that block until a volume has settled, and poll(2) */
 
 int waiters_new(struct fs *fs, struct waiters **ret, struct err *err);
@@ -373,6 +398,8 @@ void waiters_wake(struct waiters *w, int64_t volume);
 /* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
+/* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
+void wait_change(struct change *ch, int64_t volume);
 
 /* --- guard.c: what a process did to an object (by its directory's inode number) within the last 60 s: tree
  * walkers must not destroy, and who removes an accepted spec may write it again */

@@ -62,7 +62,7 @@ void changes_tell(struct changes *ch, struct node n)
 	_Atomic uint64_t *word = told_word(ch, n.row, &bit);
 
 	/* `wait` is what everybody opens, and nobody asks whose it is. */
-	if (n.kind == KIND_VOLUME && n.index && n.index != volume_attr_index("wait") &&
+	if ((n.kind == KIND_DATA || (n.kind == KIND_VOLUME && n.index)) && n.index != volume_attr_index("wait") &&
 		!(atomic_load(word) & bit))
 		atomic_fetch_or(word, bit);
 }
@@ -100,6 +100,8 @@ static void volume_files_changed(struct fs *fs, int64_t volume)
 
 	for (unsigned i = 0; i <= files; i++)
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, i }));
+	if (files)
+		session_inval(fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = volume }));
 }
 
 /* What is owned as the volume is. */
@@ -123,6 +125,8 @@ static void owner_changed(struct fs *fs, int64_t volume)
 
 static void volume_changed(struct fs *fs, const struct change_note *n)
 {
+	if (n->mask & VOL_CHANGED_SIZE && n->size)
+		data_resized(fs->data, n->volume, n->size);
 	if (!(n->mask & VOL_CHANGED_NEW)) {
 		changes_add(fs->changes, n->volume);
 		volume_files_changed(fs, n->volume);

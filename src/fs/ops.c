@@ -116,7 +116,9 @@ static void op_setattr(
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
-	if (n.kind == KIND_DRAFT && (to_set & FUSE_SET_ATTR_SIZE))
+	if (n.kind == KIND_DATA)
+		file_setattr(&c, n, attr, to_set);
+	else if (n.kind == KIND_DRAFT && (to_set & FUSE_SET_ATTR_SIZE))
 		draft_truncate(&c, n, attr->st_size);
 	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
 		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has
@@ -167,7 +169,9 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
-	if (n.kind == KIND_DRAFT) {
+	if (n.kind == KIND_DATA) {
+		file_open(&c, n, fi);
+	} else if (n.kind == KIND_DRAFT) {
 		draft_open(&c, n, fi);
 	} else if (n.kind == KIND_ACCEPTED) {
 		fi->direct_io = 1;
@@ -203,7 +207,9 @@ static void op_read(
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
-	if (n.kind == KIND_DRAFT)
+	if (n.kind == KIND_DATA)
+		file_read(&c, fi, size, off);
+	else if (n.kind == KIND_DRAFT)
 		draft_read(&c, fi, size, off);
 	else if (n.kind == KIND_ACCEPTED)
 		read_accepted(&c, n, size, off);
@@ -220,7 +226,9 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *text, size_t si
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
-	if (n.kind == KIND_DRAFT)
+	if (n.kind == KIND_DATA)
+		file_write(&c, fi, text, size, off);
+	else if (n.kind == KIND_DRAFT)
 		draft_write(&c, fi, text, size, off);
 	else if (a && a->store)
 		attr_write(&c, n, a, text, size, off, fi);
@@ -232,7 +240,9 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	CTX(req);
 
-	if (ino_node(ino).kind == KIND_DRAFT)
+	if (ino_node(ino).kind == KIND_DATA)
+		file_flush(&c, fi);
+	else if (ino_node(ino).kind == KIND_DRAFT)
 		draft_flush(&c, fi);
 	else
 		fuse_reply_err(req, 0);
@@ -241,8 +251,13 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	CTX(req);
+	struct node n = ino_node(ino);
 
-	if (ino_node(ino).kind == KIND_DRAFT) {
+	if (n.kind == KIND_DATA) {
+		file_release(&c, n, fi);
+		return;
+	}
+	if (n.kind == KIND_DRAFT) {
 		draft_release(&c, fi);
 		return;
 	}
@@ -253,7 +268,34 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	fuse_reply_err(req, 0);
+	CTX(req);
+
+	if (ino_node(ino).kind == KIND_DATA)
+		file_fsync(&c, fi);
+	else
+		fuse_reply_err(req, 0);
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+	struct fuse_file_info *fi)
+{
+	CTX(req);
+
+	if (ino_node(ino).kind == KIND_DATA)
+		file_fallocate(&c, fi, mode, off, len);
+	else
+		fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_lseek(
+	fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	CTX(req);
+
+	if (ino_node(ino).kind == KIND_DATA)
+		file_lseek(&c, fi, off, whence);
+	else
+		fuse_reply_err(req, EOPNOTSUPP);
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -486,4 +528,6 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.create = op_create,
 	.statfs = op_statfs,
 	.poll = op_poll,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
 };

@@ -197,6 +197,8 @@ static void reply_success(struct change *ch, int64_t row)
 		fuse_reply_open(ch->req, &ch->fi);
 		break;
 	case REPLY_ATTR:
+	case REPLY_GROWN:
+	case REPLY_DATA:
 		reply_attr(ch);
 		break;
 	case REPLY_CREATE:
@@ -212,6 +214,13 @@ static void answer(struct change *ch, int code, int64_t row, const char *text)
 
 	if (ch->reply == REPLY_RENAME)
 		code = rename_code(code);
+	if (ch->reply == REPLY_DATA) {
+		if (code == 0) {
+			file_opened(ch);
+			return;
+		}
+		file_not_opened(ch);
+	}
 	if (code < 0) {
 		errlog_add(ch->fs->errlog, &ch->who.caller, code,
 			file_of(ch->fs, ch->node, ch->what, file), text);
@@ -224,7 +233,12 @@ static void answer(struct change *ch, int code, int64_t row, const char *text)
 
 void change_done(void *arg, const struct result *res)
 {
-	answer(arg, res->code, res->row, res->text ? res->text : "");
+	struct change *ch = arg;
+
+	if (ch->reply == REPLY_GROWN && res->code == 0)
+		wait_change(ch, ch->node.row);
+	else
+		answer(ch, res->code, res->row, res->text ? res->text : "");
 }
 
 void change_answer(struct change *ch, int code, const char *text)

@@ -140,6 +140,7 @@ static void *reader_main(void *arg)
 	ssize_t n = 0;
 
 	session_now.thread = r->index;
+	session_now.reader = r;
 	while (!atomic_load(&r->session->quitting)) {
 		n = session_next_message(r);
 		if (n < 0)
@@ -180,6 +181,48 @@ static int catch_wake_signal(void)
 	return sigaction(WAKE_SIGNAL, &act, NULL) < 0 ? -errno : 0;
 }
 
+static char *message_new(void)
+{
+	char *at = mmap(NULL, READ_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	(void)mlock(at, READ_SIZE); /* else swapping could take a page: rare, and no reason to refuse */
+	return at;
+}
+
+void *session_message_take(struct session *s)
+{
+	struct reader *r = session_now.reader;
+	char *next = NULL, *message;
+
+	lock_take(&s->spare_lock);
+	if (s->spare_count)
+		next = s->spare[--s->spare_count];
+	lock_drop(&s->spare_lock);
+	if (!next)
+		next = message_new();
+	if (!next)
+		return NULL;
+	message = r->buffer;
+	r->buffer = next;
+	return message;
+}
+
+void session_message_give(struct session *s, void *message)
+{
+	bool full;
+
+	lock_take(&s->spare_lock);
+	full = s->spare_count == SESSION_SPARE;
+	if (!full)
+		s->spare[s->spare_count++] = message;
+	lock_drop(&s->spare_lock);
+	if (full)
+		(void)munmap(message, READ_SIZE);
+}
+
 static int buffers_new(struct session *s)
 {
 	for (unsigned i = 0; i < s->thread_count; i++) {
@@ -187,14 +230,9 @@ static int buffers_new(struct session *s)
 
 		r->session = s;
 		r->index = i;
-		r->buffer = mmap(NULL, READ_SIZE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-		if (r->buffer == MAP_FAILED) {
-			r->buffer = NULL;
+		r->buffer = message_new();
+		if (!r->buffer)
 			return -ENOMEM;
-		}
-		(void)mlock(r->buffer, READ_SIZE); /* else swapping could take a page: rare, and no
-						      reason to refuse */
 	}
 	return 0;
 }
@@ -233,6 +271,7 @@ int session_new(const struct fuse_lowlevel_ops *ops, void *userdata, struct keep
 	s->keep = keep;
 	s->thread_count = threads ? threads : SESSION_THREADS;
 	(void)sem_init(&s->ended, 0, 0);
+	lock_init(&s->spare_lock);
 	s->reader = calloc(s->thread_count, sizeof *s->reader);
 	r = s->reader ? buffers_new(s) : -ENOMEM;
 	if (r == 0)
@@ -256,6 +295,9 @@ void session_free(struct session *s)
 	for (unsigned i = 0; s->reader && i < s->thread_count; i++)
 		if (s->reader[i].buffer)
 			(void)munmap(s->reader[i].buffer, READ_SIZE);
+	while (s->spare_count)
+		(void)munmap(s->spare[--s->spare_count], READ_SIZE);
+	lock_release(&s->spare_lock);
 	(void)sem_destroy(&s->ended);
 	free(s->reader);
 	free(s);
@@ -340,6 +382,13 @@ unsigned session_thread(void)
 int session_inval(struct session *s, fuse_ino_t ino)
 {
 	int r = fuse_lowlevel_notify_inval_inode(s->fuse, ino, -1, 0);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+int session_inval_contents(struct session *s, fuse_ino_t ino)
+{
+	int r = fuse_lowlevel_notify_inval_inode(s->fuse, ino, 0, 0);
 
 	return r == -ENOENT ? 0 : r;
 }

@@ -80,6 +80,16 @@ uint64_t session_poll_kh(
 	void); /* POLL only: what session_poll_wake() wants; a handle is asked for by ph != NULL */
 unsigned session_thread(void); /* 0 … threads - 1: for views that belong to one thread */
 
+/*
+ * The message of the request that this thread is handling, taken away from it: what the handler was given by pointer stays as it is
+ * until session_message_give(), from any thread. NULL: no memory.
+ */
+void *session_message_take(struct session *s);
+void session_message_give(struct session *s, void *message);
+
+/* Drops what the kernel has cached of a file's contents. Not from a thread that answers requests: it waits for reads under way. */
+int session_inval_contents(struct session *s, fuse_ino_t ino);
+
 /* Notifications: from one thread that answers no request. */
 int session_inval(struct session *s,
 	fuse_ino_t ino); /* all cached attributes of ino; -ENOENT: not cached, no error */

@@ -2,6 +2,7 @@
 #ifndef VOLFS_FS_SESSION_INTERNAL_H
 #define VOLFS_FS_SESSION_INTERNAL_H
 
+#include "base/lock.h"
 #include "fs/session.h"
 
 #include <linux/fuse.h>
@@ -12,7 +13,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-enum { SESSION_WRITE_MAX = 1 << 20 };
+enum {
+	SESSION_WRITE_MAX = 1 << 20,
+	SESSION_SPARE = 32, /* messages that are kept for the next that is taken */
+};
 
 struct reader {
 	struct session *session;
@@ -32,6 +36,9 @@ struct session {
 	_Atomic int failure; /* -errno that ended a thread; 0 */
 	sem_t ended;	     /* posted by session_quit() and by every thread that leaves */
 	unsigned thread_count, started;
+	struct lock spare_lock;
+	char *spare[SESSION_SPARE]; /* spare_lock; messages that nobody has */
+	unsigned spare_count;	    /* spare_lock */
 	struct reader *reader; /* thread_count of them */
 };
 
@@ -41,6 +48,7 @@ struct session_now {
 	struct fuse_in_header head;
 	uint64_t kh;
 	unsigned thread;
+	struct reader *reader; /* whose message it is; NULL: nobody's to take */
 	int init_error; /* of INIT: what the answer was found to be */
 };
 extern _Thread_local struct session_now session_now;

@@ -36,6 +36,7 @@ struct waiter {
 	uint64_t fh;
 	uid_t uid;
 	size_t size;
+	struct change *change; /* of a caller whose change is to settle; NULL: a reader */
 	bool armed, interrupted;
 	struct waiter *prev, *next; /* of its volume, or of a list on its way to an answer */
 	UT_hash_handle hh;
@@ -150,6 +151,12 @@ static void forget_locked(struct waiters *w, struct waiter *x)
 	tally_give(&w->blocked, x->uid);
 }
 
+/* A change that was waited for. Its volume's error has the reason. */
+static void change_settled(struct change *ch, int error)
+{
+	change_answer(ch, -error, error ? "the volume could not be changed: see its file 'error'" : "");
+}
+
 /* Called with the request's lock held: hands over and returns. */
 static void on_interrupt(fuse_req_t req, void *id_as_pointer)
 {
@@ -229,6 +236,34 @@ static bool disarm(struct waiters *w, uint64_t id)
 	forget_locked(w, v);
 	free(v);
 	return true;
+}
+
+void wait_change(struct change *ch, int64_t volume)
+{
+	struct ctx c = { .fs = ch->fs,
+		.view = fs_view(ch->fs),
+		.req = ch->req,
+		.uid = ch->who.caller.uid };
+	struct waiters *w = c.fs->waiters;
+	struct buf text = { 0 };
+	int error;
+	struct waiter *v = c.view ? waiter_new(w, &c, volume, 0, 0, &error) : NULL;
+	uint64_t id = v ? v->id : 0;
+
+	/* It is durable, and goes on by itself: who cannot wait for it is told so much. */
+	if (!v) {
+		change_answer(ch, 0, "");
+		return;
+	}
+	v->change = ch;
+	fuse_req_interrupt_func(ch->req, on_interrupt, (void *)(uintptr_t)id);
+	if (!arm(w, v)) {
+		change_answer(ch, 0, "");
+		free(v);
+	} else if (look(&c, volume, &text, &error) && disarm(w, id)) {
+		change_settled(ch, error);
+	}
+	buf_release(&text);
 }
 
 static void block(struct ctx *c, int64_t volume, size_t size, struct fuse_file_info *fi)
@@ -377,7 +412,10 @@ static void answer_all(struct fs *fs, struct waiter *list, const struct buf *tex
 		struct buf copy = { 0 };
 
 		buf_add(&copy, text->at, text->len);
-		answer_settled(fs, v->req, v->fh, v->size, 0, &copy, error);
+		if (v->change)
+			change_settled(v->change, error);
+		else
+			answer_settled(fs, v->req, v->fh, v->size, 0, &copy, error);
 		buf_release(&copy);
 		free(v);
 	}
@@ -443,7 +481,10 @@ static void answer_interrupted(struct waiter *list)
 
 	DL_FOREACH_SAFE(list, v, tmp)
 	{
-		fuse_reply_err(v->req, EINTR);
+		if (v->change)
+			change_answer(v->change, 0, "");
+		else
+			fuse_reply_err(v->req, EINTR);
 		free(v);
 	}
 }
@@ -537,6 +578,7 @@ void waiters_free(struct waiters *w)
 		poller_free_locked(w, w->by_fh);
 	HASH_ITER (hh, w->by_id, v, tmp_v) {
 		forget_locked(w, v);
+		free(v->change);
 		free(v);
 	}
 	HASH_ITER (hh, w->watched, x, tmp) {

@@ -46,6 +46,7 @@ static const char *const neutral[][2] = {
 	{ "rbd_default_stripe_unit", "0" },
 	{ "rbd_default_stripe_count", "0" },
 	{ "rbd_move_to_trash_on_remove", "false" },
+	{ "rbd_cache", "false" }, /* see data.c */
 };
 
 static int configure(struct rb_backend *be, struct rb_link *l, rados_t cluster, struct err *err)

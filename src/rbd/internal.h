@@ -226,6 +226,19 @@ int rb_image_resize(
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 
+/* --- data.c: see driver.h */
+
+void rb_data_open(void *be, const struct driver_image *image, bool writable, void **ret,
+	driver_done *done, void *arg);
+void rb_data_close(void *data, driver_done *done, void *arg);
+void rb_data_read(void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg);
+void rb_data_write(
+	void *data, uint64_t off, size_t len, const void *buf, driver_done *done, void *arg);
+void rb_data_zero(void *data, uint64_t off, uint64_t len, driver_done *done, void *arg);
+void rb_data_flush(void *data, driver_done *done, void *arg);
+int rb_data_next(void *data, uint64_t off, uint64_t size, bool hole, uint64_t *ret);
+bool rb_data_alone(void *data);
+
 /* --- trash.c */
 
 /* The id of an image in librbd's trash that has this name or this id; -ENOENT. */

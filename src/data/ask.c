@@ -1,0 +1,128 @@
+/* What takes a thread of its own, since a driver may block: where data and holes are; giving all of a volume's space back. */
+#include "data/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct waited {
+	struct data_io io;
+	struct lock lock;
+	pthread_cond_t over_cond;
+	bool over; /* lock */
+	int code;  /* lock */
+};
+
+static void wake(struct data_io *io, int code)
+{
+	struct waited *w = (struct waited *)io;
+
+	LOCK_SCOPE(&w->lock);
+	w->over = true;
+	w->code = code;
+	pthread_cond_signal(&w->over_cond);
+}
+
+int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len)
+{
+	struct waited w = { .io = { .op = op, .off = off, .len = len, .done = wake } };
+
+	lock_init(&w.lock);
+	cond_init(&w.over_cond);
+	data_submit(i, &w.io);
+	lock_take(&w.lock);
+	while (!w.over)
+		lock_wait(&w.lock, &w.over_cond);
+	lock_drop(&w.lock);
+	pthread_cond_destroy(&w.over_cond);
+	lock_release(&w.lock);
+	return w.code;
+}
+
+/* The driver's answer; nobody closes the image meanwhile, since the caller has it. */
+static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, uint64_t *ret)
+{
+	int r;
+
+	lock_take(&i->lock);
+	r = i->state == IMAGE_OPEN ? 0 : -EIO;
+	i->under_way += r == 0;
+	lock_drop(&i->lock);
+	if (r < 0)
+		return r;
+	r = i->at.driver->data_next(i->handle, off, size, hole, ret);
+	LOCK_SCOPE(&i->lock);
+	if (--i->under_way == 0)
+		pthread_cond_broadcast(&i->changed);
+	return r;
+}
+
+struct question {
+	struct slow_task task;
+	struct data_image *image;
+	uint64_t off;
+	bool hole;
+	data_found *done;
+	void *arg;
+};
+
+static void look(struct slow_task *t)
+{
+	struct question *q = (struct question *)t;
+	uint64_t size = data_size(q->image), at = size;
+	int r = io_wait(q->image, DATA_DRAIN, 0, 0);
+
+	if (r == 0)
+		r = next(q->image, q->off, size, q->hole, &at);
+	if (r == 0 && at >= size && !q->hole)
+		r = -ENXIO;
+	q->done(q->arg, r, at < size ? at : size);
+	free(q);
+}
+
+static void discard(struct slow_task *t)
+{
+	struct question *q = (struct question *)t;
+	struct data_image *i = q->image;
+	uint64_t size = data_size(i), from = 0, to = 0;
+	int r = io_wait(i, DATA_DRAIN, 0, 0);
+
+	while (r == 0 && to < size) {
+		r = next(i, to, size, false, &from);
+		if (r == 0 && from < size)
+			r = next(i, from, size, true, &to);
+		else
+			to = size;
+		if (r == 0 && from < size)
+			r = io_wait(i, DATA_ZERO, from, to - from);
+	}
+	q->done(q->arg, r, 0);
+	free(q);
+}
+
+static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t off, bool hole,
+	data_found *done, void *arg)
+{
+	struct question *q = calloc(1, sizeof *q);
+
+	if (!q) {
+		done(arg, -ENOMEM, 0);
+		return;
+	}
+	*q = (struct question){ .task.run = run,
+		.image = i,
+		.off = off,
+		.hole = hole,
+		.done = done,
+		.arg = arg };
+	slow_run(i->d->slow, i->at.be, &q->task);
+}
+
+void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)
+{
+	ask(i, look, off, hole, done, arg);
+}
+
+void data_discard(struct data_image *i, data_found *done, void *arg)
+{
+	ask(i, discard, 0, false, done, arg);
+}

@@ -1,0 +1,104 @@
+/*
+ * The bytes of volumes: open images, and what is under way on them.
+ *
+ *      data_new ──▶ data_recover ──▶ ( data_get ──▶ data_submit · data_next … ──▶ data_put )* ──▶ data_stop ──▶ data_free
+ *
+ * An image is opened when somebody gets it, and closed some time after the last has put it; it can be had at once, and what is asked of it
+ * waits until it is open. Nothing here blocks the caller, whatever the storage does, but for data_let_go() and data_stop().
+ *
+ * A small write may be kept: its bytes lie in the memory that outlives this server (keep.h), so its caller may be told at once that it is
+ * done, as a disk's cache does. A server that dies leaves what it kept to the next one, which carries it out before anything else is
+ * done to that image. A flush waits for all that was kept before it. What fails later is told to hooks.failed.
+ *
+ * Order: whatever overlaps a kept write that came before waits for it. Requests that overlap and whose callers have not been told come in
+ * any order, as on a disk.
+ */
+#ifndef VOLFS_DATA_DATA_H
+#define VOLFS_DATA_DATA_H
+
+#include "driver.h"
+#include "engine/engine.h"
+#include "keep.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct data;
+struct data_image;
+
+struct data_hooks {
+	/* A kept write of that volume failed: -errno. From any thread. */
+	void (*failed)(void *arg, int64_t volume, int code);
+	void *arg;
+};
+
+/* engine and keep outlive it. */
+int data_new(struct engine *e, struct keep *keep, const struct data_hooks *hooks, struct data **ret,
+	struct err *err);
+
+/* Takes over the writes that a dead server kept; before the first data_get(). v: any read connection. */
+int data_recover(struct data *d, struct view *v, struct err *err);
+
+/* What is kept is carried out and images are closed, within ms; what is not, stays kept for the next server. Nobody submits any more. */
+void data_stop(struct data *d, long ms);
+
+/* false: something still hangs in the storage, so the process must end by _exit(). NULL is fine. */
+bool data_free(struct data *d);
+
+/* The image of a volume, counted. -EIO: its backend is not configured. */
+int data_get(
+	struct data *d, const struct volume *vol, struct data_image **ret, struct err *err);
+void data_put(struct data_image *i);
+
+uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
+
+/* The volume has another size now: the engine's commit, before anybody is told. */
+void data_resized(struct data *d, int64_t volume, uint64_t size);
+
+/* For a worker about to remove the image: it is closed when this returns 0. -EBUSY: somebody has it. arg: the struct data. */
+int data_let_go(void *arg, const char *uuid);
+
+enum data_op {
+	DATA_READ,
+	DATA_WRITE,
+	DATA_ZERO,  /* the range reads as zeroes, its space is given back; any length */
+	DATA_FLUSH, /* off, len: 0 */
+	DATA_DRAIN, /* waits for what was kept, no more */
+};
+
+/*
+ * One request; embedded in the caller's struct, which lives until done(). off, len: within data_size(). buf: borrowed until done. done:
+ * once, from any thread, perhaps within data_submit(); 0 or -errno. It must not block.
+ */
+struct data_io {
+	enum data_op op;
+	uint64_t off, len;
+	void *buf;
+	void (*done)(struct data_io *io, int code);
+	/* the module's */
+	struct data_image *image;
+	uint64_t mark; /* kept writes up to this number come first; of one that is kept: its own */
+	uint64_t sent; /* DATA_ZERO: bytes of which the driver has been told */
+	int slot;      /* a kept write's place in the keep; -1 */
+	bool on_its_way;
+	struct data_io *prev, *next;
+};
+void data_submit(struct data_image *i, struct data_io *io);
+
+/*
+ * Keeps a write: true, and its caller may be told that it is done; *ret is to be passed to data_submit_kept() next. false: it is to be
+ * submitted as any other (too long, no room, trouble).
+ */
+bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void *buf,
+	struct data_io **ret);
+void data_submit_kept(struct data_io *io); /* NULL is fine: it waits for another */
+
+/* Where the next data (hole: the next hole) is at or after off; -ENXIO: there is none before the end. done: from a thread of the module. */
+typedef void data_found(void *arg, int code, uint64_t off);
+void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg);
+
+/* All of it reads as zeroes and its space is given back; what is a hole costs nothing. done as in data_next(). */
+void data_discard(struct data_image *i, data_found *done, void *arg);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * The folder's map: what each file of data/ offers to its siblings.
+ *
+ *      image.c   an image's life: got, opened, idle, closed     keep.c   writes that are kept, and their places
+ *      io.c      requests: order, sending, ending              slow.c   threads for what blocks
+ *      ask.c     what is done in those
+ *
+ * Locks: data.lock → image.lock → keeper.lock; slow.lock is a leaf. None is held over a driver call or a done().
+ */
+#ifndef VOLFS_DATA_INTERNAL_H
+#define VOLFS_DATA_INTERNAL_H
+
+#include "base/lock.h"
+#include "data/data.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uthash.h>
+
+/* --- slow.c --- */
+
+/* Work that may block; run by one of a few threads of its backend. */
+struct slow_task {
+	void (*run)(struct slow_task *t);
+	struct slow_task *next;
+};
+struct slow;
+int slow_new(struct slow **ret);
+/* false: a thread is stuck in a task; everything stays as it is. */
+bool slow_free(struct slow *s, long ms);
+void slow_run(struct slow *s, const void *backend, struct slow_task *t);
+
+/*
+ *   CLOSED ──(wanted)──▶ WAITS ──(backend ready)──▶ OPENING ──▶ OPEN ──(idle, let go)──▶ CLOSING ──▶ CLOSED
+ *                                                     └─(failed)─▶ CLOSED: what waits is answered with the reason
+ */
+enum image_state {
+	IMAGE_CLOSED,
+	IMAGE_WAITS,
+	IMAGE_OPENING,
+	IMAGE_OPEN,
+	IMAGE_CLOSING,
+};
+
+struct data_image {
+	struct data *d;
+	int64_t volume;
+	struct engine_image at;
+	_Atomic uint64_t size;
+
+	unsigned users;	 /* data.lock */
+	int64_t idle_ns; /* data.lock; since when without users; 0 */
+	UT_hash_handle hh;
+
+	struct lock lock;
+	enum image_state state; /* lock */
+	void *handle;		/* lock; the driver's, in OPEN and CLOSING */
+	unsigned under_way;	/* lock; calls of the driver that have not ended */
+	struct data_io *kept;	/* lock; kept writes that have not ended, in order */
+	unsigned kept_count;	/* lock */
+	uint64_t kept_last;	/* lock; number of the last kept write */
+	bool trouble;		/* lock; a kept write failed: none is kept until a flush succeeds */
+	struct data_io *waiting; /* lock; requests that are not sent yet, in order */
+	struct engine_ready ready;
+	struct slow_task open_task;
+	pthread_cond_t changed; /* lock; state, under_way */
+};
+
+/* --- keep.c --- */
+
+struct keeper;
+int keeper_new(struct keep *k, struct keeper **ret);
+void keeper_free(struct keeper *k);
+/* A place with these bytes in it, durable against this server's death; -1: none is free. */
+int keeper_take(struct keeper *k, int64_t volume, uint64_t off, size_t len, const void *buf);
+void keeper_give(struct keeper *k, int slot);
+/* Places that a dead server left, in the order of their writes; NULL: no memory, or none (*ret_n). The caller frees the list. */
+int *keeper_left(struct keeper *k, size_t *ret_n);
+struct keep_write *keeper_at(struct keeper *k, int slot);
+
+/* --- image.c --- */
+
+struct data {
+	struct engine *engine;
+	struct keeper *keeper;
+	struct slow *slow;
+	struct data_hooks hooks;
+	struct lock lock;
+	pthread_cond_t tick;	   /* lock */
+	struct data_image *images; /* lock; by volume */
+	bool ending;		   /* lock */
+	bool ticking;		   /* lock */
+	pthread_t ticker;
+	atomic_bool stopped; /* nothing is kept any more */
+};
+
+/* Begins what an image needs to be open; called with its lock, which it gives up and takes again. */
+void image_want_locked(struct data_image *i);
+
+/* --- io.c --- */
+
+/* Sends whatever may go now; called with the lock, which it gives up and takes again. */
+void io_send_locked(struct data_image *i);
+/* Answers all that waits, and lose: gives up what is kept; the same. */
+void io_fail_locked(struct data_image *i, int code, bool lose);
+int io_recover(struct data_image *i, int slot); /* a kept write of a dead server, in order */
+bool io_quiet_locked(const struct data_image *i); /* nothing is under way or to be done */
+
+/* --- ask.c: what takes a thread that may block --- */
+
+/* Submits a request and waits for its code. */
+int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * Requests on an open `data`. Each is answered by whoever has its result: the storage's library calls back (src/data), and that thread
+ * replies; no thread of the session waits. A large write is not copied: the message that brought it is taken from the session until the
+ * storage has it.
+ */
+#include "fs/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAKEN_FROM = 64 * 1024 }; /* bytes of a write from which the message is taken and not copied */
+
+/* One on its way. */
+struct move {
+	struct data_io io;
+	struct fs *fs;
+	fuse_req_t req;
+	struct handle *handle; /* lives until its RELEASE, which the kernel sends after the answer */
+	void *message;	       /* of the session; NULL */
+	bool then_flush;       /* O_SYNC: the write is followed by a flush */
+	bool error;	       /* tells what kept writes have failed */
+	char bytes[];
+};
+
+/* Other codes than these would tell a program something else than that its storage failed. */
+static int errno_of(int code)
+{
+	switch (code) {
+	case -ENOSPC:
+	case -EDQUOT:
+	case -ETIMEDOUT:
+	case -EINTR:
+	case -ENOMEM:
+	case -EROFS:
+	case -EOPNOTSUPP:
+		return -code;
+	default:
+		return EIO;
+	}
+}
+
+static void move_free(struct move *m)
+{
+	if (m->message)
+		session_message_give(m->fs->session, m->message);
+	free(m);
+}
+
+/* What failed behind a caller's back is told once. */
+static int take_error(struct fs *fs, const struct handle *h)
+{
+	return atomic_exchange(&fs->keep->open[h->fh % KEEP_OPENS].error, 0);
+}
+
+static void moved(struct data_io *io, int code);
+
+static void answer(struct move *m, int code)
+{
+	if (code == 0 && m->error)
+		code = take_error(m->fs, m->handle);
+	if (code < 0)
+		fuse_reply_err(m->req, errno_of(code));
+	else if (m->io.op == DATA_READ)
+		fuse_reply_buf(m->req, m->io.buf, m->io.len);
+	else if (m->io.op == DATA_WRITE)
+		fuse_reply_write(m->req, m->io.len);
+	else
+		fuse_reply_err(m->req, 0);
+	move_free(m);
+}
+
+/* The flush behind a write: the write is what is answered. */
+static void flushed(struct data_io *io, int code)
+{
+	io->op = DATA_WRITE;
+	answer((struct move *)io, code);
+}
+
+static void moved(struct data_io *io, int code)
+{
+	struct move *m = (struct move *)io;
+
+	if (code == 0 && m->then_flush) {
+		io->op = DATA_FLUSH;
+		io->done = flushed;
+		data_submit(io->image, io);
+	} else {
+		answer(m, code);
+	}
+}
+
+/* NULL: answered. */
+static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data_op op,
+	uint64_t off, uint64_t len, size_t bytes)
+{
+	struct handle *h = handle_find(c->fs, fi->fh);
+	struct move *m = h ? malloc(sizeof *m + bytes) : NULL;
+
+	if (!m) {
+		fuse_reply_err(c->req, h ? ENOMEM : EIO);
+		return NULL;
+	}
+	memset(m, 0, sizeof *m);
+	m->io = (struct data_io){
+		.op = op, .off = off, .len = len, .buf = m->bytes, .done = moved
+	};
+	m->fs = c->fs;
+	m->req = c->req;
+	m->handle = h;
+	return m;
+}
+
+void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
+{
+	struct handle *h = handle_find(c->fs, fi->fh);
+	uint64_t end = h ? data_size(h->image) : 0;
+	struct move *m;
+
+	if (!h || (uint64_t)off >= end) {
+		if (h)
+			fuse_reply_buf(c->req, NULL, 0);
+		else
+			fuse_reply_err(c->req, EIO);
+		return;
+	}
+	if (size > end - (uint64_t)off)
+		size = (size_t)(end - (uint64_t)off);
+	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, size);
+	if (m)
+		data_submit(h->image, &m->io);
+}
+
+/* text lies in the session's message. */
+static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info *fi,
+	const char *text, size_t size, uint64_t off, bool sync)
+{
+	bool take = size >= TAKEN_FROM;
+	struct move *m = move_new(c, fi, DATA_WRITE, off, size, take ? 0 : size);
+
+	if (!m)
+		return;
+	m->then_flush = m->error = sync;
+	if (take) {
+		m->message = session_message_take(c->fs->session);
+		m->io.buf = (void *)text;
+	} else {
+		memcpy(m->bytes, text, size);
+	}
+	if (take && !m->message) {
+		fuse_reply_err(c->req, ENOMEM);
+		move_free(m);
+		return;
+	}
+	data_submit(h->image, &m->io);
+}
+
+void file_write(
+	struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off)
+{
+	struct handle *h = handle_find(c->fs, fi->fh);
+	bool sync = fi->flags & (O_SYNC | O_DSYNC);
+	uint64_t end = h ? data_size(h->image) : 0;
+	struct data_io *kept;
+
+	if (!h || !h->writes || (uint64_t)off >= end) {
+		fuse_reply_err(c->req, !h ? EIO : h->writes ? ENOSPC : EBADF);
+		return;
+	}
+	if (size > end - (uint64_t)off)
+		size = (size_t)(end - (uint64_t)off);
+	if (!atomic_load_explicit(&h->dirty, memory_order_relaxed))
+		atomic_store(&h->dirty, true);
+	if (sync || !data_keep_write(h->image, (uint64_t)off, size, text, &kept)) {
+		write_through(c, h, fi, text, size, (uint64_t)off, sync);
+		return;
+	}
+	fuse_reply_write(c->req, size); /* first: its caller need not wait for it to be sent */
+	data_submit_kept(kept);
+}
+
+void file_fsync(struct ctx *c, struct fuse_file_info *fi)
+{
+	struct move *m = move_new(c, fi, DATA_FLUSH, 0, 0, 0);
+
+	if (!m)
+		return;
+	m->error = true;
+	data_submit(m->handle->image, &m->io);
+}
+
+/* close(2): what others read from now on holds what was written here, and what went wrong is told. */
+void file_flush(struct ctx *c, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_find(c->fs, fi->fh);
+	struct move *m;
+
+	if (!h || !h->writes || !atomic_exchange(&h->dirty, false)) {
+		fuse_reply_err(c->req, 0);
+		return;
+	}
+	m = move_new(c, fi, DATA_DRAIN, 0, 0, 0);
+	if (!m)
+		return;
+	m->error = true;
+	data_submit(h->image, &m->io);
+}
+
+/* As on a block device: only what lies within, and nothing grows. */
+void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t off, off_t len)
+{
+	struct handle *h = handle_find(c->fs, fi->fh);
+	uint64_t end = h ? data_size(h->image) : 0, from = (uint64_t)off, n = (uint64_t)len;
+	struct move *m;
+	int error = 0;
+
+	if (!h)
+		error = EIO;
+	else if (!h->writes)
+		error = EBADF;
+	else if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) &&
+		 (mode & ~FALLOC_FL_KEEP_SIZE) != FALLOC_FL_ZERO_RANGE)
+		error = EOPNOTSUPP;
+	else if (!(mode & FALLOC_FL_KEEP_SIZE) && (from > end || n > end - from))
+		error = ENOSPC;
+	if (error || from >= end) {
+		fuse_reply_err(c->req, error);
+		return;
+	}
+	m = move_new(c, fi, DATA_ZERO, from, n < end - from ? n : end - from, 0);
+	if (!m)
+		return;
+	atomic_store(&h->dirty, true);
+	data_submit(h->image, &m->io);
+}
+
+static void found(void *arg, int code, uint64_t off)
+{
+	fuse_req_t req = arg;
+
+	if (code == -ENXIO)
+		fuse_reply_err(req, ENXIO);
+	else if (code < 0)
+		fuse_reply_err(req, errno_of(code));
+	else
+		fuse_reply_lseek(req, (off_t)off);
+}
+
+void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)
+{
+	struct handle *h = handle_find(c->fs, fi->fh);
+
+	if (!h)
+		fuse_reply_err(c->req, EIO);
+	else if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		fuse_reply_err(c->req, EINVAL);
+	else if (off < 0 || (uint64_t)off >= data_size(h->image))
+		fuse_reply_err(c->req, ENXIO);
+	else
+		data_next(h->image, (uint64_t)off, whence == SEEK_HOLE, found, c->req);
+}
