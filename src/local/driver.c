@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -27,6 +28,17 @@ void local_crash_point(struct local *l)
 		kill(getpid(), SIGKILL);
 }
 
+/* A descriptor for each volume whose bytes are open: the usual 1,024 are too few, the hard limit is what the system allows. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int local_open(const struct backend_conf *conf, void **ret, struct err *err)
 {
 	struct local *l;
@@ -38,13 +50,18 @@ static int local_open(const struct backend_conf *conf, void **ret, struct err *e
 		return err_set(err, -ENOMEM, "out of memory");
 	l->conf = conf;
 	atomic_init(&l->crash_left, conf->crash_at);
+	local_pool_init(&l->pool);
+	allow_descriptors();
 	*ret = l;
 	return 0;
 }
 
 static void local_close(void *be)
 {
-	free(be);
+	struct local *l = be;
+
+	if (local_pool_end(&l->pool))
+		free(l);
 }
 
 static int local_stat(void *be, struct backend_stats *ret, struct err *err)
@@ -101,4 +118,13 @@ const struct driver driver_local = {
 	.used = local_used,
 	.connection = local_connection,
 	.capabilities = local_capabilities,
+	.data_open = local_data_open,
+	.data_close = local_data_close,
+	.data_read = local_data_read,
+	.data_write = local_data_write,
+	.data_zero = local_data_zero,
+	.data_flush = local_data_flush,
+	.data_next = local_data_next,
+	.data_used = local_data_used,
+	.data_alone = local_data_alone,
 };

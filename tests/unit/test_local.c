@@ -6,10 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -269,6 +272,344 @@ static void a_crash_anywhere_leaves_nothing_that_stays(void **state)
 	}
 }
 
+/* ---- the bytes */
+
+/* What the kernel would do, as the tests want it: at most so many bytes at once, an error after so many calls. */
+static struct {
+	size_t most;
+	int write_errno, punch_errno;
+	_Atomic int writes_left, punched;
+} kernel;
+
+ssize_t __real_pread64(int fd, void *buf, size_t len, off_t off);
+ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t off);
+ssize_t __real_preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int flags);
+int __real_fallocate64(int fd, int mode, off_t off, off_t len);
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int flags);
+int __wrap_fallocate64(int fd, int mode, off_t off, off_t len);
+
+static size_t at_most(size_t len)
+{
+	return kernel.most && len > kernel.most ? kernel.most : len;
+}
+
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off)
+{
+	return __real_pread64(fd, buf, at_most(len), off);
+}
+
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off)
+{
+	if (kernel.write_errno && kernel.writes_left-- <= 0) {
+		errno = kernel.write_errno;
+		return -1;
+	}
+	return __real_pwrite64(fd, buf, at_most(len), off);
+}
+
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+	struct iovec one = *iov;
+
+	assert_int_equal(n, 1);
+	one.iov_len = at_most(one.iov_len);
+	return __real_preadv64v2(fd, &one, 1, off, flags);
+}
+
+int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
+{
+	if (kernel.punch_errno) {
+		errno = kernel.punch_errno;
+		return -1;
+	}
+	kernel.punched++;
+	return __real_fallocate64(fd, mode, off, len);
+}
+
+/* How many operations have ended, and the first error of them. */
+struct ends {
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	int count, code;
+};
+#define NO_ENDS                                                                                    \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER              \
+	}
+
+static void ended(void *arg, int code)
+{
+	struct ends *e = arg;
+
+	pthread_mutex_lock(&e->lock);
+	e->count++;
+	if (e->code == 0)
+		e->code = code;
+	pthread_cond_signal(&e->change);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static int all_ended(struct ends *e, int count)
+{
+	pthread_mutex_lock(&e->lock);
+	while (e->count < count)
+		pthread_cond_wait(&e->change, &e->lock);
+	pthread_mutex_unlock(&e->lock);
+	assert_int_equal(e->count, count);
+	return e->code;
+}
+
+static int open_data(const struct driver_image *im, bool writable, void **ret)
+{
+	struct ends e = NO_ENDS;
+
+	driver_local.data_open(be, im, writable, ret, ended, &e);
+	return all_ended(&e, 1);
+}
+
+static void close_data(void *data)
+{
+	struct ends e = NO_ENDS;
+
+	driver_local.data_close(data, ended, &e);
+	assert_int_equal(all_ended(&e, 1), 0);
+}
+
+static int read_data(void *data, uint64_t off, size_t len, void *buf)
+{
+	struct ends e = NO_ENDS;
+
+	driver_local.data_read(data, off, len, buf, ended, &e);
+	return all_ended(&e, 1);
+}
+
+static int write_data(void *data, uint64_t off, size_t len, const void *buf)
+{
+	struct ends e = NO_ENDS;
+
+	driver_local.data_write(data, off, len, buf, ended, &e);
+	return all_ended(&e, 1);
+}
+
+static int zero_data(void *data, uint64_t off, uint64_t len)
+{
+	struct ends e = NO_ENDS;
+
+	driver_local.data_zero(data, off, len, ended, &e);
+	return all_ended(&e, 1);
+}
+
+static int flush_data(void *data)
+{
+	struct ends e = NO_ENDS;
+
+	driver_local.data_flush(data, ended, &e);
+	return all_ended(&e, 1);
+}
+
+static void *data; /* of image(1), writable */
+static unsigned char *was, *is;
+
+static int set_up_data(void **state)
+{
+	struct driver_image im = image(1);
+
+	if (set_up(state) < 0 || create(&im, NULL) < 0)
+		return -1;
+	memset(&kernel, 0, sizeof kernel);
+	was = malloc(8 * MIB);
+	is = malloc(8 * MIB);
+	for (size_t i = 0; i < 8 * MIB; i++)
+		was[i] = (unsigned char)(i * 7 + i / 4096);
+	return open_data(&im, true, &data);
+}
+
+static int tear_down_data(void **state)
+{
+	close_data(data);
+	free(was);
+	free(is);
+	return tear_down(state);
+}
+
+static bool all_zero(const unsigned char *p, size_t n)
+{
+	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+static void what_was_written_is_read(void **state)
+{
+	struct driver_image im = image(1);
+	void *other;
+
+	assert_int_equal(read_data(data, 0, 8 * MIB, is), 0);
+	assert_true(all_zero(is, 8 * MIB));
+	assert_int_equal(write_data(data, 0, 8 * MIB, was), 0);
+	assert_int_equal(read_data(data, 0, 8 * MIB, is), 0);
+	assert_memory_equal(is, was, 8 * MIB);
+	assert_int_equal(write_data(data, 8 * MIB - 1, 1, "x"), 0);
+	assert_int_equal(flush_data(data), 0);
+	assert_int_equal(open_data(&im, false, &other), 0);
+	assert_int_equal(read_data(other, 8 * MIB - 3, 3, is), 0);
+	assert_memory_equal(is, was + 8 * MIB - 3, 2);
+	assert_int_equal(is[2], 'x');
+	assert_int_equal(write_data(other, 0, 1, "x"), -EBADF);
+	assert_int_equal(flush_data(other), 0);
+	assert_int_equal(read_data(other, 0, 0, is), 0);
+	assert_int_equal(write_data(data, 0, 0, is), 0);
+	assert_true(driver_local.data_alone(data));
+	close_data(other);
+}
+
+static void short_transfers_are_continued(void **state)
+{
+	kernel.most = 1000;
+	assert_int_equal(write_data(data, 1, MIB, was), 0);
+	assert_int_equal(read_data(data, 1, MIB, is), 0);
+	assert_memory_equal(is, was, MIB);
+}
+
+static void errors_are_told(void **state)
+{
+	struct driver_image im = image(1);
+
+	kernel.most = MIB;
+	kernel.write_errno = ENOSPC;
+	kernel.writes_left = 2;
+	assert_int_equal(write_data(data, 0, 4 * MIB, was), -ENOSPC);
+	kernel.write_errno = EIO;
+	assert_int_equal(write_data(data, 0, 1, was), -EIO);
+	kernel.write_errno = 0;
+	kernel.punch_errno = EIO;
+	assert_int_equal(zero_data(data, 0, MIB), -EIO);
+	assert_int_equal(read_data(data, 0, 2 * MIB, is), 0);
+	assert_memory_equal(is, was, 2 * MIB);
+	/* a file that somebody has made shorter does not read as zeroes */
+	assert_int_equal(truncate(path(&im), MIB), 0);
+	assert_int_equal(read_data(data, MIB / 2, MIB, is), -EIO);
+}
+
+static void zeroing_gives_back_room(void **state)
+{
+	uint64_t before, after, next;
+
+	assert_int_equal(write_data(data, 0, 8 * MIB, was), 0);
+	assert_int_equal(flush_data(data), 0);
+	assert_int_equal(driver_local.data_used(data, &before), 0);
+	assert_true(before >= 8 * MIB);
+	assert_int_equal(zero_data(data, MIB, 4 * MIB), 0);
+	assert_int_equal(zero_data(data, 6 * MIB + 100, 1000), 0);
+	assert_int_equal(zero_data(data, 0, 0), 0);
+	assert_int_equal(kernel.punched, 2);
+	assert_int_equal(driver_local.data_used(data, &after), 0);
+	assert_true(after < before - 3 * MIB);
+	memset(was + MIB, 0, 4 * MIB);
+	memset(was + 6 * MIB + 100, 0, 1000);
+	assert_int_equal(read_data(data, 0, 8 * MIB, is), 0);
+	assert_memory_equal(is, was, 8 * MIB);
+	assert_int_equal(driver_local.data_next(data, 0, 8 * MIB, true, &next), 0);
+	assert_int_equal(next, MIB);
+	assert_int_equal(driver_local.data_next(data, MIB, 8 * MIB, false, &next), 0);
+	assert_int_equal(next, 5 * MIB);
+	assert_int_equal(driver_local.data_next(data, 5 * MIB, 8 * MIB, true, &next), 0);
+	assert_int_equal(next, 8 * MIB);
+	assert_int_equal(driver_local.data_next(data, 5 * MIB, 7 * MIB, true, &next), 0);
+	assert_int_equal(next, 7 * MIB); /* no further than asked */
+	assert_int_equal(zero_data(data, 0, 8 * MIB), 0);
+	assert_int_equal(driver_local.data_next(data, 0, 8 * MIB, false, &next), 0);
+	assert_int_equal(next, 8 * MIB);
+	assert_int_equal(driver_local.data_next(data, 8 * MIB, 8 * MIB, false, &next), 0);
+	assert_int_equal(next, 8 * MIB);
+}
+
+static void zeroes_are_written_where_holes_cannot_be(void **state)
+{
+	assert_int_equal(write_data(data, 0, 8 * MIB, was), 0);
+	kernel.punch_errno = EOPNOTSUPP;
+	assert_int_equal(zero_data(data, 12345, 3 * MIB + 1), 0);
+	memset(was + 12345, 0, 3 * MIB + 1);
+	assert_int_equal(read_data(data, 0, 8 * MIB, is), 0);
+	assert_memory_equal(is, was, 8 * MIB);
+}
+
+static void many_are_in_flight(void **state)
+{
+	enum { N = 2000, LEN = 4096 };
+	struct ends e = NO_ENDS;
+
+	for (size_t i = 0; i < N; i++)
+		driver_local.data_write(data, i * LEN, LEN, was + i * LEN, ended, &e);
+	assert_int_equal(all_ended(&e, N), 0);
+	for (size_t i = 0; i < N; i++)
+		driver_local.data_read(data, i * LEN, LEN, is + i * LEN, ended, &e);
+	for (size_t i = 0; i < 10; i++)
+		driver_local.data_flush(data, ended, &e);
+	assert_int_equal(all_ended(&e, 2 * N + 10), 0);
+	assert_memory_equal(is, was, N * LEN);
+}
+
+static void many_are_open(void **state)
+{
+	enum { N = 3000 };
+	static void *all[N];
+	struct driver_image im = image(1);
+	struct ends e = NO_ENDS;
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(limit.rlim_cur == limit.rlim_max);
+	assert_true(limit.rlim_max > N);
+	for (int i = 0; i < N; i++)
+		driver_local.data_open(be, &im, i % 2, &all[i], ended, &e);
+	assert_int_equal(all_ended(&e, N), 0);
+	assert_int_equal(driver_local.remove(be, &im, NULL), -EBUSY);
+	for (int i = 0; i < N; i++)
+		driver_local.data_close(all[i], ended, &e);
+	assert_int_equal(all_ended(&e, 2 * N), 0);
+	assert_int_equal(driver_local.remove(be, &im, NULL), -EBUSY); /* `data` */
+	close_data(data);
+	assert_int_equal(driver_local.remove(be, &im, NULL), 0);
+	assert_int_equal(create(&im, NULL), 0);
+	assert_int_equal(open_data(&im, true, &data), 0);
+	assert_int_equal(read_data(data, 0, 8 * MIB, is), 0);
+	assert_true(all_zero(is, 8 * MIB));
+}
+
+static void what_is_no_image_does_not_open(void **state)
+{
+	struct driver_image im = image(2);
+	void *none = NULL;
+	char away[80];
+
+	assert_int_equal(open_data(&im, true, &none), -ENOENT);
+	assert_int_equal(symlink("/dev/zero", path(&im)), 0);
+	assert_int_equal(open_data(&im, false, &none), -ELOOP);
+	assert_int_equal(unlink(path(&im)), 0);
+	assert_int_equal(mkfifo(path(&im), 0600), 0);
+	assert_int_equal(open_data(&im, true, &none), -EINVAL);
+	assert_int_equal(open_data(&im, false, &none), -EINVAL);
+	(void)snprintf(away, sizeof away, "%s.away", dir);
+	assert_int_equal(rename(dir, away), 0);
+	assert_int_equal(open_data(&im, false, &none), -ENOENT);
+	assert_int_equal(rename(away, dir), 0);
+	assert_null(none);
+}
+
+static void an_open_image_grows(void **state)
+{
+	struct driver_image im = image(1);
+
+	assert_int_equal(write_data(data, 0, 8 * MIB, was), 0);
+	assert_int_equal(driver_local.resize(be, &im, 16 * MIB, NULL), 0);
+	assert_int_equal(read_data(data, 8 * MIB, 8 * MIB, is), 0);
+	assert_true(all_zero(is, 8 * MIB));
+	assert_int_equal(write_data(data, 8 * MIB, 8 * MIB, was), 0);
+	assert_int_equal(read_data(data, 8 * MIB, 8 * MIB, is), 0);
+	assert_memory_equal(is, was, 8 * MIB);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +625,20 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_connection_is_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_crash_anywhere_leaves_nothing_that_stays, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_was_written_is_read, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(
+			short_transfers_are_continued, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(errors_are_told, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(
+			zeroing_gives_back_room, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(
+			zeroes_are_written_where_holes_cannot_be, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(many_are_in_flight, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(many_are_open, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(
+			what_is_no_image_does_not_open, set_up_data, tear_down_data),
+		cmocka_unit_test_setup_teardown(an_open_image_grows, set_up_data, tear_down_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
