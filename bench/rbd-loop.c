@@ -2,16 +2,17 @@
  * The limits that volfs is measured against: a loop of T threads, each of which makes or removes
  * one image after the other.
  *
- *      rbd-loop CONF POOL create|remove librbd|direct PREFIX COUNT THREADS
+ *      rbd-loop CONF POOL create|remove|open librbd|direct PREFIX COUNT THREADS
  *
  *   create librbd   rbd_create4
  *   create direct   the object class, four operations an image, all at once; one directory operation an image
  *   remove librbd   rbd_remove
  *   remove direct   the driver's own removal
+ *   open librbd     rbd_open, then 4 KiB written, flushed and read; all stay open to the end
  *
  * Images are 10 GiB in objects of 4 MiB with all features, named volume-PREFIX-0 … ; whatever made
  * them, either way removes them. Prints one line: per second, and the median and the 99th
- * percentile of one call in ms.
+ * percentile of one call in ms; what the process held in memory before and after, in MiB.
  */
 #include "base/clock.h"
 #include "driver.h"
@@ -36,8 +37,9 @@ struct loop {
 	int (*one)(struct loop *l, rados_ioctx_t io, const struct driver_image *image);
 	void *driver;
 	int count;
-	atomic_int taken, failed;
-	int64_t *took; /* ns, by image */
+	atomic_int taken, failed, opened;
+	int64_t *took;	   /* ns, by image */
+	rbd_image_t *open; /* by image, of those that stay open */
 };
 
 static void image_name(const struct driver_image *image, char name[64])
@@ -73,6 +75,25 @@ static int remove_librbd(struct loop *l, rados_ioctx_t io, const struct driver_i
 static int remove_direct(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
 {
 	return driver_rbd.remove(l->driver, image, NULL);
+}
+
+static int open_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
+{
+	char name[64], block[4096] = "x";
+	rbd_image_t it;
+	ssize_t r;
+
+	image_name(image, name);
+	r = rbd_open(io, name, &it, NULL);
+	if (r < 0)
+		return (int)r;
+	l->open[atomic_fetch_add(&l->opened, 1)] = it;
+	r = rbd_write(it, 0, sizeof block, block);
+	if (r >= 0)
+		r = rbd_flush(it);
+	if (r >= 0)
+		r = rbd_read(it, 0, sizeof block, block);
+	return r < 0 ? (int)r : 0;
 }
 
 struct part {
@@ -148,6 +169,7 @@ static const struct {
 	{ "create", "direct", create_direct },
 	{ "remove", "librbd", remove_librbd },
 	{ "remove", "direct", remove_direct },
+	{ "open", "librbd", open_librbd },
 };
 
 /* --- the loop */
@@ -194,8 +216,24 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Resident pages, KiB; those of shared memory excepted. */
+static long resident(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long all = 0, n;
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "RssAnon: %ld", &n) == 1 || sscanf(line, "RssFile: %ld", &n) == 1)
+			all += n;
+	if (f)
+		(void)fclose(f);
+	return all;
+}
+
 static int run(struct loop *l, int threads, const char *what)
 {
+	long before = resident();
 	pthread_t *thread = calloc((size_t)threads, sizeof *thread);
 	int64_t from = clock_mono_ns();
 	double all;
@@ -207,9 +245,13 @@ static int run(struct loop *l, int threads, const char *what)
 	all = (double)(clock_mono_ns() - from) / 1e9;
 	free(thread);
 	qsort(l->took, (size_t)l->count, sizeof *l->took, by_size);
-	(void)printf("%s threads=%d count=%d per-second=%.1f p50=%.2f p99=%.2f failed=%d\n", what,
-		threads, l->count, l->count / all, (double)l->took[l->count / 2] / 1e6,
-		(double)l->took[l->count * 99 / 100] / 1e6, atomic_load(&l->failed));
+	(void)printf(
+		"%s threads=%d count=%d per-second=%.1f p50=%.2f p99=%.2f failed=%d before=%.1f open=%.1f\n",
+		what, threads, l->count, l->count / all, (double)l->took[l->count / 2] / 1e6,
+		(double)l->took[l->count * 99 / 100] / 1e6, atomic_load(&l->failed),
+		(double)before / 1024, (double)resident() / 1024);
+	for (int i = 0; i < l->opened; i++)
+		(void)rbd_close(l->open[i]);
 	return atomic_load(&l->failed) ? 1 : 0;
 }
 
@@ -239,7 +281,7 @@ int main(int argc, char **argv)
 			l.one = jobs[i].one;
 	if (!l.one || atoi(argv[6]) < 1 || atoi(argv[7]) < 1) {
 		(void)fprintf(stderr,
-			"usage: rbd-loop CONF POOL create|remove librbd|direct PREFIX COUNT THREADS\n");
+			"usage: rbd-loop CONF POOL create|remove|open librbd|direct PREFIX COUNT THREADS\n");
 		return 2;
 	}
 	conf.ceph_conf = argv[1];
@@ -248,7 +290,8 @@ int main(int argc, char **argv)
 	l.prefix = argv[5];
 	l.count = atoi(argv[6]);
 	l.took = calloc((size_t)l.count, sizeof *l.took);
-	r = l.took ? connect_to(&l.cluster, argv[1]) : -ENOMEM;
+	l.open = calloc((size_t)l.count, sizeof *l.open);
+	r = l.took && l.open ? connect_to(&l.cluster, argv[1]) : -ENOMEM;
 	if (r >= 0)
 		r = driver_rbd.open(&conf, &l.driver, NULL);
 	if (r < 0) {
@@ -260,5 +303,6 @@ int main(int argc, char **argv)
 	driver_rbd.close(l.driver);
 	rados_shutdown(l.cluster);
 	free(l.took);
+	free(l.open);
 	return r;
 }
