@@ -34,6 +34,8 @@ enum {
  *                            error ── rmdir ─▶ (in the trash) ─ purge ▶ deleting ──▶ gone
  *                                                                        └─▶ error_deleting ── rmdir ─▶ deleting
  *
+ * available ◀──▶ in-use: by who uses it (struct use). What begins in either, such as an extension, ends in the one that is right then.
+ *
  * The words are the field's and never change; their order is part of the database. Those that nothing enters yet
  * are here because `reset` accepts them and every reader must know them.
  */

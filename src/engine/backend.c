@@ -331,6 +331,7 @@ static int fence_earlier(struct backend *b, struct err *err)
 
 static int make_ready(struct backend *b, struct err *err)
 {
+	struct engine_ready *waiting, *next;
 	int r = 0;
 
 	if (b->driver->fence) {
@@ -340,8 +341,15 @@ static int make_ready(struct backend *b, struct err *err)
 	}
 	if (r < 0 || b->ready)
 		return r;
-	LOCK_SCOPE(&b->lock);
+	lock_take(&b->lock);
 	b->ready = true;
+	waiting = b->when_ready;
+	b->when_ready = NULL;
+	lock_drop(&b->lock);
+	for (; waiting; waiting = next) {
+		next = waiting->next; /* it may be gone afterwards */
+		waiting->ready(waiting);
+	}
 	return 0;
 }
 
@@ -405,6 +413,7 @@ static void *monitor_thread(void *arg)
 			pause = RETRY_S < pause ? RETRY_S : pause;
 		}
 	} while (pause_for(b, pause));
+	measure_end(b);
 	lock_take(&b->lock);
 	b->monitoring = false;
 	pthread_cond_broadcast(&b->tick);

@@ -129,11 +129,14 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	int r = c->fields & SET_GID ? move_quota(c, tx, v, err) : 0;
 
 	r = r < 0 ? r : tx_volume_owner(tx, v->id, mode, uid, gid, project);
+	/* A new owner of the volume has its bytes, too, whoever had them. */
+	if (r == 0 && c->fields & (SET_UID | SET_GID))
+		r = tx_volume_data(tx, v->id, (uid_t)-1, (gid_t)-1, v->data_mode);
 	r = r < 0 ? r
 		  : request_event(&c->q, tx, v->id, "volume.update",
 			    "uid %u, gid %u, mode %04o, project %s", (unsigned)uid, (unsigned)gid,
 			    (unsigned)mode, project);
-	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER, v->status, false);
+	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER | VOL_CHANGED_DATA, v->status, false);
 	return r;
 }
 
@@ -176,11 +179,58 @@ static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struc
 	return r;
 }
 
+/* Of `data` alone. */
+static int set_data(struct edit *c, struct tx *tx, const struct volume *v)
+{
+	const struct volume *to = &c->values;
+	mode_t mode = c->fields & SET_DATA_MODE ? to->data_mode & 0777 : v->data_mode;
+	uid_t uid = c->fields & SET_DATA_UID ? to->data_uid : v->data_uid;
+	gid_t gid = c->fields & SET_DATA_GID ? to->data_gid : v->data_gid;
+	int r = tx_volume_data(tx, v->id, uid, gid, mode);
+
+	note_volume(c->q.e, v->id, VOL_CHANGED_DATA, v->status, false);
+	return r < 0 ? r
+		     : request_event(&c->q, tx, v->id, "volume.update",
+			       "data uid %u, gid %u, mode %04o",
+			       (unsigned)(uid == (uid_t)-1 ? v->uid : uid),
+			       (unsigned)(gid == (gid_t)-1 ? v->gid : gid), (unsigned)mode);
+}
+
+/* Which status they need: reference, 6.2. */
+static int may_flag(const struct edit *c, const struct volume *v, struct err *err)
+{
+	bool readonly = c->fields & SET_READONLY && c->values.readonly != v->readonly;
+
+	if ((readonly && v->status != VOL_AVAILABLE) || v->status == VOL_MAINTENANCE)
+		return err_set(
+			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
+	return 0;
+}
+
+static int set_flags(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
+{
+	bool readonly = c->fields & SET_READONLY ? c->values.readonly : v->readonly;
+	bool bootable = c->fields & SET_BOOTABLE ? c->values.bootable : v->bootable;
+	int r = may_flag(c, v, err);
+
+	r = r < 0 ? r : tx_volume_flags(tx, v->id, readonly, bootable);
+	r = r < 0 ? r
+		  : request_event(&c->q, tx, v->id, "volume.update", "readonly %d, bootable %d",
+			    readonly, bootable);
+	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
+	return r;
+}
+
 static int set_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
 	struct volume v;
 	int r = live(tx, q->volume, &v, err);
+
+	if (r == 0 && c->fields & (SET_READONLY | SET_BOOTABLE))
+		r = set_flags(c, tx, &v, err);
+	if (r == 0 && c->fields & (SET_DATA_MODE | SET_DATA_UID | SET_DATA_GID))
+		r = set_data(c, tx, &v);
 
 	if (r == 0 && c->fields & (SET_MODE | SET_UID | SET_GID))
 		r = set_owner(c, tx, &v, err);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct driver *driver_find(const struct driver *const *drivers, const char *name)
 {
@@ -110,6 +111,8 @@ int engine_new(const struct conf *conf, struct store *store, const struct driver
 	e->hooks = *hooks;
 	e->held_last = &e->held;
 	e->room = conf->queue_max;
+	if (gethostname(e->host, sizeof e->host - 1) < 0 || !e->host[0])
+		(void)snprintf(e->host, sizeof e->host, "localhost");
 	lock_init(&e->held_lock);
 	lock_init(&e->later_lock);
 	lock_init(&e->project_lock);
@@ -240,6 +243,16 @@ static bool wait_backend(struct backend *b, const struct timespec *until)
 	return !b->threads && !b->monitoring;
 }
 
+/* Whoever is asked whether an image is open answers soon, or hangs. */
+static void wait_looks(struct engine *e, const struct timespec *until)
+{
+	int64_t until_ns = until->tv_sec * INT64_C(1000000000) + until->tv_nsec;
+
+	while (atomic_load(&e->looks) && clock_mono_ns() < until_ns)
+		usleep(2000);
+	e->hung = e->hung || atomic_load(&e->looks);
+}
+
 void engine_stop(struct engine *e, long grace_ms)
 {
 	struct timespec until = clock_mono_in_ms(grace_ms);
@@ -258,6 +271,7 @@ void engine_stop(struct engine *e, long grace_ms)
 			e->hung = true;
 		}
 	ticker_stop(e);
+	wait_looks(e, &until);
 	room_close(e);
 }
 

@@ -301,6 +301,9 @@ int engine_connection(struct engine *e, const struct volume *vol, struct buf *ou
 /* Somebody looks at how much a volume uses: it is measured anew soon, if that was not done within stats_interval. Never waits. */
 void engine_measure(struct engine *e, const struct volume *vol);
 
+/* The same of who has its image open outside this daemon: rows of USE_WATCHER. */
+void engine_watch(struct engine *e, const struct volume *vol);
+
 /* "ready", or why not yet: "recovering" while jobs of an earlier server are fenced and taken up. */
 const char *engine_status(struct engine *e);
 

@@ -136,6 +136,8 @@ int driver_said(struct backend *b, int code, const struct err *err);
 
 enum { MEASURE_ASKED = 64, MEASURE_LATELY = 256 };
 
+enum asked_what { ASKED_USED, ASKED_WATCHERS, ASKED_EVICT };
+
 struct backend {
 	struct engine *e;
 	const struct backend_conf *conf;
@@ -176,9 +178,15 @@ struct backend {
 	bool loading;	/* lock; a worker is reading the window */
 	bool offered;	/* lock; jobs of which the workers have not been told */
 
-	int64_t asked[MEASURE_ASKED]; /* lock; volumes to be measured */
-	unsigned asked_count;	      /* lock */
+	struct asked {
+		enum asked_what what;
+		int64_t volume;
+		struct request *q;	 /* ASKED_EVICT: to be submitted or refused afterwards */
+	} asked[MEASURE_ASKED];		 /* lock; what the monitor is to ask the storage */
+	unsigned asked_count;		 /* lock */
+	struct engine_ready *when_ready; /* lock */
 	struct lately {
+		enum asked_what what;
 		int64_t volume, at_ns;
 	} lately[MEASURE_LATELY]; /* lock; what was asked for not long ago */
 
@@ -203,7 +211,32 @@ int backend_job(struct backend *b, int64_t id, struct job_row *ret);
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
 bool measure_asked_locked(
-	struct backend *b); /* false: no answer in time, so look at the backend at once */
+	struct backend *b);	     /* false: no answer in time, so look at the backend at once */
+void measure_end(struct backend *b); /* the monitor ends: who still waits is refused */
+
+/* Asks at once, however lately it was asked. */
+void measure_now(struct backend *b, int64_t volume);
+/* The same of the eviction of q's watcher: false, too many are under way or the backend is not ready. */
+bool measure_evict(struct backend *b, int64_t volume, struct request *q);
+
+/* --- watchers.c: who has an image open outside; the monitor's thread --- */
+
+int watchers_look(struct backend *b, const struct volume *v); /* -ETIMEDOUT: as of a measurement */
+int watchers_evict(struct backend *b, const struct volume *v, struct request *q, struct err *err);
+
+/* --- use.c --- */
+
+enum { USE_WHO = 3 * NAME_LEN };
+const char *use_who(
+	const struct use *u, char text[USE_WHO]); /* "open for writing by uid 0, pid 12" */
+
+/* Somebody began or ceased to use v: its status follows, and whoever looks at its uses is told. row: the use's. */
+int use_settle(struct request *q, struct tx *tx, struct volume *v, int64_t row);
+
+/* What an operation that is over leaves: in-use or available. */
+int use_status(struct tx *tx, int64_t volume, enum vol_status *ret);
+bool use_multiattach(struct tx *tx, const struct volume *v);
+void image_of(const struct volume *v, struct driver_image *ret);
 
 /* --- place.c: which backend; the writer thread --- */
 
@@ -309,11 +342,14 @@ struct request {
 	int (*apply)(struct request *q, struct tx *tx, struct err *err);
 	void (*ended)(struct request *q, int code); /* after the commit, before done; may be NULL */
 	void (*release)(struct request *q);	    /* of what the struct owns; may be NULL */
+	/* It failed with code: true, it has been put aside and is submitted again; NULL: never. Before the answer. */
+	bool (*divert)(struct request *q, int code);
 	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
 	bool must;	     /* a result: tried again until it is in the catalogue */
 	bool counted[TURNS]; /* by turns.c */
 	bool wait;	     /* a creation: it waits for room */
+	bool waits;	     /* put aside by later_in_ms(), once at least */
 	unsigned tries;
 	int64_t due_ns; /* when it is tried again */
 	struct request *next;
@@ -340,7 +376,12 @@ int request_event(struct request *q, struct tx *tx, int64_t volume, const char *
 /* --- ticker.c: what is due later --- */
 
 void later_request(struct request *q); /* tries++, pauses */
-void later_job(struct job *j);	       /* failures++, pauses, then worker_again() */
+/* Submits it again in ms, or when somebody takes it before. false: the engine stops, it is to be answered now. From divert(). */
+bool later_in_ms(struct request *q, long ms);
+/* Takes one of those that wait; NULL: it is gone, or was never there. is NULL: any. */
+struct request *later_take(
+	struct engine *e, bool (*is)(const struct request *q, uint64_t what), uint64_t what);
+void later_job(struct job *j); /* failures++, pauses, then worker_again() */
 int ticker_start(struct engine *e);
 void ticker_stop(struct engine *e);
 
@@ -493,9 +534,14 @@ struct engine {
 	_Atomic bool has_types;	      /* any at all: else nobody looks for a default one */
 	struct follows {
 		bool same, different, query, functions;
-	} follows;		/* what the configured filters and weighers ask for */
-	bool started, stopping; /* who starts and stops it */
-	bool hung;		/* calls were under way when it stopped */
+	} follows;		 /* what the configured filters and weighers ask for */
+	bool started, stopping;	 /* who starts and stops it */
+	bool hung;		 /* calls were under way when it stopped */
+	char host[NAME_LEN + 1]; /* this one's name */
+	int (*let_go)(void *arg, const char *image_uuid); /* NULL: nobody has images open */
+	void *let_go_arg;
+	atomic_uint looks; /* answers of driver->busy() that have not come */
+	atomic_ullong last_look;
 
 	struct lock held_lock;
 	struct request *held, **held_last; /* held_lock; creations that wait for room */

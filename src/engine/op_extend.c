@@ -1,7 +1,7 @@
 /*
  * Extension.
  *
- *   engine_extend ─▶ [ checks, quota and room reserved, `extending`, job ] ─▶ worker: resize ─▶ [ new size, `available`, job gone ]
+ *   engine_extend ─▶ [ checks, quota and room reserved, `extending`, job ] ─▶ worker: resize ─▶ [ new size, `available` or `in-use`, job gone ]
  *                                                                                │ failed
  *                                                                                └─▶ [ `error_extending`, reservation gone, job gone ]
  */
@@ -27,7 +27,7 @@ static int check(const struct volume *v, uint64_t size, struct err *err)
 
 	if (v->trashed)
 		return err_set(err, -ENOENT, "volume '%s' is deleted", v->uuid);
-	if (v->status != VOL_AVAILABLE)
+	if (v->status != VOL_AVAILABLE && v->status != VOL_IN_USE)
 		return err_set(
 			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
 	if (size < v->size)
@@ -161,10 +161,16 @@ struct outcome {
 static int extended(struct outcome *o, struct tx *tx)
 {
 	char size[TEXT_SIZE_MAX];
+	enum vol_status to = VOL_AVAILABLE;
 	int r = tx_volume_resize(tx, o->volume, o->size);
 
-	r = r < 0 ? r : tx_volume_status(tx, o->volume, VOL_AVAILABLE, "");
-	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS | VOL_CHANGED_SIZE, VOL_AVAILABLE, false);
+	r = r < 0 ? r : use_status(tx, o->volume, &to); /* by who uses it by now */
+	r = r < 0 ? r : tx_volume_status(tx, o->volume, to, "");
+	note(o->q.e, (struct change_note){ .kind = CHANGE_VOLUME,
+			     .volume = o->volume,
+			     .mask = VOL_CHANGED_STATUS | VOL_CHANGED_SIZE,
+			     .status = to,
+			     .size = o->size });
 	return r < 0 ? r
 		     : request_event(&o->q, tx, o->volume, "volume.resize.end", "%s",
 			       text_of_size(o->size, size));

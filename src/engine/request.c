@@ -4,6 +4,7 @@
  *    request_new ─▶ request_submit ─▶ its user's turn ─▶ run(): resent? answered before? else apply() ─▶ commit ─▶ ended() ─▶ done() ─▶ freed
  *                                                            ▲                                            │
  *                                                            └── `must`, and it failed: after a pause ◀───┘
+ *                                                            └── diverted: after what apply() asked for ◀──┘
  *
  * ended() of a whole batch comes before the first done(): jobs that a commit has made are offered to the workers together.
  */
@@ -80,6 +81,8 @@ static void done(struct change *c, int code, const struct err *err)
 		later_request(q);
 		return;
 	}
+	if (code < 0 && q->divert && q->divert(q, code))
+		return;
 	if (q->done)
 		q->done(q->arg, &res);
 	write = turn_over(q, TURN_WRITE);

@@ -1,4 +1,5 @@
-/* What is due later: results that could not be written, cleanings that failed, statistics that are overdue. */
+/* What is due later: results that could not be written, cleanings that failed, statistics that are overdue, requests that wait a moment
+ * for somebody else. */
 #include "engine/internal.h"
 
 #include "base/clock.h"
@@ -35,6 +36,45 @@ void later_request(struct request *q)
 	q->next = e->late;
 	e->late = q;
 	pthread_cond_signal(&e->later);
+}
+
+bool later_in_ms(struct request *q, long ms)
+{
+	struct engine *e = q->e;
+
+	LOCK_SCOPE(&e->later_lock);
+	if (!e->ticking)
+		return false;
+	q->waits = true;
+	q->due_ns = clock_mono_ns() + ms * INT64_C(1000000);
+	q->next = e->late;
+	e->late = q;
+	pthread_cond_signal(&e->later);
+	return true;
+}
+
+struct request *later_take(
+	struct engine *e, bool (*is)(const struct request *q, uint64_t what), uint64_t what)
+{
+	LOCK_SCOPE(&e->later_lock);
+	for (struct request **at = &e->late; *at; at = &(*at)->next) {
+		struct request *q = *at;
+
+		if (!q->waits || (is && !is(q, what)))
+			continue;
+		*at = q->next;
+		return q;
+	}
+	return NULL;
+}
+
+/* One that waits has its turn already. */
+static void submit_again(struct request *q)
+{
+	if (q->waits)
+		store_submit(q->e->store, &q->change);
+	else
+		request_submit(q);
 }
 
 void later_job(struct job *j)
@@ -86,7 +126,7 @@ static void run_due(struct engine *e)
 		j = q ? NULL : due_job_locked(e, now);
 		lock_drop(&e->later_lock);
 		if (q)
-			request_submit(q);
+			submit_again(q);
 		else if (j)
 			worker_again(j);
 	} while (q || j);
@@ -154,4 +194,7 @@ void ticker_stop(struct engine *e)
 	lock_drop(&e->later_lock);
 	if (ticking)
 		pthread_join(e->ticker, NULL);
+	/* Somebody waits for an answer to these. */
+	for (struct request *q; (q = later_take(e, NULL, 0));)
+		submit_again(q);
 }

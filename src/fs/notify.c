@@ -172,6 +172,7 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 	case CHANGE_LIST:  /* once for all of a commit */
 	case CHANGE_QUOTA: /* never cached: their numbers change with every volume */
 	case CHANGE_BACKEND:
+	case CHANGE_USES: /* nothing shows them yet */
 		break;
 	case CHANGE_TYPE: /* every volume of the type shows its name: dropped all at once, which is rare enough */
 		if (!session_inval_all(fs->session))

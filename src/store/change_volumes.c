@@ -156,6 +156,22 @@ int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool prot
 		"eiii", description, (int64_t)protected_, clock_wall_us(), id));
 }
 
+int tx_volume_flags(struct tx *tx, int64_t id, bool readonly, bool bootable)
+{
+	return changed(conn_do(tx->conn,
+		"UPDATE volume SET readonly = ?, bootable = ?, updated_us = ? WHERE id = ?", "iiii",
+		(int64_t)readonly, (int64_t)bootable, clock_wall_us(), id));
+}
+
+/* An id that follows the volume, 0xffffffff, is nobody's: it stands as null. */
+int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid, mode_t mode)
+{
+	return changed(conn_do(tx->conn,
+		"UPDATE volume SET data_uid = nullif(?, 4294967295), data_gid = nullif(?, 4294967295), "
+		"data_mode = nullif(?, 384), updated_us = ? WHERE id = ?",
+		"iiiii", (int64_t)uid, (int64_t)gid, (int64_t)mode, clock_wall_us(), id));
+}
+
 int tx_volume_trash(struct tx *tx, int64_t id)
 {
 	return changed(conn_do(tx->conn,
@@ -173,6 +189,8 @@ int tx_volume_purge(struct tx *tx, int64_t id)
 		"ii", clock_wall_us(), id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM meta WHERE volume = ?", "i", id);
+	if (r >= 0)
+		r = conn_do(tx->conn, "DELETE FROM attachment WHERE volume = ?", "i", id);
 	return r < 0 ? r : changed(conn_do(tx->conn, "DELETE FROM volume WHERE id = ?", "i", id));
 }
 

@@ -22,8 +22,12 @@ static const char from_1_to_2[] =
 #include "store/from-1-to-2.h"
 	;
 
+static const char from_2_to_3[] =
+#include "store/from-2-to-3.h"
+	;
+
 /* steps[i] brings version i + 1 to i + 2. */
-static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2 };
+static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2, from_2_to_3 };
 
 int migrate(struct conn *c, int from, struct err *err)
 {

@@ -1,4 +1,4 @@
--- The catalogue, version 2. Made in one transaction; migrate.c brings older versions here.
+-- The catalogue, version 3. Made in one transaction; migrate.c brings older versions here.
 --
 -- Sums (quota, backends, counts) are kept by the triggers below in the transaction of the rows they count, so they
 -- cannot drift; nothing else writes them. A volume counts
@@ -116,6 +116,11 @@ CREATE TABLE volume (
   description TEXT,
   reason TEXT,
   filed INTEGER NOT NULL DEFAULT 0, -- it was accepted as new/<name>
+  readonly INTEGER NOT NULL DEFAULT 0,
+  bootable INTEGER NOT NULL DEFAULT 0,
+  data_uid INTEGER,                 -- of `data`; NULL: the volume's
+  data_gid INTEGER,                 -- the same
+  data_mode INTEGER,                -- NULL: 0600
   spec TEXT NOT NULL                -- as submitted; last, because it can be long and is rarely read
 );
 CREATE UNIQUE INDEX volume_uuid ON volume (uuid);
@@ -131,6 +136,24 @@ CREATE TABLE meta (
 );
 CREATE UNIQUE INDEX meta_key ON meta (volume, key);
 CREATE INDEX meta_list ON meta (volume, id);
+
+-- Who uses a volume: attached (1), an open `data` (2), a watcher outside (3). handle: which open, 0 of the others.
+CREATE TABLE attachment (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  volume INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  host TEXT NOT NULL,
+  writes INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  gid INTEGER NOT NULL,
+  pid INTEGER NOT NULL,
+  handle INTEGER NOT NULL,
+  since_us INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX attachment_name ON attachment (volume, name);
+CREATE INDEX attachment_list ON attachment (volume, id);
+CREATE INDEX attachment_handle ON attachment (handle) WHERE kind = 2;
 
 CREATE TABLE job (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

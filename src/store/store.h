@@ -96,9 +96,12 @@ int tx_volume_rename(struct tx *tx, int64_t id, const char *name); /* -EEXIST */
 int tx_volume_owner(
 	struct tx *tx, int64_t id, mode_t mode, uid_t uid, gid_t gid, const char *project);
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_);
+int tx_volume_flags(struct tx *tx, int64_t id, bool readonly, bool bootable);
+int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid,
+	mode_t mode);				/* of `data`; -1: the volume's */
 int tx_volume_trash(struct tx *tx, int64_t id); /* name and quota are free; the backend is not */
 
-/* The row and its metadata go; for an hour it is remembered by UUID. */
+/* The row, its metadata and its uses go; for an hour it is remembered by UUID. */
 int tx_volume_purge(struct tx *tx, int64_t id);
 
 int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id);
@@ -107,6 +110,22 @@ int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,
 int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id);
 int tx_meta_rename(struct tx *tx, int64_t id, const char *key); /* -EEXIST */
 int tx_meta_remove(struct tx *tx, int64_t id);
+
+/* --- uses.c --------------------------------------------------------------------------------------------------------- */
+
+int tx_use(struct tx *tx, int64_t id, struct use *ret);
+int tx_use_by_name(struct tx *tx, int64_t volume, const char *name, struct use *ret);
+int tx_use_open(struct tx *tx, uint64_t handle, struct use *ret); /* that open `data` */
+int tx_uses(struct tx *tx, int64_t volume, int64_t after, struct use *ret, size_t n);
+int tx_opens(struct tx *tx, int64_t after, struct use *ret, size_t n); /* of every volume */
+
+/* Somebody who attached it or has it open, the one that matters most first; holds: readers do not count. -ENOENT: nobody. */
+int tx_use_holder(struct tx *tx, int64_t volume, bool holds, struct use *ret);
+
+/* u->id and since_us are filled in, and the name of an open one. -EEXIST: the volume has a use of that name. */
+int tx_use_add(struct tx *tx, struct use *u);
+int tx_use_set(struct tx *tx, const struct use *u); /* host, writes */
+int tx_use_remove(struct tx *tx, int64_t id);	    /* -ENOENT */
 
 /* --- jobs.c --------------------------------------------------------------------------------------------------------- */
 

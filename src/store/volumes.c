@@ -9,8 +9,24 @@
 #include <string.h>
 
 /* The columns of a struct vol_entry, in the order of entry_row(). */
-#define ENTRY                                                                                      \
-	"id, name, status, size, generation, uid, gid, mode, trashed, created_us, updated_us, uuid"
+#define ENTRY                                                                                         \
+	"id, name, status, size, generation, uid, gid, mode, trashed, created_us, updated_us, uuid, " \
+	"used, data_uid, data_gid, data_mode"
+
+/* Of `data`, whose columns these are: null follows the volume. */
+static uint32_t own_id(sqlite3_stmt *st, int i)
+{
+	bool follows = sqlite3_column_type(st, i) == SQLITE_NULL;
+
+	return follows ? UINT32_MAX : (uint32_t)sqlite3_column_int64(st, i);
+}
+
+static mode_t own_mode(sqlite3_stmt *st, int i)
+{
+	bool none = sqlite3_column_type(st, i) == SQLITE_NULL;
+
+	return none ? 0600 : (mode_t)sqlite3_column_int(st, i);
+}
 
 static void entry_row(sqlite3_stmt *st, struct vol_entry *ret)
 {
@@ -28,6 +44,10 @@ static void entry_row(sqlite3_stmt *st, struct vol_entry *ret)
 	ret->trashed = trashed;
 	ret->created_us = sqlite3_column_int64(st, 9);
 	ret->updated_us = sqlite3_column_int64(st, 10);
+	ret->used = (uint64_t)sqlite3_column_int64(st, 12);
+	ret->data_uid = own_id(st, 13);
+	ret->data_gid = own_id(st, 14);
+	ret->data_mode = own_mode(st, 15);
 }
 
 static int entry_end(struct view *v, sqlite3_stmt *st, int r, struct vol_entry *ret)
@@ -122,7 +142,8 @@ int view_entries(
 #define VOLUME                                                                                     \
 	"v.id, v.uuid, v.name, v.image_id, b.name, t.name, v.zone, p.name, v.description, "        \
 	"v.reason, v.status, v.size, v.used, v.uid, v.gid, v.mode, v.protected, v.trashed, "       \
-	"v.generation, v.created_us, v.updated_us, v.type, t.uuid FROM volume v "                  \
+	"v.generation, v.created_us, v.updated_us, v.type, t.uuid, v.readonly, v.bootable, "       \
+	"v.data_uid, v.data_gid, v.data_mode FROM volume v "                                       \
 	"LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project "         \
 	"LEFT JOIN type t ON t.id = v.type"
 
@@ -151,6 +172,11 @@ static void volume_row(sqlite3_stmt *st, struct volume *ret)
 	ret->updated_us = sqlite3_column_int64(st, 20);
 	ret->type_id = sqlite3_column_int64(st, 21);
 	col_text(st, 22, ret->type_uuid);
+	ret->readonly = sqlite3_column_int(st, 23);
+	ret->bootable = sqlite3_column_int(st, 24);
+	ret->data_uid = own_id(st, 25);
+	ret->data_gid = own_id(st, 26);
+	ret->data_mode = own_mode(st, 27);
 }
 
 int volume_get(struct conn *c, int64_t id, struct volume *ret)
@@ -198,6 +224,9 @@ static int read_purged(struct view *v, sqlite3_stmt *st, int r, struct vol_entry
 			.size = (uint64_t)sqlite3_column_int64(st, 5),
 			.generation = (uint64_t)sqlite3_column_int64(st, 6),
 			.trashed = true,
+			.data_uid = (uid_t)-1,
+			.data_gid = (gid_t)-1,
+			.data_mode = 0600,
 			.created_us = sqlite3_column_int64(st, 7),
 			.updated_us = sqlite3_column_int64(st, 8) };
 		col_text(st, 1, ret->name);

@@ -28,6 +28,8 @@ void fault_reset(void)
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;
+	fault.outside = fault.mute = NULL;
+	fault.asked = 0;
 	pthread_mutex_lock(&qos_lock);
 	last_qos[0] = '\0';
 	pthread_mutex_unlock(&qos_lock);
@@ -248,4 +250,70 @@ const struct driver driver_fenced = {
 	.qos_known = fault_qos_known,
 	.address = fault_address,
 	.fence = fault_fence,
+};
+
+struct question {
+	struct wrapped *w;
+	driver_done *done;
+	void *arg;
+};
+
+static void *answer_later(void *arg)
+{
+	struct question *q = arg;
+
+	while (is(&fault.mute, q->w))
+		usleep(2000);
+	q->done(q->arg, 0);
+	free(q);
+	return NULL;
+}
+
+static void fault_busy(void *be, const struct driver_image *image, driver_done *done, void *arg)
+{
+	struct question *q = malloc(sizeof *q);
+	pthread_t t;
+
+	atomic_fetch_add(&fault.asked, 1);
+	*q = (struct question){ be, done, arg };
+	if (is(&fault.mute, be) && pthread_create(&t, NULL, answer_later, q) == 0) {
+		pthread_detach(t);
+		return;
+	}
+	free(q);
+	done(arg, is(&fault.outside, be) ? -EBUSY : 0);
+}
+
+static int fault_watchers(void *be, const struct driver_image *image, struct driver_watcher *ret,
+	size_t n, struct err *err)
+{
+	if (!is(&fault.outside, be))
+		return 0;
+	*ret = (struct driver_watcher){ .address = FAULT_WATCHER, .id = 1 };
+	return 1;
+}
+
+static int fault_evict(void *be, const struct driver_image *image, const struct driver_watcher *who,
+	struct err *err)
+{
+	if (strcmp(who->address, FAULT_WATCHER) != 0)
+		return err_set(err, -EINVAL, "who is '%s'?", who->address);
+	atomic_store(&fault.outside, NULL);
+	return 0;
+}
+
+const struct driver driver_watched = {
+	.name = "local",
+	.open = fault_open,
+	.close = fault_close,
+	.stat = fault_stat,
+	.create = fault_create,
+	.batch = fault_batch,
+	.remove = fault_remove,
+	.resize = fault_resize,
+	.used = fault_used,
+	.connection = fault_connection,
+	.busy = fault_busy,
+	.watchers = fault_watchers,
+	.evict = fault_evict,
 };

@@ -11,7 +11,8 @@
 #include <stdatomic.h>
 
 extern const struct driver driver_fault;
-extern const struct driver driver_fenced; /* the same, with addresses to be fenced */
+extern const struct driver driver_fenced;  /* the same, with addresses to be fenced */
+extern const struct driver driver_watched; /* the same, with watchers from outside */
 
 struct fault {
 	_Atomic long passed;  /* points so far */
@@ -33,9 +34,16 @@ struct fault {
 	const char *_Atomic blocked; /* backend whose creations say that this server is fenced */
 	_Atomic unsigned fenced;     /* how many addresses */
 	_Atomic bool no_fence;	     /* fencing fails */
+	const char *_Atomic
+		outside; /* backend whose images FAULT_WATCHER has open, until it is evicted */
+	const char *_Atomic
+		mute; /* backend that does not say who has an image open until this is another */
+	_Atomic unsigned asked; /* how often it was to say so */
 };
 extern struct fault fault;
 void fault_reset(void);
+
+#define FAULT_WATCHER "10.0.0.1:0/77"
 
 /* The limits of the creation that came last, as "key=value key=value"; "": it had none, or there was none. */
 enum { FAULT_QOS = 1024 };

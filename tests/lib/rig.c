@@ -268,6 +268,7 @@ void rig_recount(struct rig *r)
 		"SELECT count(*) FROM volume v WHERE (status IN (0, 7, 14)) <> "
 		"EXISTS (SELECT 1 FROM job WHERE volume = v.id AND kind <> 4)",
 		"SELECT count(*) FROM meta WHERE volume NOT IN (SELECT id FROM volume)",
+		"SELECT count(*) FROM attachment WHERE volume NOT IN (SELECT id FROM volume)",
 	};
 
 	for (size_t i = 0; i < RECOUNT_SUMS; i++)

@@ -1,5 +1,5 @@
 /*
- * A catalogue of version 1, as that version's schema made it (schema-1.sql), is opened: nothing of it is lost, and afterwards it is
+ * A catalogue of an older version, as that version's schema made it (schema-1.sql, schema-2.sql), is opened: nothing of it is lost, and afterwards it is
  * what a fresh one would be. Or it stays as it was.
  */
 #include "base/clock.h"
@@ -15,6 +15,10 @@ static const char schema_1[] =
 #include "schema-1.h"
 	;
 
+static const char schema_2[] =
+#include "schema-2.h"
+	;
+
 /* --- a catalogue of version 1 --- */
 
 static void run(sqlite3 *db, const char *text)
@@ -23,17 +27,23 @@ static void run(sqlite3 *db, const char *text)
 		fail_msg("%s: %s", sqlite3_errmsg(db), text);
 }
 
-/* As version 1 made it: what it set, and then its -wal. The application's number is "volf". */
-static sqlite3 *open_1(void)
+/* As that version made it: what it set, and then its -wal. The application's number is "volf". */
+static sqlite3 *open_as(const char *schema, const char *version)
 {
 	sqlite3 *db;
 
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	run(db, "PRAGMA page_size=2048; BEGIN");
-	run(db, schema_1);
-	run(db, "PRAGMA application_id=1987013734; PRAGMA user_version=1; COMMIT; "
+	run(db, schema);
+	run(db, version);
+	run(db, "PRAGMA application_id=1987013734; COMMIT; "
 		"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0");
 	return db;
+}
+
+static sqlite3 *open_1(void)
+{
+	return open_as(schema_1, "PRAGMA user_version=1");
 }
 
 #define VOLUME_1                                                                                   \
@@ -207,7 +217,7 @@ static void every_row_is_still_there(void **state)
 	down();
 	after = contents(true);
 	assert_string_equal(after, before);
-	assert_int_equal(sql("PRAGMA user_version"), 2);
+	assert_int_equal(sql("PRAGMA user_version"), 3);
 	assert_int_equal(sql("SELECT count(*) FROM volume WHERE type IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT count(*) FROM job WHERE qos IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT sum(trash_size) FROM project"), 50 + 6 + 60 + 70);
@@ -237,8 +247,49 @@ static void it_has_the_shape_of_a_fresh_one(void **state)
 	down();
 	migrated = shape();
 	assert_string_equal(migrated, fresh);
+	free(migrated);
+	assert_int_equal(unlink(path), 0);
+	sqlite3_close(open_as(schema_2, "PRAGMA user_version=2"));
+	up();
+	down();
+	migrated = shape();
+	assert_string_equal(migrated, fresh);
 	free(fresh);
 	free(migrated);
+}
+
+/* --- a catalogue of version 2 --- */
+
+static int open_data(struct tx *tx, void *arg, struct err *e)
+{
+	return tx_use_add(tx, arg);
+}
+
+static void version_2_gets_uses(void **state)
+{
+	struct use u = { .volume = 1, .kind = USE_OPEN, .writes = true, .handle = UINT64_MAX };
+	sqlite3 *db = open_as(schema_2, "PRAGMA user_version=2");
+	struct volume v;
+	struct view *view;
+
+	run(db, "INSERT INTO project (name) VALUES ('web');"
+		"INSERT INTO volume (uuid, name, status, size, uid, gid, mode, created_us, "
+		"updated_us, project, image_id, spec) VALUES "
+		"('u1', 'db', 2, 10, 7, 8, 493, 100, 101, 2, 'i1', 's1')");
+	sqlite3_close(db);
+	up();
+	assert_int_equal(view_open(s, &view, &err), 0);
+	assert_int_equal(view_volume(view, 1, &v), 0);
+	assert_false(v.readonly || v.bootable);
+	assert_int_equal(v.data_uid, (uid_t)-1);
+	assert_int_equal(v.data_gid, (gid_t)-1);
+	assert_int_equal(v.data_mode, 0600);
+	assert_int_equal(change(open_data, &u), 0);
+	assert_int_equal(view_uses(view, 1, 0, &u, 1), 1);
+	assert_string_equal(u.name, "open:1");
+	assert_true(u.handle == UINT64_MAX);
+	view_close(view);
+	recount();
 }
 
 static void ids_go_on_where_they_were(void **state)
@@ -503,7 +554,7 @@ static void trash_of_many_projects_is_walked_once(void **state)
 	assert_int_equal(sql("SELECT count(*) FROM project WHERE trash_size = 3 << 20"), 10000);
 }
 
-/* Killed at some instant of it: it is version 1 or 2 and nothing between, and the next start goes on. */
+/* Killed at some instant of it: it is version 1, 2 or 3 and nothing between, and the next start goes on. */
 static void killed_in_between(void **state)
 {
 	for (int i = 0; i < 8; i++) {
@@ -523,7 +574,10 @@ static void killed_in_between(void **state)
 		version = sql("PRAGMA user_version");
 		assert_int_equal(
 			sql("SELECT count(*) FROM sqlite_schema WHERE name = 'type_quota'"),
-			version - 1);
+			version >= 2);
+		assert_int_equal(
+			sql("SELECT count(*) FROM sqlite_schema WHERE name = 'attachment'"),
+			version >= 3);
 		up();
 		assert_int_equal(sql("SELECT count(*) FROM volume"), 10000);
 		recount();
@@ -538,6 +592,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_row_is_still_there),
 		TEST(it_has_the_shape_of_a_fresh_one),
+		TEST(version_2_gets_uses),
 		TEST(ids_go_on_where_they_were),
 		TEST(sums_go_on),
 		TEST(limits_and_jobs_are_read_as_before),
