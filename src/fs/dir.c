@@ -39,6 +39,8 @@ static const struct dir *const dirs[KIND_COUNT] = {
 	[KIND_DEFAULT_FOR] = &dir_default_for,
 	[KIND_QUOTA_TYPES] = &dir_quota_types,
 	[KIND_TYPE_QUOTA] = &dir_type_quota,
+	[KIND_ATTACHMENTS] = &dir_attachments,
+	[KIND_ATTACHMENT] = &dir_attachment,
 };
 
 const struct dir *dir_of(enum kind kind)
@@ -178,6 +180,7 @@ static enum kind kind_above(enum kind kind)
 		[KIND_ACCESS] = KIND_TYPE,
 		[KIND_DEFAULT_FOR] = KIND_TYPE,
 		[KIND_QUOTA_TYPES] = KIND_QUOTA,
+		[KIND_ATTACHMENTS] = KIND_VOLUME,
 	};
 
 	return above[kind];

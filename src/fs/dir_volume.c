@@ -146,6 +146,16 @@ static void text_protected(const struct volume *v, struct buf *out)
 	add_line(out, v->protected_ ? "1" : "0");
 }
 
+static void text_readonly(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->readonly ? "1" : "0");
+}
+
+static void text_bootable(const struct volume *v, struct buf *out)
+{
+	add_line(out, v->bootable ? "1" : "0");
+}
+
 /* One show per text_… function: load the row, let the function write. */
 #define SHOW(what)                                                                                 \
 	static int show_##what(struct ctx *c, int64_t row, struct buf *out)                        \
@@ -168,6 +178,8 @@ SHOW(description)
 SHOW(created)
 SHOW(updated)
 SHOW(protected)
+SHOW(readonly)
+SHOW(bootable)
 
 static int show_used(struct ctx *c, int64_t row, struct buf *out)
 {
@@ -239,22 +251,43 @@ static void json_meta(void *arg, const struct meta_entry *m)
 	json_object_set_new(arg, m->key, json_string(m->value));
 }
 
-static json_t *json_of(const struct volume *v, json_t *metadata)
+static json_t *json_uses(struct ctx *c, int64_t row)
+{
+	json_t *all = json_array();
+	char since[CLOCK_TEXT_MAX];
+	struct use u[8];
+	int64_t after = 0;
+	int got = 0;
+
+	while (all && (got = view_uses(c->view, row, after, u, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			after = u[i].id;
+			json_array_append_new(
+				all, json_pack("{s:s s:s s:s s:s}", "name", u[i].name, "host",
+					     u[i].host, "mode", use_mode(&u[i]), "since",
+					     clock_text(u[i].since_us, since)));
+		}
+	return all;
+}
+
+static json_t *json_of(const struct volume *v, json_t *metadata, json_t *uses)
 {
 	char created[CLOCK_TEXT_MAX], updated[CLOCK_TEXT_MAX];
 
-	return json_pack("{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:i s:i s:o}",
+	return json_pack(
+		"{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:b s:b s:i s:i s:o s:o}",
 		"id", v->uuid, "name", v->name, "status", vol_status_name(v->status), "error",
 		v->reason, "size", (json_int_t)v->size, "used", (json_int_t)v->used, "type",
 		v->type, "zone", v->zone, "backend", v->backend, "project", v->project,
 		"description", v->description, "created", clock_text(v->created_us, created),
-		"updated", clock_text(v->updated_us, updated), "protected", v->protected_, "uid",
-		(int)v->uid, "gid", (int)v->gid, "metadata", metadata);
+		"updated", clock_text(v->updated_us, updated), "protected", v->protected_,
+		"readonly", v->readonly, "bootable", v->bootable, "uid", (int)v->uid, "gid",
+		(int)v->gid, "metadata", metadata, "attachments", uses);
 }
 
-static int add_json(void *arg, const struct volume *v, json_t *metadata)
+static int add_json(void *arg, const struct volume *v, json_t *metadata, json_t *uses)
 {
-	json_t *j = json_of(v, metadata);
+	json_t *j = json_of(v, metadata, uses);
 	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 
 	if (text)
@@ -273,13 +306,14 @@ static int show_json(struct ctx *c, int64_t row, struct buf *out)
 	if (r < 0)
 		return r;
 	engine_measure(c->fs->engine, &v);
+	engine_watch(c->fs->engine, &v);
 	metadata = json_object();
 	r = metadata ? for_metadata(c, row, json_meta, metadata) : -ENOMEM;
 	if (r < 0) {
 		json_decref(metadata);
 		return r;
 	}
-	return add_json(out, &v, metadata);
+	return add_json(out, &v, metadata, json_uses(c, row));
 }
 
 static int show_history(struct ctx *c, int64_t row, struct buf *out)
@@ -347,15 +381,32 @@ static void store_description(struct change *ch, int64_t row, const char *text)
 		SET_DESCRIPTION | (ch->append ? SET_APPEND : 0), &v, change_done, ch);
 }
 
-static void store_protected(struct change *ch, int64_t row, const char *text)
+/* 0 or 1 into the field that is named. */
+static void store_flag(struct change *ch, int64_t row, const char *text, unsigned field)
 {
-	struct volume v = { .protected_ = text[0] == '1' };
+	bool on = text[0] == '1';
+	struct volume v = { .protected_ = on, .readonly = on, .bootable = on };
 
 	if (strcmp(text, "0") && strcmp(text, "1"))
-		change_answer(ch, -EINVAL, "protected takes 0 or 1");
+		change_answer(ch, -EINVAL, "it takes 0 or 1");
 	else
-		engine_set(ch->fs->engine, ch->id, &ch->who.caller, row, SET_PROTECTED, &v,
-			change_done, ch);
+		engine_set(
+			ch->fs->engine, ch->id, &ch->who.caller, row, field, &v, change_done, ch);
+}
+
+static void store_protected(struct change *ch, int64_t row, const char *text)
+{
+	store_flag(ch, row, text, SET_PROTECTED);
+}
+
+static void store_readonly(struct change *ch, int64_t row, const char *text)
+{
+	store_flag(ch, row, text, SET_READONLY);
+}
+
+static void store_bootable(struct change *ch, int64_t row, const char *text)
+{
+	store_flag(ch, row, text, SET_BOOTABLE);
 }
 
 static void store_reset(struct change *ch, int64_t row, const char *text)
@@ -393,6 +444,8 @@ static const struct attr attrs[] = {
 	{ "connection", 0640, show_connection, NULL, 0 },
 	{ "reset", 0220, show_nothing, store_reset, ATTR_ADMIN },
 	{ "json", 0440, show_json, NULL, 0 },
+	{ "readonly", 0644, show_readonly, store_readonly, 0 },
+	{ "bootable", 0644, show_bootable, store_bootable, 0 },
 	{ 0 },
 };
 
@@ -420,6 +473,7 @@ static int volume_space(struct ctx *c, int64_t row, struct statvfs *ret)
 static const struct subdir subdirs[] = {
 	{ "data", KIND_DATA, true, false },
 	{ "metadata", KIND_METADATA, true, false },
+	{ "attachments", KIND_ATTACHMENTS, true, false },
 	{ 0 },
 };
 

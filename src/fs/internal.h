@@ -55,6 +55,8 @@ enum kind {
 	KIND_QUOTA_TYPES, /* row: quota */
 	KIND_TYPE_QUOTA,  /* row: a type's quota */
 	KIND_DATA,	  /* row: volume; its bytes; a file */
+	KIND_ATTACHMENTS, /* row: volume */
+	KIND_ATTACHMENT,  /* row: use */
 	KIND_COUNT,
 	KIND_DRAFT = 31, /* row: the draft's file serial; a file. Bit 52 is set: found again in
 			    /proc/<pid>/fdinfo */
@@ -289,9 +291,10 @@ struct dir {
 	int (*space)(struct ctx *c, int64_t row, struct statvfs *ret);
 };
 
-extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_by, dir_by_id,
-	dir_backends, dir_backend, dir_quotas, dir_quota, dir_quota_types, dir_type_quota,
-	dir_trash, dir_types, dir_type, dir_extra_specs, dir_qos, dir_access, dir_default_for;
+extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_attachments,
+	dir_attachment, dir_by, dir_by_id, dir_backends, dir_backend, dir_quotas, dir_quota,
+	dir_quota_types, dir_type_quota, dir_trash, dir_types, dir_type, dir_extra_specs, dir_qos,
+	dir_access, dir_default_for;
 
 const struct dir *dir_of(enum kind kind);   /* NULL: not a directory */
 const struct attr *dir_attr(struct node n); /* NULL: not an attribute */
@@ -303,7 +306,7 @@ int node_stat(struct ctx *c, struct node n, struct stat *st); /* of any kind of 
 double node_attr_timeout(struct node n);
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us);
 
-/* --- dir_volume.c, dir_metadata.c, dir_quotas.c, dir_backends.c */
+/* --- dir_volume.c, dir_metadata.c, dir_attachments.c, dir_quotas.c, dir_backends.c */
 
 void entry_of_volume(const struct vol_entry *v, struct entry *ret);
 int volume_stat_file(
@@ -313,6 +316,8 @@ unsigned volume_attr_count(void);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
+const char *use_mode(const struct use *u); /* "rw", "ro" */
+unsigned attachment_attr_count(void);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */

@@ -113,6 +113,7 @@ static void owner_changed(struct fs *fs, int64_t volume)
 	int got;
 
 	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, volume, 0 }));
+	session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENTS, volume, 0 }));
 	session_inval(fs->session,
 		ino_of((struct node){ KIND_VOLUME, volume, volume_attr_index("wait") }));
 	while (v && (got = view_metas(v, volume, after, m, 8)) > 0)
@@ -160,6 +161,20 @@ static void meta_changed(struct fs *fs, const struct change_note *n)
 	volume_files_changed(fs, n->volume);
 }
 
+/* Of the volume's files json alone shows them. */
+static void uses_changed(struct fs *fs, const struct change_note *n)
+{
+	unsigned json = volume_attr_index("json");
+
+	changes_add(fs->changes, n->row);
+	changes_add(fs->changes, n->volume);
+	for (unsigned i = 0; i <= attachment_attr_count(); i++)
+		session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENT, n->row, i }));
+	session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENTS, n->volume, 0 }));
+	if (was_told(fs->changes, n->volume))
+		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
+}
+
 static void one_changed(struct fs *fs, const struct change_note *n)
 {
 	switch (n->kind) {
@@ -172,7 +187,9 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 	case CHANGE_LIST:  /* once for all of a commit */
 	case CHANGE_QUOTA: /* never cached: their numbers change with every volume */
 	case CHANGE_BACKEND:
-	case CHANGE_USES: /* nothing shows them yet */
+		break;
+	case CHANGE_USES:
+		uses_changed(fs, n);
 		break;
 	case CHANGE_TYPE: /* every volume of the type shows its name: dropped all at once, which is rare enough */
 		if (!session_inval_all(fs->session))
@@ -209,6 +226,19 @@ static void metadata_again(struct fs *fs, struct view *v, int64_t volume)
 		}
 }
 
+static void uses_again(struct fs *fs, struct view *v, int64_t volume)
+{
+	struct use u[8];
+	int64_t after = 0;
+	int got;
+
+	while ((got = view_uses(v, volume, after, u, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			uses_changed(fs, &(struct change_note){ .volume = volume, .row = u[i].id });
+			after = u[i].id;
+		}
+}
+
 /* Attributes only: names change by the kernel's own requests, and those that a dead server did not answer
  * are sent again. */
 void changes_again(struct fs *fs)
@@ -223,6 +253,7 @@ void changes_again(struct fs *fs)
 		volume_changed(fs, &(struct change_note){ .volume = volume[i],
 					   .mask = ~(unsigned)VOL_CHANGED_NEW });
 		metadata_again(fs, v, volume[i]);
+		uses_again(fs, v, volume[i]);
 	}
 	free(volume);
 }

@@ -365,12 +365,12 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	op_mknod(req, parent, name, 0, 0);
 }
 
-/* Remembers who tried to unlink an attribute of a volume or type: tree walkers do, and may not remove the rest after it. */
+/* Remembers who tried to unlink an attribute of a volume, type or attachment: tree walkers do, and may not remove the rest after it. */
 static void unlink_attr(struct ctx *c, struct node p, const char *name)
 {
 	if (type_list_of(p.kind))
 		p.kind = KIND_TYPE;
-	if (p.kind == KIND_VOLUME || p.kind == KIND_TYPE)
+	if (p.kind == KIND_VOLUME || p.kind == KIND_TYPE || p.kind == KIND_ATTACHMENT)
 		guard_note(c->fs->guard, who_tgid(c->pid), ino_of(p));
 	refuse(c, -EPERM, name,
 		p.kind == KIND_VOLUME
@@ -483,7 +483,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 	if (d && d->space)
 		r = d->space(&c, n.row, &s);
-	else if (n.kind == KIND_METADATA)
+	else if (n.kind == KIND_METADATA || n.kind == KIND_ATTACHMENTS)
 		r = dir_volume.space(&c, n.row, &s);
 	if (r == -ENOENT)
 		r = backend_space(&c, NULL, &s);

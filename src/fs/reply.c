@@ -31,6 +31,7 @@ static int object_of(struct view *v, struct node n, char text[FILE_LEN])
 	struct vol_entry vol;
 	struct vol_type type;
 	struct quota q;
+	struct use use;
 
 	switch (n.kind) {
 	case KIND_VOLUME:
@@ -38,6 +39,11 @@ static int object_of(struct view *v, struct node n, char text[FILE_LEN])
 			return -ENOENT;
 		(void)snprintf(
 			text, FILE_LEN, "%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name);
+		return 0;
+	case KIND_ATTACHMENT:
+		if (view_use(v, n.row, &use) < 0 || view_entry(v, use.volume, &vol) < 0)
+			return -ENOENT;
+		(void)snprintf(text, FILE_LEN, "%s/attachments/%s", vol.name, use.name);
 		return 0;
 	case KIND_TYPE:
 		if (view_type(v, n.row, &type) < 0)
