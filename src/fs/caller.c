@@ -137,6 +137,21 @@ pid_t who_closes(pid_t tid, bool *ret_killed)
 	return (pid_t)number_in(text, "\nTgid:");
 }
 
+/* A signal that ends a process is turned into SIGKILL for each of its threads. */
+bool who_is_killed(pid_t tid)
+{
+	enum { SIGKILL_BIT = 1 << (9 - 1) };
+	char text[4096];
+	const char *at;
+
+	if (tid <= 0)
+		return false;
+	if (!proc_read(tid, "status", text, sizeof text))
+		return true;
+	at = strstr(text, "\nSigPnd:");
+	return at && strtoull(at + 8, NULL, 16) & SIGKILL_BIT;
+}
+
 /* Not by stat(2) of /proc/<pid>/fd/N, which takes half the time, but whose links wait for the same
  * lock of execve(2) (Linux 6.18). */
 unsigned who_descriptors(pid_t tgid, fuse_ino_t ino)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum { TAKEN_FROM = 64 * 1024 }; /* bytes of a write from which the message is t
 /* One on its way. */
 struct move {
 	struct data_io io;
+	struct patient patient;
 	struct fs *fs;
 	fuse_req_t req;
 	struct handle *handle; /* lives until its RELEASE, which the kernel sends after the answer */
@@ -42,8 +44,10 @@ static int errno_of(int code)
 	}
 }
 
-static void move_free(struct move *m)
+static void move_free(struct patient *p)
 {
+	struct move *m = (struct move *)((char *)p - offsetof(struct move, patient));
+
 	if (m->message)
 		session_message_give(m->fs->session, m->message);
 	free(m);
@@ -59,6 +63,10 @@ static void moved(struct data_io *io, int code);
 
 static void answer(struct move *m, int code)
 {
+	if (!patient_claim(&m->patient)) { /* its caller was killed */
+		patient_end(&m->patient);
+		return;
+	}
 	if (code == 0 && m->error)
 		code = take_error(m->fs, m->handle);
 	if (code < 0)
@@ -69,7 +77,7 @@ static void answer(struct move *m, int code)
 		fuse_reply_write(m->req, m->io.len);
 	else
 		fuse_reply_err(m->req, 0);
-	move_free(m);
+	patient_end(&m->patient);
 }
 
 /* The flush behind a write: the write is what is answered. */
@@ -110,6 +118,7 @@ static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data
 	m->fs = c->fs;
 	m->req = c->req;
 	m->handle = h;
+	patient_begin(&m->patient, c->req, move_free);
 	return m;
 }
 
@@ -150,8 +159,7 @@ static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info
 		memcpy(m->bytes, text, size);
 	}
 	if (take && !m->message) {
-		fuse_reply_err(c->req, ENOMEM);
-		move_free(m);
+		answer(m, -ENOMEM);
 		return;
 	}
 	data_submit(h->image, &m->io);

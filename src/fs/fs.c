@@ -59,7 +59,7 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 
 	if (errlog_new(fs->keep, &fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
 		guard_new(&fs->keep->refused, &fs->guard) < 0 ||
-		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 ||
+		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 || killed_new(&fs->killed) < 0 ||
 		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0)
 		return err_set(err, -ENOMEM, "no memory");
 	if (fs->admin_gid == (gid_t)-1)
@@ -149,6 +149,7 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	waiters_free(fs->waiters);
+	killed_free(fs->killed);
 	drafts_free(fs->drafts);
 	session_free(fs->session);
 	errlog_free(fs->errlog);

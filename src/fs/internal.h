@@ -83,6 +83,7 @@ struct opens;
 struct guard;
 struct changes;
 struct handles;
+struct killed;
 
 struct fs {
 	const struct conf *conf;
@@ -99,6 +100,7 @@ struct fs {
 	struct guard *unlinked; /* unlinked new/NAME */
 	struct changes *changes;
 	struct handles *handles; /* open `data` */
+	struct killed *killed;
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
 	int64_t started_us;
@@ -139,6 +141,7 @@ bool who_is_admin(struct fs *fs, const struct ctx *c);
 pid_t who_tgid(pid_t tid); /* 0 if it is gone or unknown */
 /* The same of who closes a descriptor; *ret_killed: because a signal is ending it. */
 pid_t who_closes(pid_t tid, bool *ret_killed);
+bool who_is_killed(pid_t tid); /* a signal is ending it, or it is gone */
 /* How many descriptors of process tgid lead to an inode number. */
 unsigned who_descriptors(pid_t tgid, fuse_ino_t ino);
 
@@ -390,6 +393,24 @@ void file_fsync(struct ctx *c, struct fuse_file_info *fi);
 void file_flush(struct ctx *c, struct fuse_file_info *fi);
 void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t off, off_t len);
 void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence);
+
+/* --- killed.c: requests that end when their caller is killed, though the storage does not answer */
+
+struct patient {
+	fuse_req_t req;
+	pid_t tid;
+	void (*release)(struct patient *p);
+	atomic_uint refs;
+	atomic_bool claimed;
+	bool listed;		     /* killed.lock */
+	struct patient *prev, *next; /* killed.lock */
+};
+int killed_new(struct killed **ret);
+void killed_free(struct killed *k);
+/* Embedded in what a request's answer needs, from before the storage is asked. release() is called when nobody refers to it any more. */
+void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct patient *p));
+bool patient_claim(struct patient *p); /* true: the caller answers the request. false: it was answered */
+void patient_end(struct patient *p);   /* the storage has ended, and the answer is out */
 
 /* --- wait.c: readers that block until a volume has settled, and poll(2) */
 

@@ -35,6 +35,7 @@ static int object_of(struct view *v, struct node n, char text[FILE_LEN])
 
 	switch (n.kind) {
 	case KIND_VOLUME:
+	case KIND_DATA:
 		if (view_entry(v, n.row, &vol) < 0)
 			return -ENOENT;
 		(void)snprintf(
@@ -90,8 +91,8 @@ static const char *file_of(struct fs *fs, struct node n, const char *otherwise, 
 	if (!v || object_of(v, n, text) < 0)
 		return otherwise;
 	len = strlen(text);
-	if (a)
-		(void)snprintf(text + len, FILE_LEN - len, "/%s", a->name);
+	if (a || n.kind == KIND_DATA)
+		(void)snprintf(text + len, FILE_LEN - len, "/%s", a ? a->name : "data");
 	return text;
 }
 
