@@ -4,18 +4,28 @@
 #
 #	librbd      fio's own librbd engine: no kernel, no file; the limit
 #	rbd-fuse    Ceph's
-#	qemu        a FUSE export of qemu-storage-daemon
+#	qemu        a FUSE export of qemu-storage-daemon, with librbd's cache; QEMU=cache.direct=on turns that off
 #	volfs       `data`
 #
 # TARGETS names some of them, in any order; RUNTIME is the seconds of one fio run.
 
-data_cases=( # rw, block size, depth, unit, wanted of librbd
+# The cases in their order: rw, block size, depth, unit, wanted of librbd. `fresh`: every block written, every target started.
+# librbd writes through until an image sees its first flush (rbd_cache_writethrough_until_flush). fio's engine sends one when it
+# begins, the close of a file is one for qemu and none for rbd-fuse: so all are measured as they come, and random writes again
+# after an fsync (`flushed`).
+data_cases=(
+	"fresh"
 	"read 1M 8 MiB/s 0.80"
 	"write 1M 8 MiB/s 0.80"
 	"randread 4k 1 IOPS 0.80"
 	"randread 4k 32 IOPS 0.80"
 	"randwrite 4k 1 IOPS 0.50"
+	"fresh"
 	"randwrite 4k 32 IOPS 0.80"
+	"fresh --end_fsync=1"
+	"randwrite 4k 1 IOPS 0.50 flushed"
+	"fresh --end_fsync=1"
+	"randwrite 4k 32 IOPS 0.80 flushed"
 )
 data_figures='.jobs[0]
 	| if .error != 0 then error("fio: error \(.error)") else . end
@@ -68,7 +78,7 @@ start_rbdfuse()
 start_qemu()
 {
 	touch "$T/qemu.data"
-	qemu-storage-daemon --blockdev "driver=rbd,node-name=data,pool=vols,image=bench-qemu,conf=$(ceph_conf)" \
+	qemu-storage-daemon --blockdev "driver=rbd,node-name=data,pool=vols,image=bench-qemu,conf=$(ceph_conf)${QEMU:+,$QEMU}" \
 		--export "type=fuse,id=data,node-name=data,mountpoint=$T/qemu.data,writable=on" >"$T/qemu.log" 2>&1 &
 	qemu=$!
 	until_mounted "$T/qemu.data" "$qemu" "$T/qemu.log"
@@ -125,7 +135,7 @@ fio_on()
 	shift
 	case $target in
 	librbd) where=(--ioengine=rbd --clientname=admin --pool=vols "--rbdname=$(image_of librbd)") ;;
-	*) where=(--ioengine=libaio --direct=1 "--filename=$(file_of "$target")") ;;
+	*) where=(--ioengine=libaio --direct=1 --allow_file_create=0 "--filename=$(file_of "$target")") ;;
 	esac
 	pids=$(pids_of "$target")
 	before=$(cpu_of $pids)
@@ -139,8 +149,8 @@ fio_on()
 	cpu=$(awk -v b="$before" -v a="$after" '{ print $1 + $2 + a - b }' "$T/fio.cpu")
 }
 
-# Every block afresh and each object in one piece: after random writes memstore keeps an object as a list of 4 KiB pieces,
-# and writes over that are five times slower. Past the target, because that would leave each image in pieces of another size.
+# Every block anew and each object in one piece: memstore keeps what random writes have left as a list of 4 KiB pieces, over
+# which reads take twice and writes five times as long. Past the target, which would leave each image in pieces of another size.
 fill_image()
 {
 	CEPH_CONF=$(ceph_conf) timeout -k 5 300 fio --name=fill --ioengine=rbd --clientname=admin --pool=vols --rbdname="$1" \
@@ -169,32 +179,38 @@ make_images()
 	done
 }
 
-start_targets()
+# fresh_targets [OPTIONS OF FIO]: and what is not to be measured done: the first write, which takes the image's exclusive lock
+fresh_targets()
 {
+	local target
+	stop_volfs
+	stop_peers
+	for target in "${targets[@]}"; do fill_image "$(image_of "$target")"; done
 	! has rbd-fuse || start_rbdfuse
 	! has qemu || start_qemu
 	! has volfs || serve -c "$T/volfs.conf"
+	for target in "${targets[@]}"; do
+		fio_on "$target" --rw=write --bs=4k --number_ios=1 "$@"
+		fio_on "$target" --rw=write --bs=4k --number_ios=1
+		idle[$target]=$cpu # what fio takes to begin and to end
+	done
 }
 
-# One of them after the other in another order each round; the first request of each (which takes the image's exclusive lock)
-# and a first flush (before which librbd's cache holds no write back) are not measured, but what fio uses to do nothing else is.
+# One target after the other, in another order each round.
 data_round()
 {
-	local round=$1 target i n=${#targets[@]} rw bs depth unit
-	for target in "${targets[@]}"; do fill_image "$(image_of "$target")"; done
-	start_targets
-	for target in "${targets[@]}"; do
-		fio_on "$target" --rw=write --bs=4k --number_ios=1 --end_fsync=1
-		fio_on "$target" --rw=read --bs=4k --number_ios=1
-		idle[$target]=$cpu
-	done
+	local round=$1 target i n=${#targets[@]} rw bs depth unit flushed
 	for which in "${data_cases[@]}"; do
-		read -r rw bs depth unit _ <<<"$which"
+		read -r rw bs depth unit _ flushed <<<"$which"
+		if [ "$rw" = fresh ]; then
+			fresh_targets $bs
+			continue
+		fi
 		for ((i = 0; i < n; i++)); do
 			target=${targets[(i + round) % n]}
-			fio_on "$target" --rw="$rw" --bs="$bs" --iodepth="$depth" --runtime="$runtime" --time_based
+			fio_on "$target" --rw="$rw" --bs="$bs" --iodepth="$depth" --runtime="$runtime" --time_based --randrepeat=0 --norandommap
 			jq -r --arg unit "$unit" --argjson cpu "$cpu" --argjson idle "${idle[$target]}" "$data_figures" \
-				"$T/fio.json" >>"$T/data/$rw-$bs-$depth.$target"
+				"$T/fio.json" >>"$T/data/$rw-$bs-$depth$flushed.$target"
 		done
 	done
 	stop_volfs
@@ -210,29 +226,32 @@ data_median()
 
 print_case()
 {
-	local rw bs depth unit wanted target case line='' spent='' best=0 who='' ours limit
-	read -r rw bs depth unit wanted <<<"$1"
-	case=$rw-$bs-$depth
+	local rw bs depth unit wanted flushed target case what line='' spent='' best=0 who='' ours limit ahead=1.3
+	read -r rw bs depth unit wanted flushed <<<"$1"
+	[ "$rw" != fresh ] || return 0
+	case=$rw-$bs-$depth$flushed
+	what="$rw $bs, depth $depth${flushed:+, flushed before}"
 	for target in "${targets[@]}"; do
 		line+=$(printf '  %s %9.0f' "$target" "$(data_median 1 "$case" "$target")")
 		spent+=$(printf '  %s %9.2f' "$target" "$(data_median 2 "$case" "$target")")
 	done
-	printf '%-28s %-8s%s\n%-28s %-8s%s\n' "$rw $bs, depth $depth" "$unit" "$line" "" "CPU s/GiB" "$spent"
+	printf '%-40s %-9s%s\n%-40s %-9s%s\n' "$what" "$unit" "$line" "" "CPU s/GiB" "$spent"
 	has volfs || return 0
 	ours=$(data_median 1 "$case" volfs)
-	! has librbd || row "  $rw $bs, depth $depth; limit: fio's librbd engine" "$(data_median 1 "$case" librbd)" "$ours" ">= $wanted"
+	! has librbd || row "  $what; limit: fio's librbd" "$(data_median 1 "$case" librbd)" "$ours" ">= $wanted"
 	for target in rbd-fuse qemu; do
 		limit=$(data_median 1 "$case" "$target")
 		if awk -v l="$limit" -v b="$best" 'BEGIN { exit l <= b }'; then best=$limit who=$target; fi
 	done
-	[ -z "$who" ] || row "  $rw $bs, depth $depth; limit: the better peer, $who" "$best" "$ours" ">= 1.3"
-	[ "$depth" != 32 ] || ! has rbd-fuse || row "  $rw $bs, depth $depth; limit: rbd-fuse" "$(data_median 1 "$case" rbd-fuse)" "$ours" ">= 3"
+	[ -z "$flushed" ] || ahead=1
+	[ -z "$who" ] || row "  $what; limit: better peer, $who" "$best" "$ours" ">= $ahead"
+	[ "$depth$flushed" != 32 ] || ! has rbd-fuse || row "  $what; limit: rbd-fuse" "$(data_median 1 "$case" rbd-fuse)" "$ours" ">= 3"
 }
 
 # Read twice on one descriptor: the second time from the kernel's memory, as a file of tmpfs always is.
 bench_reread()
 {
-	local round
+	local round line
 	fill_image "volume-$volume_id"
 	mkdir "$T/tmpfs"
 	mount -t tmpfs -o size=1100M volfs-bench "$T/tmpfs"
