@@ -276,3 +276,25 @@ random_operations()
 	[ "$status" = 0 ] || fail "data-check -n $n -s $seed -d -t 4 -g $most: exit status $status"
 	same "$name"
 }
+
+# data_outlives_all NAME COMMAND…: what was synced is there after everything was killed and COMMAND has started it again
+data_outlives_all()
+{
+	local name=$1 writer last
+	shift
+	: >"$name/data"
+	cd /
+	/usr/bin/python3 -S "$SRC/tests/system/data_fd.py" promise "$MNT/$name/data" >"$T/promised" 2>"$T/err" &
+	writer=$!
+	sleep "1.$(printf %03d $((RANDOM % 1000)))"
+	kill_volfs
+	unmount # or the writer waits for a server that nobody starts
+	wait "$writer" || true
+	"$@"
+	cd "$MNT"
+	last=$(tail -n1 "$T/promised")
+	note "$last blocks were synced"
+	[ "$last" -gt 10 ] || fail "only ${last:-no} blocks were synced: $(cat "$T/err")"
+	fd_test promised "$name/data" "$last"
+	wait_for 30 grep -qx available "$name/status"
+}

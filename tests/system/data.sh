@@ -69,6 +69,9 @@ random_operations random $((24 << 20)) kill_servers
 [ "$killed" -gt 0 ] || fail "no server was killed"
 note "$killed servers killed"
 
+note "what was synced is there after everything was killed"
+data_outlives_all db start_volfs
+
 note "room that was used before reads as zeroes"
 dirty db
 rmdir db random

@@ -6,6 +6,8 @@
     data_fd.py synced FILE          O_SYNC, O_DSYNC, fsync, fdatasync
     data_fd.py refused FILE         what a volume does not do
     data_fd.py grows FILE SIZE      an open descriptor while the volume gets SIZE bytes
+    data_fd.py promise FILE         writes block after block, each with an fsync, and prints its number then, until an error or the end
+    data_fd.py promised FILE N      blocks 0 to N are what `promise` wrote
     data_fd.py hold FILE MODE       opens (r, w, rw, d for direct), prints a line, closes at the end of its standard input
 """
 import ctypes
@@ -180,6 +182,27 @@ def grows(path, want):
     refuses(errno.ENOSPC, os.pwrite, fd, b"x", want)
 
 
+def block(i):
+    return i.to_bytes(8, "little") * 512
+
+
+def promise(path):
+    fd = open_it(path)
+    for i in range(os.fstat(fd).st_size // 4096):
+        try:
+            os.pwrite(fd, block(i), i * 4096)
+            os.fsync(fd)
+        except OSError:
+            os._exit(0)
+        print(i, flush=True)
+
+
+def promised(path, last):
+    fd = open_it(path, os.O_RDONLY)
+    for i in range(int(last) + 1):
+        check(os.pread(fd, 4096, i * 4096) == block(i), f"block {i} of {last} was synced, and is lost")
+
+
 def hold(path, mode):
     flags = {"r": os.O_RDONLY, "w": os.O_WRONLY, "rw": os.O_RDWR, "d": os.O_RDWR | os.O_DIRECT}[mode]
     fd = open_it(path, flags)
@@ -188,5 +211,5 @@ def hold(path, mode):
     os.close(fd)
 
 
-GESTURES = {f.__name__: f for f in (ends, holes, ways, synced, refused, grows, hold)}
+GESTURES = {f.__name__: f for f in (ends, holes, ways, synced, refused, grows, promise, promised, hold)}
 GESTURES[sys.argv[1]](*sys.argv[2:])
