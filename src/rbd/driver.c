@@ -346,4 +346,7 @@ const struct driver driver_rbd = {
 	.fence = rb_fence,
 	.capabilities = be_capabilities,
 	.qos_known = rb_qos_known,
+	.busy = rb_busy,
+	.watchers = rb_watchers,
+	.evict = rb_evict,
 };
