@@ -31,7 +31,7 @@ enum {
 	KEEP_LINES = 64,   /* of each */
 	KEEP_LINE = 1024,
 	KEEP_OPENS = 65536,	     /* open file descriptions of `data` */
-	KEEP_WRITES = 1024,	     /* kept writes (src/data) */
+	KEEP_WRITES = 4096,	     /* kept writes (src/data) */
 	KEEP_WRITE_MAX = 16 * 1024, /* bytes of one */
 };
 

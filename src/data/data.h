@@ -81,8 +81,8 @@ struct data_io {
 	uint64_t mark; /* kept writes up to this number come first; of one that is kept: its own */
 	uint64_t sent; /* DATA_ZERO: bytes of which the driver has been told */
 	int slot;      /* a kept write's place in the keep; -1 */
-	bool on_its_way;
-	struct data_io *prev, *next;
+	struct data_io *prev, *next;	       /* of those that wait */
+	struct data_io *kept_prev, *kept_next; /* of those that are kept */
 };
 void data_submit(struct data_image *i, struct data_io *io);
 

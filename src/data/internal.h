@@ -59,8 +59,9 @@ struct data_image {
 	struct data_io *kept;	/* lock; kept writes that have not ended, in order */
 	unsigned kept_count;	/* lock */
 	uint64_t kept_last;	/* lock; number of the last kept write */
+	uint16_t *kept_at;	/* lock; how many kept writes touch a block (io.c); NULL before the first */
 	bool trouble;		/* lock; a kept write failed: none is kept until a flush succeeds */
-	struct data_io *waiting; /* lock; requests that are not sent yet, in order */
+	struct data_io *waiting; /* lock; requests and kept writes that are not sent yet, in order */
 	struct engine_ready ready;
 	struct slow_task open_task;
 	pthread_cond_t changed; /* lock; state, under_way */

@@ -14,7 +14,11 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { KEPT_MAX = 128 }; /* of one image: the cache of a small disk */
+enum {
+	KEPT_MAX = KEEP_WRITES / 4, /* of one image: what a disk's cache holds, and no more than the others need */
+	BLOCK_SHIFT = 14,	    /* a kept write touches two blocks at most */
+	BLOCKS = 4096,		    /* counters of an image: block numbers modulo this */
+};
 #define ZERO_STEP (UINT64_C(256) << 20) /* bytes of one call: a driver may send an operation for each object */
 
 static bool overlap(const struct data_io *a, const struct data_io *b)
@@ -24,12 +28,36 @@ static bool overlap(const struct data_io *a, const struct data_io *b)
 	return a->off < b->off + b->len && b->off < a->off + a->len;
 }
 
+/* Counts a kept write in, or out. */
+static void count_locked(struct data_image *i, const struct data_io *io, int by)
+{
+	uint64_t first = io->off >> BLOCK_SHIFT, last = (io->off + io->len - 1) >> BLOCK_SHIFT;
+
+	for (uint64_t b = first; b <= last; b++)
+		i->kept_at[b % BLOCKS] = (uint16_t)(i->kept_at[b % BLOCKS] + by);
+}
+
+/* Does any kept write touch its blocks? Most requests meet none, and need not be held against each. */
+static bool may_meet_locked(const struct data_image *i, const struct data_io *io)
+{
+	uint64_t first = io->off >> BLOCK_SHIFT, last = (io->off + io->len - 1) >> BLOCK_SHIFT;
+
+	if (io->op == DATA_FLUSH || io->op == DATA_DRAIN || last - first >= BLOCKS)
+		return true;
+	for (uint64_t b = first; b <= last; b++)
+		if (i->kept_at[b % BLOCKS] > (io->slot >= 0))
+			return true;
+	return false;
+}
+
 /* Must it wait for a kept write? */
 static bool blocked_locked(const struct data_image *i, const struct data_io *io)
 {
 	const struct data_io *k;
 
-	DL_FOREACH (i->kept, k) {
+	if (!i->kept || !may_meet_locked(i, io))
+		return false;
+	DL_FOREACH2 (i->kept, k, kept_next) {
 		if (k->mark > io->mark)
 			return false; /* in order: all the others are later still */
 		if (k != io && overlap(io, k))
@@ -89,6 +117,13 @@ static void kept_landed(struct data_image *i, struct data_io *io, int code)
 	keeper_give(i->d->keeper, io->slot);
 }
 
+static void kept_remove_locked(struct data_image *i, struct data_io *io)
+{
+	DL_DELETE2(i->kept, io, kept_prev, kept_next);
+	i->kept_count--;
+	count_locked(i, io, -1);
+}
+
 static void io_ended(void *arg, int code)
 {
 	struct data_io *io = arg;
@@ -106,14 +141,13 @@ static void io_ended(void *arg, int code)
 		kept_landed(i, io, code);
 	lock_take(&i->lock);
 	if (kept) {
-		DL_DELETE(i->kept, io);
-		i->kept_count--;
+		kept_remove_locked(i, io);
 		i->trouble |= code < 0;
 	} else if (io->op == DATA_FLUSH && code >= 0) {
 		i->trouble = false;
 	}
 	i->under_way--;
-	if (i->waiting || i->kept)
+	if (i->waiting)
 		io_send_locked(i);
 	if (!i->under_way)
 		pthread_cond_broadcast(&i->changed);
@@ -126,14 +160,11 @@ static void io_ended(void *arg, int code)
 
 /* --- sending */
 
-/* Takes one that may go: first of those kept, then of those that wait. */
+/* Takes the first that may go. */
 static struct data_io *next_locked(struct data_image *i)
 {
 	struct data_io *io;
 
-	DL_FOREACH (i->kept, io)
-		if (!io->on_its_way && !blocked_locked(i, io))
-			return io;
 	DL_FOREACH (i->waiting, io)
 		if (!blocked_locked(i, io)) {
 			DL_DELETE(i->waiting, io);
@@ -148,7 +179,6 @@ void io_send_locked(struct data_image *i)
 
 	lock_assert_held(&i->lock);
 	while (i->state == IMAGE_OPEN && (io = next_locked(i))) {
-		io->on_its_way = true;
 		i->under_way++;
 		lock_drop(&i->lock);
 		send(i, io);
@@ -158,23 +188,27 @@ void io_send_locked(struct data_image *i)
 
 void io_fail_locked(struct data_image *i, int code, bool lose)
 {
-	struct data_io *io;
+	struct data_io *io, *tmp, *failed = NULL;
 
 	lock_assert_held(&i->lock);
-	while ((io = i->waiting)) {
+	DL_FOREACH_SAFE (i->waiting, io, tmp) {
+		if (io->slot >= 0 && !lose)
+			continue;
 		DL_DELETE(i->waiting, io);
-		lock_drop(&i->lock);
-		io->done(io, code);
-		lock_take(&i->lock);
+		if (io->slot >= 0)
+			kept_remove_locked(i, io);
+		DL_APPEND(failed, io);
 	}
-	while (lose && (io = i->kept)) {
-		DL_DELETE(i->kept, io);
-		i->kept_count--;
-		lock_drop(&i->lock);
+	lock_drop(&i->lock);
+	DL_FOREACH_SAFE (failed, io, tmp) {
+		if (io->slot < 0) {
+			io->done(io, code);
+			continue;
+		}
 		kept_landed(i, io, code);
 		free(io);
-		lock_take(&i->lock);
 	}
+	lock_take(&i->lock);
 }
 
 void data_submit(struct data_image *i, struct data_io *io)
@@ -184,10 +218,9 @@ void data_submit(struct data_image *i, struct data_io *io)
 	io->image = i;
 	io->slot = -1;
 	io->sent = 0;
-	io->on_its_way = true;
 	lock_take(&i->lock);
 	io->mark = i->kept_last;
-	now = i->state == IMAGE_OPEN && (!i->kept || !blocked_locked(i, io));
+	now = i->state == IMAGE_OPEN && !blocked_locked(i, io);
 	if (now) {
 		i->under_way++;
 	} else {
@@ -213,13 +246,22 @@ static struct data_io *kept_new(
 	return io;
 }
 
+/* Has an image its counters? */
+static bool may_keep_locked(struct data_image *i)
+{
+	if (!i->kept_at)
+		i->kept_at = calloc(BLOCKS, sizeof *i->kept_at);
+	return i->kept_at;
+}
+
 static void kept_add_locked(struct data_image *i, struct data_io *io, int slot)
 {
 	io->slot = slot;
 	io->buf = keeper_at(i->d->keeper, slot)->bytes;
 	io->mark = ++i->kept_last;
-	DL_APPEND(i->kept, io);
+	DL_APPEND2(i->kept, io, kept_prev, kept_next);
 	i->kept_count++;
+	count_locked(i, io, 1);
 }
 
 bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void *buf,
@@ -235,13 +277,15 @@ bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void 
 	if (!io)
 		return false;
 	lock_take(&i->lock);
-	if (i->state == IMAGE_OPEN && !i->trouble && i->kept_count < KEPT_MAX)
+	if (i->state == IMAGE_OPEN && !i->trouble && i->kept_count < KEPT_MAX && may_keep_locked(i))
 		slot = keeper_take(i->d->keeper, i->volume, off, len, buf);
 	if (slot >= 0)
 		kept_add_locked(i, io, slot);
 	/* One that has to wait for another is sent, and freed, by that one's end. */
-	io->on_its_way = now = slot >= 0 && !blocked_locked(i, io);
+	now = slot >= 0 && !blocked_locked(i, io);
 	i->under_way += now;
+	if (slot >= 0 && !now)
+		DL_APPEND(i->waiting, io);
 	lock_drop(&i->lock);
 	if (now)
 		*ret = io;
@@ -260,10 +304,19 @@ int io_recover(struct data_image *i, int slot)
 {
 	struct keep_write *w = keeper_at(i->d->keeper, slot);
 	struct data_io *io = kept_new(i, w->off, w->len);
+	bool can;
 
 	if (!io)
 		return -ENOMEM;
-	LOCK_SCOPE(&i->lock);
-	kept_add_locked(i, io, slot);
-	return 0;
+	lock_take(&i->lock);
+	can = may_keep_locked(i);
+	if (can) {
+		kept_add_locked(i, io, slot);
+		DL_APPEND(i->waiting, io);
+		io_send_locked(i); /* it may be open by now */
+	}
+	lock_drop(&i->lock);
+	if (!can)
+		free(io);
+	return can ? 0 : -ENOMEM;
 }

@@ -11,6 +11,15 @@
 /* Long enough for a host that hangs, not only for a process that died. */
 enum { FENCE_SECONDS = 24 * 60 * 60 };
 
+/* For those who may not wait for it later (rb_busy); without one they go without. */
+static void open_pool(struct rb_backend *be)
+{
+	struct rb_pool *p;
+
+	if (rb_pool_get(be, &be->change, &p, NULL) >= 0)
+		rb_pool_put(p);
+}
+
 int rb_fence_address(void *backend, char *text, size_t room, struct err *err)
 {
 	struct rb_backend *be = backend;
@@ -25,6 +34,7 @@ int rb_fence_address(void *backend, char *text, size_t room, struct err *err)
 			err->code = -ENOTCONN;
 		return -ENOTCONN;
 	}
+	open_pool(be);
 	r = rados_getaddrs(cluster, &addresses);
 	if (r < 0)
 		return rb_fail(be, err, r, "learn the own address");

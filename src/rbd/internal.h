@@ -252,6 +252,16 @@ int rb_trash_finish_move(struct rb_pool *p, const char *id);
 int rb_stat_pool(void *be, struct backend_stats *ret, struct err *err);
 int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);
 
+/* --- watchers.c */
+
+/* Is that client of the cluster one of this backend's connections? */
+bool rb_is_own(struct rb_backend *be, uint64_t client);
+void rb_busy(void *be, const struct driver_image *image, driver_done *done, void *arg);
+int rb_watchers(void *be, const struct driver_image *image, struct driver_watcher *ret, size_t n,
+	struct err *err);
+int rb_evict(void *be, const struct driver_image *image, const struct driver_watcher *who,
+	struct err *err);
+
 /* --- fence.c */
 
 int rb_fence_address(void *be, char *text, size_t room, struct err *err);

@@ -172,13 +172,17 @@ wait_for 60 grep -qx up .volfs/backends/ssd/state
 
 note "a program that waits for it can be killed"
 kill -STOP "$osd"
-dd if=/dev/urandom of=db/data bs=4k count=100 oflag=direct conv=notrunc,fsync status=none 2>"$T/err" &
-writer=$!
-sleep 1
-kill -9 "$writer"
-wait_for 5 gone "$writer"
+for what in 'if=/dev/urandom of=db/data bs=1M oflag=direct conv=notrunc' 'if=/dev/urandom of=db/data bs=1M conv=notrunc' \
+	'if=db/data of=/dev/null bs=1M iflag=direct'; do
+	# shellcheck disable=SC2086
+	dd $what count=10 status=none 2>"$T/err" &
+	program=$!
+	sleep 1
+	not gone "$program"
+	kill -9 "$program"
+	wait_for 5 gone "$program"
+done
 kill -CONT "$osd"
-wait "$writer" 2>"$T/err" || true
 wait_for 60 grep -qx up .volfs/backends/ssd/state
 wait_for 30 grep -qx available db/status
 same db

@@ -1,0 +1,302 @@
+/*
+ * Who else has an image open. Whoever opens one for writing watches its header, until the client dies or is fenced.
+ *
+ *   watchers   librbd's list, over the connection with time-outs: who, for people to read
+ *   busy       does anybody at all? One notification, "header updated", over the connection that changes things: every watcher
+ *              acknowledges it. Nothing blocks; the steps follow each other in librados' thread:
+ *
+ *       header of the id we chose ── none ──▶ id object of the name ──▶ header of librbd's id ── none ──▶ nobody
+ *
+ *   evict      fences the client, and breaks the lock that it may hold
+ *
+ * Our own connections are not somebody.
+ */
+#include "rbd/internal.h"
+
+#include "rbd/encode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	NOTIFY_MS = 5000, /* who has not acknowledged by then is there, but slow */
+	LIST_MAX = 64,
+};
+#define LOCK_NAME "rbd_lock"
+#define LOCK_TAG  "internal"
+
+/* --- ourselves */
+
+/* Refers to the link's pool if that is at hand without waiting; NULL. */
+static struct rb_pool *pool_at_hand(struct rb_link *l)
+{
+	struct rb_pool *p;
+
+	LOCK_SCOPE(&l->lock);
+	p = l->state == RB_LINK_UP ? l->pool : NULL;
+	if (p)
+		atomic_fetch_add(&p->refs, 1);
+	return p;
+}
+
+static bool is_of(struct rb_link *l, uint64_t client)
+{
+	rados_t cluster;
+
+	lock_take(&l->lock);
+	cluster = l->state == RB_LINK_UP ? l->cluster : NULL;
+	lock_drop(&l->lock);
+	return cluster && rados_get_instance_id(cluster) == client;
+}
+
+bool rb_is_own(struct rb_backend *be, uint64_t client)
+{
+	return is_of(&be->change, client) || is_of(&be->look, client);
+}
+
+/* --- busy */
+
+struct busy {
+	struct rb_backend *be;
+	struct rb_pool *p;
+	driver_done *done;
+	void *arg;
+	char name[RB_NAME_ROOM], header[RB_OBJECT_ROOM];
+	char raw[4 + RB_NAME_ROOM]; /* the id object */
+	bool by_name;		    /* its id was asked for */
+	char *reply;
+	size_t reply_len;
+};
+
+static void busy_end(struct busy *b, int code)
+{
+	struct rb_backend *be = b->be;
+
+	rados_buffer_free(b->reply);
+	rb_pool_put(b->p);
+	b->done(b->arg, code);
+	free(b);
+	atomic_fetch_sub(&be->calls, 1);
+}
+
+/* Who answered, who let it time out (u32 count; then client, watch and for the former a reply). */
+static int others(const struct busy *b)
+{
+	struct dec d = { b->reply, b->reply_len, false };
+	bool found = false;
+
+	for (int late = 0; late < 2; late++) {
+		for (uint32_t n = dec_u32(&d); n > 0 && !d.bad; n--) {
+			uint64_t client = dec_u64(&d);
+
+			(void)dec_u64(&d);
+			if (!late)
+				dec_raw(&d, NULL, dec_u32(&d));
+			found = found || (!d.bad && !rb_is_own(b->be, client));
+		}
+	}
+	return found ? -EBUSY : d.bad ? -EBADMSG : 0;
+}
+
+static int landed(rados_completion_t c)
+{
+	int r = rados_aio_get_return_value(c);
+
+	rados_aio_release(c);
+	return r;
+}
+
+static void send_notify(struct busy *b);
+
+static void id_read(rados_completion_t c, void *arg)
+{
+	struct busy *b = arg;
+	char id[RB_NAME_ROOM];
+	int r = landed(c);
+	struct dec d = { b->raw, r < 0 ? 0 : (size_t)r, false };
+
+	dec_string(&d, id, sizeof id);
+	if (r < 0 || d.bad) {
+		busy_end(b, r == -ENOENT ? 0 : r < 0 ? r : -EBADMSG);
+		return;
+	}
+	rb_object(b->header, "rbd_header.", id);
+	send_notify(b);
+}
+
+static void send_read(struct busy *b)
+{
+	char object[RB_OBJECT_ROOM];
+	rados_completion_t c;
+	int r = rados_aio_create_completion2(b, id_read, &c);
+
+	if (r < 0) {
+		busy_end(b, r);
+		return;
+	}
+	b->by_name = true;
+	r = rados_aio_read(
+		b->p->io, rb_object(object, "rbd_id.", b->name), c, b->raw, sizeof b->raw, 0);
+	if (r < 0) {
+		rados_aio_release(c);
+		busy_end(b, r);
+	}
+}
+
+static void notified(rados_completion_t c, void *arg)
+{
+	struct busy *b = arg;
+	int r = landed(c);
+
+	if (r == -ENOENT && !b->by_name)
+		send_read(b);
+	else if (r == -ENOENT)
+		busy_end(b, 0);
+	else if (r < 0 && r != -ETIMEDOUT)
+		busy_end(b, r);
+	else
+		busy_end(b, others(b));
+}
+
+static void send_notify(struct busy *b)
+{
+	struct enc in = { .len = 0 };
+	size_t at = enc_begin(&in, 7);
+	rados_completion_t c;
+	int r = rados_aio_create_completion2(b, notified, &c);
+
+	if (r < 0) {
+		busy_end(b, r);
+		return;
+	}
+	enc_u32(&in, 3); /* header updated */
+	enc_end(&in, at);
+	r = rados_aio_notify(
+		b->p->io, b->header, c, in.at, (int)in.len, NOTIFY_MS, &b->reply, &b->reply_len);
+	if (r < 0) {
+		rados_aio_release(c);
+		busy_end(b, r);
+	}
+}
+
+void rb_busy(void *backend, const struct driver_image *image, driver_done *done, void *arg)
+{
+	struct rb_backend *be = backend;
+	struct rb_pool *p = pool_at_hand(&be->change);
+	struct busy *b = p ? calloc(1, sizeof *b) : NULL;
+
+	if (!b) {
+		if (p)
+			rb_pool_put(p);
+		done(arg, p ? -ENOMEM : -ENOTCONN);
+		return;
+	}
+	atomic_fetch_add(&be->calls, 1);
+	*b = (struct busy){ .be = be, .p = p, .done = done, .arg = arg };
+	rb_image_name(image->uuid, b->name);
+	rb_object(b->header, "rbd_header.", image->image_id);
+	send_notify(b);
+}
+
+/* --- watchers */
+
+static size_t take(struct rb_backend *be, const rbd_image_watcher_t *list, size_t n,
+	struct driver_watcher *ret, size_t room)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (rb_is_own(be, (uint64_t)list[i].id))
+			continue;
+		if (count < room) {
+			(void)snprintf(
+				ret[count].address, sizeof ret[count].address, "%s", list[i].addr);
+			ret[count].id = (uint64_t)list[i].id;
+		}
+		count++;
+	}
+	return count;
+}
+
+static int list(struct rb_backend *be, struct rb_pool *p, const char *name,
+	struct driver_watcher *ret, size_t room)
+{
+	rbd_image_watcher_t found[LIST_MAX];
+	size_t n = LIST_MAX;
+	rbd_image_t image;
+	int r = rbd_open_read_only(p->io, name, &image, NULL); /* such a one does not watch */
+
+	if (r < 0)
+		return r;
+	r = rbd_watchers_list(image, found, &n);
+	if (r >= 0) {
+		r = (int)take(be, found, n, ret, room);
+		rbd_watchers_list_cleanup(found, n);
+	}
+	(void)rbd_close(image);
+	return r;
+}
+
+int rb_watchers(void *backend, const struct driver_image *image, struct driver_watcher *ret,
+	size_t n, struct err *err)
+{
+	struct rb_backend *be = backend;
+	char name[RB_NAME_ROOM];
+	struct rb_pool *p;
+	int r;
+
+	RB_CALL(be);
+	r = rb_pool_get(be, &be->look, &p, err);
+	if (r < 0)
+		return r;
+	r = list(be, p, rb_image_name(image->uuid, name), ret, n);
+	rb_pool_put(p);
+	return r < 0 ? rb_fail(be, err, r, "list the watchers of image '%s'", name) : r;
+}
+
+/* --- evict */
+
+/* The lock is held by the client at this address, which is fenced: nobody need wait until that is found out. */
+static int break_lock(struct rb_pool *p, const char *id, const char *of)
+{
+	char header[RB_OBJECT_ROOM], tag[64], client[256], cookie[256], address[512];
+	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
+	       address_len = sizeof address;
+	int exclusive, r = 0;
+	ssize_t n = rados_list_lockers(p->io, rb_object(header, "rbd_header.", id), LOCK_NAME,
+		&exclusive, tag, &tag_len, client, &client_len, cookie, &cookie_len, address,
+		&address_len);
+
+	if (n > 0 && !strcmp(tag, LOCK_TAG) && !strcmp(address, of))
+		r = rados_break_lock(p->io, header, LOCK_NAME, client, cookie);
+	r = n < 0 ? (int)n : r;
+	return r == -ENOENT ? 0 : r;
+}
+
+int rb_evict(void *backend, const struct driver_image *image, const struct driver_watcher *who,
+	struct err *err)
+{
+	struct rb_backend *be = backend;
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
+	struct rb_pool *p;
+	rados_t change;
+	int r;
+
+	RB_CALL(be);
+	rb_image_name(image->uuid, name);
+	r = rb_link_connect(be, &be->change, &change, err);
+	r = r < 0 ? r : rb_pool_get(be, &be->look, &p, err);
+	if (r < 0)
+		return r;
+	r = rb_fence_one(be, change, who->address);
+	if (r >= 0)
+		r = rb_format_find(p, name, id);
+	if (r >= 0)
+		r = break_lock(p, id, who->address);
+	rb_pool_put(p);
+	return r < 0 && r != -ENOENT
+		       ? rb_fail(be, err, r, "evict '%s' from image '%s'", who->address, name)
+		       : 0;
+}
