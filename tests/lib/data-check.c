@@ -471,8 +471,8 @@ static unsigned char *memory(void)
 
 static void many_at_once(struct actor *a)
 {
-	static struct actor each[64];
-	static char names[64][16];
+	struct actor each[64];
+	char names[64][16];
 	pthread_t id[64];
 	size_t part = size / threads / PAGE * PAGE;
 
@@ -483,13 +483,14 @@ static void many_at_once(struct actor *a)
 		each[i].from = i * part;
 		each[i].to = (i + 1) * part;
 		each[i].name = names[i];
-		if (!each[i].buf)
-			each[i].buf = memory();
+		each[i].buf = memory();
 		if (pthread_create(&id[i], NULL, one_thread, &each[i]) != 0)
 			fail("no thread");
 	}
-	for (unsigned i = 0; part && i < threads; i++)
+	for (unsigned i = 0; part && i < threads; i++) {
 		pthread_join(id[i], NULL);
+		free(each[i].buf);
+	}
 }
 
 /* ---- all of it */
@@ -624,5 +625,7 @@ int main(int argc, char **argv)
 	reopen(&a);
 	compare_all(&a);
 	close_both();
+	free(a.buf);
+	free(model);
 	return 0;
 }
