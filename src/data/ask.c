@@ -108,12 +108,9 @@ static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t 
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){ .task.run = run,
-		.image = i,
-		.off = off,
-		.hole = hole,
-		.done = done,
-		.arg = arg };
+	*q = (struct question){
+		.task.run = run, .image = i, .off = off, .hole = hole, .done = done, .arg = arg
+	};
 	slow_run(i->d->slow, i->at.be, &q->task);
 }
 

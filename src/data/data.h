@@ -47,8 +47,7 @@ void data_stop(struct data *d, long ms);
 bool data_free(struct data *d);
 
 /* The image of a volume, counted. -EIO: its backend is not configured. */
-int data_get(
-	struct data *d, const struct volume *vol, struct data_image **ret, struct err *err);
+int data_get(struct data *d, const struct volume *vol, struct data_image **ret, struct err *err);
 void data_put(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
@@ -90,8 +89,8 @@ void data_submit(struct data_image *i, struct data_io *io);
  * Keeps a write: true, and its caller may be told that it is done; *ret is to be passed to data_submit_kept() next. false: it is to be
  * submitted as any other (too long, no room, trouble).
  */
-bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void *buf,
-	struct data_io **ret);
+bool data_keep_write(
+	struct data_image *i, uint64_t off, size_t len, const void *buf, struct data_io **ret);
 void data_submit_kept(struct data_io *io); /* NULL is fine: it waits for another */
 
 /* Where the next data (hole: the next hole) is at or after off; -ENXIO: there is none before the end. done: from a thread of the module. */

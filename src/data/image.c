@@ -303,7 +303,8 @@ int data_recover(struct data *d, struct view *v, struct err *err)
 	free(slot);
 	if (r == 0 && n)
 		log_info("%zu writes that the last server kept are carried out", n);
-	return r < 0 ? err_set(err, r, "the writes that the last server kept cannot be taken over: %s",
+	return r < 0 ? err_set(err, r,
+			       "the writes that the last server kept cannot be taken over: %s",
 			       strerror(-r))
 		     : 0;
 }

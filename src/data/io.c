@@ -15,11 +15,15 @@
 #include <utlist.h>
 
 enum {
-	KEPT_MAX = KEEP_WRITES / 4, /* of one image: what a disk's cache holds, and no more than the others need */
-	BLOCK_SHIFT = 14,	    /* a kept write touches two blocks at most */
-	BLOCKS = 4096,		    /* counters of an image: block numbers modulo this */
+	KEPT_MAX =
+		KEEP_WRITES /
+		4, /* of one image: what a disk's cache holds, and no more than the others need */
+	BLOCK_SHIFT = 14, /* a kept write touches two blocks at most */
+	BLOCKS = 4096,	  /* counters of an image: block numbers modulo this */
 };
-#define ZERO_STEP (UINT64_C(256) << 20) /* bytes of one call: a driver may send an operation for each object */
+#define ZERO_STEP                                                                                  \
+	(UINT64_C(256)                                                                             \
+		<< 20) /* bytes of one call: a driver may send an operation for each object */
 
 static bool overlap(const struct data_io *a, const struct data_io *b)
 {
@@ -57,7 +61,8 @@ static bool blocked_locked(const struct data_image *i, const struct data_io *io)
 
 	if (!i->kept || !may_meet_locked(i, io))
 		return false;
-	DL_FOREACH2 (i->kept, k, kept_next) {
+	DL_FOREACH2(i->kept, k, kept_next)
+	{
 		if (k->mark > io->mark)
 			return false; /* in order: all the others are later still */
 		if (k != io && overlap(io, k))
@@ -165,11 +170,11 @@ static struct data_io *next_locked(struct data_image *i)
 {
 	struct data_io *io;
 
-	DL_FOREACH (i->waiting, io)
-		if (!blocked_locked(i, io)) {
-			DL_DELETE(i->waiting, io);
-			return io;
-		}
+	DL_FOREACH(i->waiting, io)
+	if (!blocked_locked(i, io)) {
+		DL_DELETE(i->waiting, io);
+		return io;
+	}
 	return NULL;
 }
 
@@ -191,7 +196,8 @@ void io_fail_locked(struct data_image *i, int code, bool lose)
 	struct data_io *io, *tmp, *failed = NULL;
 
 	lock_assert_held(&i->lock);
-	DL_FOREACH_SAFE (i->waiting, io, tmp) {
+	DL_FOREACH_SAFE(i->waiting, io, tmp)
+	{
 		if (io->slot >= 0 && !lose)
 			continue;
 		DL_DELETE(i->waiting, io);
@@ -200,7 +206,8 @@ void io_fail_locked(struct data_image *i, int code, bool lose)
 		DL_APPEND(failed, io);
 	}
 	lock_drop(&i->lock);
-	DL_FOREACH_SAFE (failed, io, tmp) {
+	DL_FOREACH_SAFE(failed, io, tmp)
+	{
 		if (io->slot < 0) {
 			io->done(io, code);
 			continue;
@@ -234,8 +241,7 @@ void data_submit(struct data_image *i, struct data_io *io)
 
 /* --- kept writes */
 
-static struct data_io *kept_new(
-	struct data_image *i, uint64_t off, size_t len)
+static struct data_io *kept_new(struct data_image *i, uint64_t off, size_t len)
 {
 	struct data_io *io = calloc(1, sizeof *io);
 
@@ -264,8 +270,8 @@ static void kept_add_locked(struct data_image *i, struct data_io *io, int slot)
 	count_locked(i, io, 1);
 }
 
-bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void *buf,
-	struct data_io **ret)
+bool data_keep_write(
+	struct data_image *i, uint64_t off, size_t len, const void *buf, struct data_io **ret)
 {
 	struct data_io *io = NULL;
 	int slot = -1;

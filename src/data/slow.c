@@ -147,15 +147,16 @@ bool slow_free(struct slow *s, long ms)
 		return true;
 	lock_take(&s->lock);
 	s->ending = true;
-	LL_FOREACH (s->crews, c)
-		pthread_cond_broadcast(&c->work);
+	LL_FOREACH(s->crews, c)
+	pthread_cond_broadcast(&c->work);
 	while (s->threads && lock_wait_until(&s->lock, &s->nobody, &until))
 		;
 	stuck = s->threads;
 	lock_drop(&s->lock);
 	if (stuck)
 		return false;
-	LL_FOREACH_SAFE (s->crews, c, tmp) {
+	LL_FOREACH_SAFE(s->crews, c, tmp)
+	{
 		pthread_cond_destroy(&c->work);
 		free(c);
 	}
