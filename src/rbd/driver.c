@@ -346,7 +346,6 @@ const struct driver driver_rbd = {
 	.fence = rb_fence,
 	.capabilities = be_capabilities,
 	.qos_known = rb_qos_known,
-<<<<<<< HEAD
 	.data_open = rb_data_open,
 	.data_close = rb_data_close,
 	.data_read = rb_data_read,
@@ -355,9 +354,7 @@ const struct driver driver_rbd = {
 	.data_flush = rb_data_flush,
 	.data_next = rb_data_next,
 	.data_alone = rb_data_alone,
-=======
 	.busy = rb_busy,
 	.watchers = rb_watchers,
 	.evict = rb_evict,
->>>>>>> uses
 };
