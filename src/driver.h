@@ -134,10 +134,10 @@ struct driver {
 	bool (*qos_known)(const char *key);
 
 	/*
-	 * The bytes of an image. None of these blocks, whatever the storage does, but for data_next and data_used, which want a thread
-	 * of their own; any thread, many at once on one image. done may come at any time until it has come. No time-outs.
+	 * The bytes of an image. None of these blocks, whatever the storage does, but for data_next, which wants a thread of its
+	 * own; any thread, many at once on one image. done may come at any time until it has come. No time-outs.
 	 *
-	 *      data_open ──▶ ( read · write · zero · flush · next · used )* ──▶ data_close      nothing is under way then
+	 *      data_open ──▶ ( read · write · zero · flush · next )* ──▶ data_close      nothing is under way then
 	 *
 	 * read and write lie within the size; the buffer is borrowed until done. What was written is on stable storage once a flush
 	 * that began after its done() has ended well, and is read by everybody from its done() on. Reads, writes and zeroings that
@@ -156,12 +156,6 @@ struct driver {
 
 	/* Where the next data (hole: the next hole) at or after off begins, in an image of size bytes; size: there is none. */
 	int (*data_next)(void *data, uint64_t off, uint64_t size, bool hole, uint64_t *ret);
-
-	/* Bytes really allocated. */
-	int (*data_used)(void *data, uint64_t *ret);
-
-	/* Has nobody else written to it since data_open()? Never waits. */
-	bool (*data_alone)(void *data);
 
 	/*
 	 * NULL where nobody outside can be known of. busy(): done gets 0, or -EBUSY: somebody outside this process has it open; or

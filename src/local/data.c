@@ -234,19 +234,3 @@ int local_data_next(void *data, uint64_t off, uint64_t size, bool hole, uint64_t
 	*ret = next < 0 || (uint64_t)next > size ? size : (uint64_t)next;
 	return 0;
 }
-
-int local_data_used(void *data, uint64_t *ret)
-{
-	struct local_data *d = data;
-	struct stat st;
-
-	if (fstat(d->fd, &st) < 0)
-		return -errno;
-	*ret = (uint64_t)st.st_blocks * 512;
-	return 0;
-}
-
-bool local_data_alone(void *data)
-{
-	return true; /* the directory is ours */
-}

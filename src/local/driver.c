@@ -125,6 +125,4 @@ const struct driver driver_local = {
 	.data_zero = local_data_zero,
 	.data_flush = local_data_flush,
 	.data_next = local_data_next,
-	.data_used = local_data_used,
-	.data_alone = local_data_alone,
 };

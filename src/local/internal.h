@@ -71,7 +71,5 @@ void local_data_write(
 void local_data_zero(void *data, uint64_t off, uint64_t len, driver_done *done, void *arg);
 void local_data_flush(void *data, driver_done *done, void *arg);
 int local_data_next(void *data, uint64_t off, uint64_t size, bool hole, uint64_t *ret);
-int local_data_used(void *data, uint64_t *ret);
-bool local_data_alone(void *data);
 
 #endif

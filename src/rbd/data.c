@@ -244,12 +244,3 @@ int rb_data_next(void *data, uint64_t off, uint64_t size, bool hole, uint64_t *r
 	*ret = s.found < size ? s.found : size;
 	return r < 0 ? r : 0;
 }
-
-/* The lock, once taken, is given up only to somebody else who writes. */
-bool rb_data_alone(void *data)
-{
-	struct rb_data *x = data;
-	int owner = 0;
-
-	return rbd_is_exclusive_lock_owner(x->image, &owner) >= 0 && owner;
-}

@@ -353,7 +353,6 @@ const struct driver driver_rbd = {
 	.data_zero = rb_data_zero,
 	.data_flush = rb_data_flush,
 	.data_next = rb_data_next,
-	.data_alone = rb_data_alone,
 	.busy = rb_busy,
 	.watchers = rb_watchers,
 	.evict = rb_evict,

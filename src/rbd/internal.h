@@ -237,7 +237,6 @@ void rb_data_write(
 void rb_data_zero(void *data, uint64_t off, uint64_t len, driver_done *done, void *arg);
 void rb_data_flush(void *data, driver_done *done, void *arg);
 int rb_data_next(void *data, uint64_t off, uint64_t size, bool hole, uint64_t *ret);
-bool rb_data_alone(void *data);
 
 /* --- trash.c */
 
