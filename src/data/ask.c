@@ -2,6 +2,7 @@
 #include "data/internal.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 struct waited {
@@ -56,7 +57,9 @@ static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, ui
 	return r;
 }
 
+/* A thread is taken when the image is open and what was kept has landed: those few threads open images, too. */
 struct question {
+	struct data_io drain;
 	struct slow_task task;
 	struct data_image *image;
 	uint64_t off;
@@ -65,14 +68,14 @@ struct question {
 	void *arg;
 };
 
+#define OF(member, p) ((struct question *)((char *)(p)-offsetof(struct question, member)))
+
 static void look(struct slow_task *t)
 {
-	struct question *q = (struct question *)t;
+	struct question *q = OF(task, t);
 	uint64_t size = data_size(q->image), at = size;
-	int r = io_wait(q->image, DATA_DRAIN, 0, 0);
+	int r = next(q->image, q->off, size, q->hole, &at);
 
-	if (r == 0)
-		r = next(q->image, q->off, size, q->hole, &at);
 	if (r == 0 && at >= size && !q->hole)
 		r = -ENXIO;
 	q->done(q->arg, r, at < size ? at : size);
@@ -81,10 +84,10 @@ static void look(struct slow_task *t)
 
 static void discard(struct slow_task *t)
 {
-	struct question *q = (struct question *)t;
+	struct question *q = OF(task, t);
 	struct data_image *i = q->image;
 	uint64_t size = data_size(i), from = 0, to = 0;
-	int r = io_wait(i, DATA_DRAIN, 0, 0);
+	int r = 0;
 
 	while (r == 0 && to < size) {
 		r = next(i, to, size, false, &from);
@@ -99,6 +102,18 @@ static void discard(struct slow_task *t)
 	free(q);
 }
 
+static void drained(struct data_io *io, int code)
+{
+	struct question *q = OF(drain, io);
+
+	if (code == 0) {
+		slow_run(q->image->d->slow, q->image->at.be, &q->task);
+		return;
+	}
+	q->done(q->arg, code, 0);
+	free(q);
+}
+
 static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t off, bool hole,
 	data_found *done, void *arg)
 {
@@ -108,10 +123,14 @@ static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t 
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){
-		.task.run = run, .image = i, .off = off, .hole = hole, .done = done, .arg = arg
-	};
-	slow_run(i->d->slow, i->at.be, &q->task);
+	*q = (struct question){ .drain = { .op = DATA_DRAIN, .done = drained },
+		.task.run = run,
+		.image = i,
+		.off = off,
+		.hole = hole,
+		.done = done,
+		.arg = arg };
+	data_submit(i, &q->drain);
 }
 
 void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)
