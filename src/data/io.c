@@ -142,9 +142,10 @@ static void io_ended(void *arg, int code)
 	lock_take(&i->lock);
 	if (kept) {
 		kept_remove_locked(i, io);
-		i->trouble |= code < 0;
-	} else if (io->op == DATA_FLUSH && code >= 0) {
-		i->trouble = false;
+		if (code < 0 && i->trouble < io->mark)
+			i->trouble = io->mark;
+	} else if (io->op == DATA_FLUSH && code >= 0 && io->mark >= i->trouble) {
+		i->trouble = 0;
 	}
 	i->under_way--;
 	if (i->waiting)
