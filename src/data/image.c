@@ -124,9 +124,8 @@ int data_let_go(void *arg, const char *uuid)
 	lock_take(&found->lock);
 	while (found->state != IMAGE_CLOSED || !io_quiet_locked(found)) {
 		close_quiet_locked(found);
-		if (found->state == IMAGE_CLOSED && found->kept)
-			image_want_locked(found);
-		if (found->state != IMAGE_CLOSED)
+		/* What is kept and could not be opened, the ticker tries again. */
+		if (found->state != IMAGE_CLOSED || found->kept)
 			lock_wait(&found->lock, &found->changed);
 	}
 	lock_drop(&found->lock);
