@@ -160,7 +160,7 @@ static struct data_image *image_new_locked(
 static void image_free_locked(struct data *d, struct data_image *i)
 {
 	HASH_DEL(d->images, i);
-	free(i->kept_at);
+	io_forget(i);
 	pthread_cond_destroy(&i->changed);
 	lock_release(&i->lock);
 	free(i);

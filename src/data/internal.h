@@ -105,6 +105,7 @@ void io_send_locked(struct data_image *i);
 /* Answers all that waits, and lose: gives up what is kept; the same. */
 void io_fail_locked(struct data_image *i, int code, bool lose);
 int io_recover(struct data_image *i, int slot); /* a kept write of a dead server, in order */
+void io_forget(struct data_image *i);	       /* nobody has it any more: kept writes stay in the keep */
 bool io_quiet_locked(const struct data_image *i); /* nothing is under way or to be done */
 
 /* --- ask.c: what takes a thread that may block --- */

@@ -321,3 +321,12 @@ int io_recover(struct data_image *i, int slot)
 		free(io);
 	return can ? 0 : -ENOMEM;
 }
+
+void io_forget(struct data_image *i)
+{
+	struct data_io *io, *tmp;
+
+	DL_FOREACH_SAFE2 (i->kept, io, tmp, kept_next)
+		free(io);
+	free(i->kept_at);
+}
