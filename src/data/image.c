@@ -25,6 +25,7 @@ static void opened(void *arg, int code)
 	if (code == -ESHUTDOWN)
 		engine_fenced(i->d->engine, i->at.be);
 	LOCK_SCOPE(&i->lock);
+	i->under_way++; /* not to be freed while the lock is given up */
 	if (code < 0) {
 		log_warning("volume %s: its image cannot be opened: %s", i->at.image.uuid,
 			strerror(-code));
@@ -36,6 +37,7 @@ static void opened(void *arg, int code)
 		i->state = IMAGE_OPEN;
 		io_send_locked(i);
 	}
+	i->under_way--;
 	pthread_cond_broadcast(&i->changed);
 }
 

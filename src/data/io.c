@@ -175,10 +175,9 @@ static void io_ended(void *arg, int code)
 	} else if (io->op == DATA_FLUSH && code >= 0 && io->mark >= i->trouble) {
 		i->trouble = 0;
 	}
-	i->under_way--;
 	if (i->waiting)
 		io_send_locked(i);
-	if (!i->under_way)
+	if (--i->under_way == 0) /* only now: it holds the image while the lock is given up */
 		pthread_cond_broadcast(&i->changed);
 	lock_drop(&i->lock);
 	if (kept)
