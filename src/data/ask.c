@@ -2,6 +2,7 @@
 #include "data/internal.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 struct waited {
@@ -56,8 +57,11 @@ static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, ui
 	return r;
 }
 
+/* Its io drains first, without a thread: those are needed to open images. */
 struct question {
+	struct data_io io;
 	struct slow_task task;
+	int drained; /* -errno */
 	struct data_image *image;
 	uint64_t off;
 	bool hole;
@@ -65,11 +69,16 @@ struct question {
 	void *arg;
 };
 
+static struct question *of_task(struct slow_task *t)
+{
+	return (struct question *)((char *)t - offsetof(struct question, task));
+}
+
 static void look(struct slow_task *t)
 {
-	struct question *q = (struct question *)t;
+	struct question *q = of_task(t);
 	uint64_t size = data_size(q->image), at = size;
-	int r = io_wait(q->image, DATA_DRAIN, 0, 0);
+	int r = q->drained;
 
 	if (r == 0)
 		r = next(q->image, q->off, size, q->hole, &at);
@@ -81,10 +90,10 @@ static void look(struct slow_task *t)
 
 static void discard(struct slow_task *t)
 {
-	struct question *q = (struct question *)t;
+	struct question *q = of_task(t);
 	struct data_image *i = q->image;
 	uint64_t size = data_size(i), from = 0, to = 0;
-	int r = io_wait(i, DATA_DRAIN, 0, 0);
+	int r = q->drained;
 
 	while (r == 0 && to < size) {
 		r = next(i, to, size, false, &from);
@@ -99,6 +108,14 @@ static void discard(struct slow_task *t)
 	free(q);
 }
 
+static void drained(struct data_io *io, int code)
+{
+	struct question *q = (struct question *)io;
+
+	q->drained = code;
+	slow_run(q->image->d->slow, q->image->at.be, &q->task);
+}
+
 static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t off, bool hole,
 	data_found *done, void *arg)
 {
@@ -108,10 +125,14 @@ static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t 
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){
-		.task.run = run, .image = i, .off = off, .hole = hole, .done = done, .arg = arg
-	};
-	slow_run(i->d->slow, i->at.be, &q->task);
+	*q = (struct question){ .io = { .op = DATA_DRAIN, .done = drained },
+		.task.run = run,
+		.image = i,
+		.off = off,
+		.hole = hole,
+		.done = done,
+		.arg = arg };
+	data_submit(i, &q->io);
 }
 
 void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)

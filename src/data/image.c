@@ -25,6 +25,7 @@ static void opened(void *arg, int code)
 	if (code == -ESHUTDOWN)
 		engine_fenced(i->d->engine, i->at.be);
 	LOCK_SCOPE(&i->lock);
+	i->under_way++; /* not to be freed while the lock is given up */
 	if (code < 0) {
 		log_warning("volume %s: its image cannot be opened: %s", i->at.image.uuid,
 			strerror(-code));
@@ -36,6 +37,7 @@ static void opened(void *arg, int code)
 		i->state = IMAGE_OPEN;
 		io_send_locked(i);
 	}
+	i->under_way--;
 	pthread_cond_broadcast(&i->changed);
 }
 
@@ -124,9 +126,8 @@ int data_let_go(void *arg, const char *uuid)
 	lock_take(&found->lock);
 	while (found->state != IMAGE_CLOSED || !io_quiet_locked(found)) {
 		close_quiet_locked(found);
-		if (found->state == IMAGE_CLOSED && found->kept)
-			image_want_locked(found);
-		if (found->state != IMAGE_CLOSED)
+		/* What is kept and could not be opened, the ticker tries again. */
+		if (found->state != IMAGE_CLOSED || found->kept)
 			lock_wait(&found->lock, &found->changed);
 	}
 	lock_drop(&found->lock);
@@ -161,7 +162,7 @@ static struct data_image *image_new_locked(
 static void image_free_locked(struct data *d, struct data_image *i)
 {
 	HASH_DEL(d->images, i);
-	free(i->kept_at);
+	io_forget(i);
 	pthread_cond_destroy(&i->changed);
 	lock_release(&i->lock);
 	free(i);

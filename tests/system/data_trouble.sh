@@ -1,0 +1,46 @@
+#!/bin/bash
+# `data` while its storage is not there: what is asked of it waits, and is answered when the storage comes back; who is killed meanwhile
+# goes; a close and a deletion at once.
+# timeout: 120
+# sanitize
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh"
+
+mkdir "$T/disk"
+cat >"$T/volfs.conf" <<-END
+	database = "$T/volfs.db"; stats_interval = 1;
+	backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
+END
+allow_log "backend disk: "
+
+# seek FILE OUT: where its first data is
+seek()
+{
+	timeout 60 python3 -c 'import os, sys
+try:
+	print(os.lseek(os.open(sys.argv[1], os.O_RDONLY), 0, os.SEEK_DATA))
+except OSError as e:
+	print(e.errno)' "$1" >"$2"
+}
+
+note "many who ask where data is, before the backend is there, do not keep its images from being opened"
+start_volfs -c "$T/volfs.conf"
+for i in {1..8}; do # the kernel asks one question of a file at a time
+	volume "v$i" size=8M
+	printf x | dd of="$MNT/v$i/data" bs=4k seek=1 conv=notrunc status=none
+done
+stop_volfs
+mv "$T/disk" "$T/away"
+start_volfs -c "$T/volfs.conf"
+asks=()
+for i in {1..8}; do
+	seek "$MNT/v$i/data" "$T/seek.$i" &
+	asks+=($!)
+done
+sleep 1
+eq "" "$(cat "$T"/seek.*)" "answers without the storage"
+mv "$T/away" "$T/disk"
+wait "${asks[@]}"
+eq "4096" "$(sort -u "$T"/seek.*)"
+
+stop_volfs
