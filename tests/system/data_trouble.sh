@@ -44,3 +44,33 @@ wait "${asks[@]}"
 eq "4096" "$(sort -u "$T"/seek.*)"
 
 stop_volfs
+
+note "who closes it and deletes at once finds nobody there"
+start_volfs -c "$T/volfs.conf"
+timeout 60 python3 - "$MNT" <<-'END'
+	import os, sys, threading
+
+	def churn(who):
+	    for n in range(40):
+	        name = f"{sys.argv[1]}/c{who}.{n}"
+	        with open(f"{sys.argv[1]}/new/c{who}.{n}", "w") as f:
+	            f.write("size=1M")
+	        with open(f"{name}/wait") as f:
+	            f.read()
+	        for _ in range(3):
+	            os.close(os.open(f"{name}/data", os.O_RDWR))
+	        try:
+	            os.rmdir(name)
+	        except OSError as e: # its RELEASE took longer than a deletion waits
+	            print(e)
+
+	threads = [threading.Thread(target=churn, args=(i,)) for i in range(16)]
+	for t in threads:
+	    t.start()
+	for t in threads:
+	    t.join()
+END
+wait_for 20 eval '[ -z "$(ls -A "$MNT/.volfs/trash")" ]'
+not grep -q "in use here" "$LOG"
+
+stop_volfs
