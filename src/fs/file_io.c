@@ -179,12 +179,13 @@ void file_write(
 	}
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
-	if (!atomic_load_explicit(&h->dirty, memory_order_relaxed))
-		atomic_store(&h->dirty, true);
 	if (sync || !data_keep_write(h->image, (uint64_t)off, size, text, &kept)) {
 		write_through(c, h, fi, text, size, (uint64_t)off, sync);
 		return;
 	}
+	/* Only now: a close that takes the mark meanwhile must find the write kept. */
+	if (!atomic_load_explicit(&h->dirty, memory_order_relaxed))
+		atomic_store(&h->dirty, true);
 	fuse_reply_write(c->req, size); /* first: its caller need not wait for it to be sent */
 	data_submit_kept(kept);
 }
@@ -240,7 +241,6 @@ void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t of
 	m = move_new(c, fi, DATA_ZERO, from, n < end - from ? n : end - from, 0);
 	if (!m)
 		return;
-	atomic_store(&h->dirty, true);
 	data_submit(h->image, &m->io);
 }
 
