@@ -178,12 +178,16 @@ void io_send_locked(struct data_image *i)
 	struct data_io *io;
 
 	lock_assert_held(&i->lock);
+	/* What is sent may end at once: the image is not quiet, and so not freed, before this thread has left it. */
+	i->under_way++;
 	while (i->state == IMAGE_OPEN && (io = next_locked(i))) {
 		i->under_way++;
 		lock_drop(&i->lock);
 		send(i, io);
 		lock_take(&i->lock);
 	}
+	if (--i->under_way == 0)
+		pthread_cond_broadcast(&i->changed);
 }
 
 void io_fail_locked(struct data_image *i, int code, bool lose)
