@@ -25,6 +25,7 @@ struct slow {
 	struct lock lock;
 	struct crew *crews;    /* lock */
 	unsigned threads;      /* lock; of all crews */
+	unsigned busy;	       /* lock; those in a task */
 	bool ending;	       /* lock */
 	pthread_cond_t nobody; /* lock; threads is 0 */
 };
@@ -81,9 +82,11 @@ static void *crew_thread(void *arg)
 		struct slow_task *t = next_locked(c);
 
 		if (t) {
+			s->busy++;
 			lock_drop(&s->lock);
 			t->run(t);
 			lock_take(&s->lock);
+			s->busy--;
 			lingered = false;
 		} else if (s->ending || lingered) {
 			break;
@@ -149,8 +152,11 @@ bool slow_free(struct slow *s, long ms)
 	s->ending = true;
 	LL_FOREACH (s->crews, c)
 		pthread_cond_broadcast(&c->work);
-	while (s->threads && lock_wait_until(&s->lock, &s->nobody, &until))
-		;
+	while (s->threads) /* who only lingers goes at once */
+		if (!s->busy)
+			lock_wait(&s->lock, &s->nobody);
+		else if (!lock_wait_until(&s->lock, &s->nobody, &until))
+			break;
 	stuck = s->threads;
 	lock_drop(&s->lock);
 	if (stuck)

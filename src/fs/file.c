@@ -47,6 +47,8 @@ static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 		free(h);
 		return r;
 	}
+	if (view_volume(v, o->volume, &vol) == 0)
+		data_resized(fs->data, o->volume, vol.size);
 	h->fh = fh_of(o, slot);
 	h->volume = o->volume;
 	h->writes = o->writes;
