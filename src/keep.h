@@ -30,8 +30,8 @@ enum {
 	KEEP_USERS = 1024, /* whose refusals are remembered */
 	KEEP_LINES = 64,   /* of each */
 	KEEP_LINE = 1024,
-	KEEP_OPENS = 65536,	     /* open file descriptions of `data` */
-	KEEP_WRITES = 4096,	     /* kept writes (src/data) */
+	KEEP_OPENS = 65536,	    /* open file descriptions of `data` */
+	KEEP_WRITES = 4096,	    /* kept writes (src/data) */
 	KEEP_WRITE_MAX = 16 * 1024, /* bytes of one */
 };
 
@@ -98,10 +98,11 @@ struct keep_deeds {
 struct keep_open {
 	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
 	uint32_t writes;       /* it may write */
-	_Atomic int32_t error; /* -errno of a kept write that failed: told at the next fsync or close; 0 */
+	_Atomic int32_t
+		error; /* -errno of a kept write that failed: told at the next fsync or close; 0 */
 	uint32_t spare;
-	uint64_t serial; /* with the slot: fi->fh */
-	int64_t volume;	 /* row */
+	uint64_t serial;  /* with the slot: fi->fh */
+	int64_t volume;	  /* row */
 	uint64_t made_by; /* `unique` of the OPEN: sent again, it makes no second one */
 };
 

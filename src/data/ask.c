@@ -57,10 +57,11 @@ static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, ui
 	return r;
 }
 
-/* A thread is taken when the image is open and what was kept has landed: those few threads open images, too. */
+/* Its io drains first, without a thread: those are needed to open images. */
 struct question {
-	struct data_io drain;
+	struct data_io io;
 	struct slow_task task;
+	int drained; /* -errno */
 	struct data_image *image;
 	uint64_t off;
 	bool hole;
@@ -68,14 +69,19 @@ struct question {
 	void *arg;
 };
 
-#define OF(member, p) ((struct question *)((char *)(p)-offsetof(struct question, member)))
+static struct question *of_task(struct slow_task *t)
+{
+	return (struct question *)((char *)t - offsetof(struct question, task));
+}
 
 static void look(struct slow_task *t)
 {
-	struct question *q = OF(task, t);
+	struct question *q = of_task(t);
 	uint64_t size = data_size(q->image), at = size;
-	int r = next(q->image, q->off, size, q->hole, &at);
+	int r = q->drained;
 
+	if (r == 0)
+		r = next(q->image, q->off, size, q->hole, &at);
 	if (r == 0 && at >= size && !q->hole)
 		r = -ENXIO;
 	q->done(q->arg, r, at < size ? at : size);
@@ -84,10 +90,10 @@ static void look(struct slow_task *t)
 
 static void discard(struct slow_task *t)
 {
-	struct question *q = OF(task, t);
+	struct question *q = of_task(t);
 	struct data_image *i = q->image;
 	uint64_t size = data_size(i), from = 0, to = 0;
-	int r = 0;
+	int r = q->drained;
 
 	while (r == 0 && to < size) {
 		r = next(i, to, size, false, &from);
@@ -104,14 +110,10 @@ static void discard(struct slow_task *t)
 
 static void drained(struct data_io *io, int code)
 {
-	struct question *q = OF(drain, io);
+	struct question *q = (struct question *)io;
 
-	if (code == 0) {
-		slow_run(q->image->d->slow, q->image->at.be, &q->task);
-		return;
-	}
-	q->done(q->arg, code, 0);
-	free(q);
+	q->drained = code;
+	slow_run(q->image->d->slow, q->image->at.be, &q->task);
 }
 
 static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t off, bool hole,
@@ -123,14 +125,14 @@ static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t 
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){ .drain = { .op = DATA_DRAIN, .done = drained },
+	*q = (struct question){ .io = { .op = DATA_DRAIN, .done = drained },
 		.task.run = run,
 		.image = i,
 		.off = off,
 		.hole = hole,
 		.done = done,
 		.arg = arg };
-	data_submit(i, &q->drain);
+	data_submit(i, &q->io);
 }
 
 void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)

@@ -50,8 +50,7 @@ bool data_is_closed(struct data *d);
 bool data_free(struct data *d);
 
 /* The image of a volume, counted. -EIO: its backend is not configured. */
-int data_get(
-	struct data *d, const struct volume *vol, struct data_image **ret, struct err *err);
+int data_get(struct data *d, const struct volume *vol, struct data_image **ret, struct err *err);
 void data_put(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
@@ -84,6 +83,8 @@ struct data_io {
 	struct data_image *image;
 	uint64_t mark; /* kept writes up to this number come first; of one that is kept: its own */
 	uint64_t sent; /* DATA_ZERO: bytes of which the driver has been told */
+	_Atomic int step; /* DATA_ZERO: see io.c */
+	int code;	  /* DATA_ZERO: of its last step */
 	int slot;      /* a kept write's place in the keep; -1 */
 	struct data_io *prev, *next;	       /* of those that wait */
 	struct data_io *kept_prev, *kept_next; /* of those that are kept */
@@ -94,8 +95,8 @@ void data_submit(struct data_image *i, struct data_io *io);
  * Keeps a write: true, and its caller may be told that it is done; *ret is to be passed to data_submit_kept() next. false: it is to be
  * submitted as any other (too long, no room, trouble).
  */
-bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void *buf,
-	struct data_io **ret);
+bool data_keep_write(
+	struct data_image *i, uint64_t off, size_t len, const void *buf, struct data_io **ret);
 void data_submit_kept(struct data_io *io); /* NULL is fine: it waits for another */
 
 /* Where the next data (hole: the next hole) is at or after off; -ENXIO: there is none before the end. done: from a thread of the module. */

@@ -15,11 +15,15 @@
 #include <utlist.h>
 
 enum {
-	KEPT_MAX = KEEP_WRITES / 4, /* of one image: what a disk's cache holds, and no more than the others need */
-	BLOCK_SHIFT = 14,	    /* a kept write touches two blocks at most */
-	BLOCKS = 4096,		    /* counters of an image: block numbers modulo this */
+	KEPT_MAX =
+		KEEP_WRITES /
+		4, /* of one image: what a disk's cache holds, and no more than the others need */
+	BLOCK_SHIFT = 14, /* a kept write touches two blocks at most */
+	BLOCKS = 4096,	  /* counters of an image: block numbers modulo this */
 };
-#define ZERO_STEP (UINT64_C(256) << 20) /* bytes of one call: a driver may send an operation for each object */
+#define ZERO_STEP                                                                                  \
+	(UINT64_C(256)                                                                             \
+		<< 20) /* bytes of one call: a driver may send an operation for each object */
 
 static bool overlap(const struct data_io *a, const struct data_io *b)
 {
@@ -57,7 +61,8 @@ static bool blocked_locked(const struct data_image *i, const struct data_io *io)
 
 	if (!i->kept || !may_meet_locked(i, io))
 		return false;
-	DL_FOREACH2 (i->kept, k, kept_next) {
+	DL_FOREACH2(i->kept, k, kept_next)
+	{
 		if (k->mark > io->mark)
 			return false; /* in order: all the others are later still */
 		if (k != io && overlap(io, k))
@@ -75,10 +80,45 @@ bool io_quiet_locked(const struct data_image *i)
 
 static void io_ended(void *arg, int code);
 
+/*
+ * A long one goes in steps. Each has two ends, in any order: the driver's call returns, and tells its code. Who comes second goes on, so
+ * a driver that answers within the call does not make the stack grow.
+ */
+enum { STEP_BEGUN, STEP_PART };
+
+static void zero_told(void *arg, int code);
+
+static void zero(struct data_image *i, struct data_io *io)
+{
+	do {
+		uint64_t left = io->len - io->sent, n = left < ZERO_STEP ? left : ZERO_STEP;
+		uint64_t off = io->off + io->sent;
+
+		io->sent += n;
+		atomic_store(&io->step, STEP_BEGUN);
+		i->at.driver->data_zero(i->handle, off, n, zero_told, io);
+		if (atomic_exchange(&io->step, STEP_PART) == STEP_BEGUN)
+			return;
+	} while (io->code >= 0 && io->sent < io->len);
+	io_ended(io, io->code);
+}
+
+static void zero_told(void *arg, int code)
+{
+	struct data_io *io = arg;
+
+	io->code = code;
+	if (atomic_exchange(&io->step, STEP_PART) == STEP_BEGUN)
+		return;
+	if (code >= 0 && io->sent < io->len)
+		zero(io->image, io);
+	else
+		io_ended(io, code);
+}
+
 static void send(struct data_image *i, struct data_io *io)
 {
 	const struct driver *driver = i->at.driver;
-	uint64_t left;
 
 	switch (io->op) {
 	case DATA_READ:
@@ -88,10 +128,7 @@ static void send(struct data_image *i, struct data_io *io)
 		driver->data_write(i->handle, io->off, io->len, io->buf, io_ended, io);
 		break;
 	case DATA_ZERO:
-		left = io->len - io->sent;
-		left = left < ZERO_STEP ? left : ZERO_STEP;
-		io->sent += left;
-		driver->data_zero(i->handle, io->off + io->sent - left, left, io_ended, io);
+		zero(i, io);
 		break;
 	case DATA_FLUSH:
 		driver->data_flush(i->handle, io_ended, io);
@@ -133,23 +170,19 @@ static void io_ended(void *arg, int code)
 	/* Before anything is told or given back: the next server repeats it. */
 	if (code == -ESHUTDOWN)
 		engine_fenced(i->d->engine, i->at.be);
-	if (io->op == DATA_ZERO && code >= 0 && io->sent < io->len) {
-		send(i, io);
-		return;
-	}
 	if (kept)
 		kept_landed(i, io, code);
 	lock_take(&i->lock);
 	if (kept) {
 		kept_remove_locked(i, io);
-		i->trouble |= code < 0;
-	} else if (io->op == DATA_FLUSH && code >= 0) {
-		i->trouble = false;
+		if (code < 0 && i->trouble < io->mark)
+			i->trouble = io->mark;
+	} else if (io->op == DATA_FLUSH && code >= 0 && io->mark >= i->trouble) {
+		i->trouble = 0;
 	}
-	i->under_way--;
 	if (i->waiting)
 		io_send_locked(i);
-	if (!i->under_way)
+	if (--i->under_way == 0) /* only now: it holds the image while the lock is given up */
 		pthread_cond_broadcast(&i->changed);
 	lock_drop(&i->lock);
 	if (kept)
@@ -165,29 +198,33 @@ static struct data_io *next_locked(struct data_image *i)
 {
 	struct data_io *io;
 
-	DL_FOREACH (i->waiting, io)
-		if (!blocked_locked(i, io)) {
-			DL_DELETE(i->waiting, io);
-			return io;
-		}
+	DL_FOREACH(i->waiting, io)
+	if (!blocked_locked(i, io)) {
+		DL_DELETE(i->waiting, io);
+		return io;
+	}
 	return NULL;
 }
 
+/* The end of one that is answered within its call, below, leaves the next one to the loop: else the stack grew with each that waits. */
+static _Thread_local const struct data_image *sending;
+
 void io_send_locked(struct data_image *i)
 {
+	const struct data_image *outer = sending;
 	struct data_io *io;
 
 	lock_assert_held(&i->lock);
-	/* What is sent may end at once: the image is not quiet, and so not freed, before this thread has left it. */
-	i->under_way++;
+	if (outer == i)
+		return;
+	sending = i;
 	while (i->state == IMAGE_OPEN && (io = next_locked(i))) {
 		i->under_way++;
 		lock_drop(&i->lock);
 		send(i, io);
 		lock_take(&i->lock);
 	}
-	if (--i->under_way == 0)
-		pthread_cond_broadcast(&i->changed);
+	sending = outer;
 }
 
 void io_fail_locked(struct data_image *i, int code, bool lose)
@@ -195,7 +232,8 @@ void io_fail_locked(struct data_image *i, int code, bool lose)
 	struct data_io *io, *tmp, *failed = NULL;
 
 	lock_assert_held(&i->lock);
-	DL_FOREACH_SAFE (i->waiting, io, tmp) {
+	DL_FOREACH_SAFE(i->waiting, io, tmp)
+	{
 		if (io->slot >= 0 && !lose)
 			continue;
 		DL_DELETE(i->waiting, io);
@@ -204,7 +242,8 @@ void io_fail_locked(struct data_image *i, int code, bool lose)
 		DL_APPEND(failed, io);
 	}
 	lock_drop(&i->lock);
-	DL_FOREACH_SAFE (failed, io, tmp) {
+	DL_FOREACH_SAFE(failed, io, tmp)
+	{
 		if (io->slot < 0) {
 			io->done(io, code);
 			continue;
@@ -238,8 +277,7 @@ void data_submit(struct data_image *i, struct data_io *io)
 
 /* --- kept writes */
 
-static struct data_io *kept_new(
-	struct data_image *i, uint64_t off, size_t len)
+static struct data_io *kept_new(struct data_image *i, uint64_t off, size_t len)
 {
 	struct data_io *io = calloc(1, sizeof *io);
 
@@ -268,8 +306,8 @@ static void kept_add_locked(struct data_image *i, struct data_io *io, int slot)
 	count_locked(i, io, 1);
 }
 
-bool data_keep_write(struct data_image *i, uint64_t off, size_t len, const void *buf,
-	struct data_io **ret)
+bool data_keep_write(
+	struct data_image *i, uint64_t off, size_t len, const void *buf, struct data_io **ret)
 {
 	struct data_io *io = NULL;
 	int slot = -1;
@@ -323,4 +361,13 @@ int io_recover(struct data_image *i, int slot)
 	if (!can)
 		free(io);
 	return can ? 0 : -ENOMEM;
+}
+
+void io_forget(struct data_image *i)
+{
+	struct data_io *io, *tmp;
+
+	DL_FOREACH_SAFE2 (i->kept, io, tmp, kept_next)
+		free(io);
+	free(i->kept_at);
 }

@@ -16,6 +16,7 @@ struct crew {
 	struct slow *s;
 	const void *backend;
 	struct slow_task *first, *last; /* slow.lock */
+	unsigned queued;		/* slow.lock; of these */
 	unsigned threads, idle;		/* slow.lock */
 	pthread_cond_t work;
 	struct crew *next;
@@ -25,9 +26,9 @@ struct slow {
 	struct lock lock;
 	struct crew *crews;    /* lock */
 	unsigned threads;      /* lock; of all crews */
-	unsigned busy;	       /* lock; those in a task */
+	unsigned busy;	       /* lock; of these, with a task */
 	bool ending;	       /* lock */
-	pthread_cond_t nobody; /* lock; threads is 0 */
+	pthread_cond_t fewer;  /* lock; threads */
 };
 
 int slow_new(struct slow **ret)
@@ -37,7 +38,7 @@ int slow_new(struct slow **ret)
 	if (!s)
 		return -ENOMEM;
 	lock_init(&s->lock);
-	cond_init(&s->nobody);
+	cond_init(&s->fewer);
 	*ret = s;
 	return 0;
 }
@@ -65,8 +66,10 @@ static struct slow_task *next_locked(struct crew *c)
 	struct slow_task *t = c->first;
 
 	lock_assert_held(&c->s->lock);
-	if (t)
+	if (t) {
 		c->first = t->next;
+		c->queued--;
+	}
 	return t;
 }
 
@@ -99,8 +102,8 @@ static void *crew_thread(void *arg)
 		}
 	}
 	c->threads--;
-	if (--s->threads == 0)
-		pthread_cond_broadcast(&s->nobody);
+	s->threads--;
+	pthread_cond_broadcast(&s->fewer);
 	lock_drop(&s->lock);
 	return NULL;
 }
@@ -120,7 +123,9 @@ void slow_run(struct slow *s, const void *backend, struct slow_task *t)
 		else
 			c->first = t;
 		c->last = t;
-		start = !c->idle && c->threads < THREADS;
+		c->queued++;
+		/* One that is idle, and has not woken yet, counts for one task. */
+		start = c->queued > c->idle && c->threads < THREADS;
 		c->threads += start;
 		s->threads += start;
 		pthread_cond_signal(&c->work);
@@ -152,11 +157,10 @@ bool slow_free(struct slow *s, long ms)
 	s->ending = true;
 	LL_FOREACH (s->crews, c)
 		pthread_cond_broadcast(&c->work);
-	while (s->threads) /* who only lingers goes at once */
-		if (!s->busy)
-			lock_wait(&s->lock, &s->nobody);
-		else if (!lock_wait_until(&s->lock, &s->nobody, &until))
-			break;
+	while (s->threads > s->busy) /* they end by themselves */
+		lock_wait(&s->lock, &s->fewer);
+	while (s->threads && lock_wait_until(&s->lock, &s->fewer, &until))
+		;
 	stuck = s->threads;
 	lock_drop(&s->lock);
 	if (stuck)
@@ -165,7 +169,7 @@ bool slow_free(struct slow *s, long ms)
 		pthread_cond_destroy(&c->work);
 		free(c);
 	}
-	pthread_cond_destroy(&s->nobody);
+	pthread_cond_destroy(&s->fewer);
 	lock_release(&s->lock);
 	free(s);
 	return true;

@@ -6,8 +6,8 @@
  * Buffered opens go through the kernel's page cache, O_DIRECT ones past it, many writes at a time (the flag for that is not in libfuse
  * 3.14, so that reply is made by hand).
  */
-#include "base/log.h"
 #include "fs/file.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -250,8 +250,8 @@ void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 	}
 	ch->fi = *fi;
 	ch->fi.fh = fh_of(&c->fs->keep->open[slot], slot);
-	engine_data_open(c->fs->engine, ch->id, &ch->who.caller, n.row, ch->fi.fh, writes,
-		change_done, ch);
+	engine_data_open(
+		c->fs->engine, ch->id, &ch->who.caller, n.row, ch->fi.fh, writes, change_done, ch);
 }
 
 static void closed(void *arg, const struct result *res)

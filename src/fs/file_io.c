@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAKEN_FROM = 64 * 1024 }; /* bytes of a write from which the message is taken and not copied */
+enum {
+	TAKEN_FROM = 64 * 1024
+}; /* bytes of a write from which the message is taken and not copied */
 
 /* One on its way. */
 struct move {
@@ -20,10 +22,11 @@ struct move {
 	struct patient patient;
 	struct fs *fs;
 	fuse_req_t req;
-	struct handle *handle; /* lives until its RELEASE, which the kernel sends after the answer */
-	void *message;	       /* of the session; NULL */
-	bool then_flush;       /* O_SYNC: the write is followed by a flush */
-	bool error;	       /* tells what kept writes have failed */
+	struct handle
+		*handle; /* lives until its RELEASE, which the kernel sends after the answer */
+	void *message;	 /* of the session; NULL */
+	bool then_flush; /* O_SYNC: the write is followed by a flush */
+	bool error;	 /* tells what kept writes have failed */
 	char bytes[];
 };
 
@@ -165,8 +168,7 @@ static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info
 	data_submit(h->image, &m->io);
 }
 
-void file_write(
-	struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off)
+void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off)
 {
 	struct handle *h = handle_find(c->fs, fi->fh);
 	bool sync = fi->flags & (O_SYNC | O_DSYNC);

@@ -378,7 +378,8 @@ bool keys_rename(struct ctx *c, int64_t dir, const char *name, const char *newna
 
 /* --- file.c, file_io.c: `data` */
 
-int files_new(struct fs *fs, struct err *err); /* with those that earlier servers had open; before any request */
+int files_new(struct fs *fs,
+	struct err *err); /* with those that earlier servers had open; before any request */
 void files_free(struct fs *fs);
 int file_stat(struct ctx *c, int64_t row, struct stat *st);
 void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set);
@@ -387,8 +388,7 @@ void file_opened(struct change *ch);	 /* the engine has accepted it: answers */
 void file_not_opened(struct change *ch); /* it has not: what was begun is undone; another answers */
 void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi);
 void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off);
-void file_write(
-	struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off);
+void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off);
 void file_fsync(struct ctx *c, struct fuse_file_info *fi);
 void file_flush(struct ctx *c, struct fuse_file_info *fi);
 void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t off, off_t len);
@@ -409,8 +409,9 @@ int killed_new(struct killed **ret);
 void killed_free(struct killed *k);
 /* Embedded in what a request's answer needs, from before the storage is asked. release() is called when nobody refers to it any more. */
 void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct patient *p));
-bool patient_claim(struct patient *p); /* true: the caller answers the request. false: it was answered */
-void patient_end(struct patient *p);   /* the storage has ended, and the answer is out */
+bool patient_claim(
+	struct patient *p); /* true: the caller answers the request. false: it was answered */
+void patient_end(struct patient *p); /* the storage has ended, and the answer is out */
 
 /* --- wait.c: readers that block until a volume has settled, and poll(2) */
 

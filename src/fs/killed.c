@@ -85,7 +85,8 @@ static void look_at_all(struct killed *k)
 	list = k->first;
 	k->first = NULL;
 	lock_drop(&k->lock);
-	DL_FOREACH_SAFE (list, p, tmp) {
+	DL_FOREACH_SAFE(list, p, tmp)
+	{
 		DL_DELETE(list, p);
 		if (look(p))
 			patient_end(p);
@@ -146,8 +147,8 @@ void killed_free(struct killed *k)
 	pthread_cond_signal(&k->more);
 	lock_drop(&k->lock);
 	pthread_join(k->thread, NULL);
-	DL_FOREACH_SAFE (k->first, p, tmp)
-		patient_end(p);
+	DL_FOREACH_SAFE(k->first, p, tmp)
+	patient_end(p);
 	pthread_cond_destroy(&k->more);
 	lock_release(&k->lock);
 	free(k);

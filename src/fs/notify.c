@@ -62,8 +62,8 @@ void changes_tell(struct changes *ch, struct node n)
 	_Atomic uint64_t *word = told_word(ch, n.row, &bit);
 
 	/* `wait` is what everybody opens, and nobody asks whose it is. */
-	if ((n.kind == KIND_DATA || (n.kind == KIND_VOLUME && n.index)) && n.index != volume_attr_index("wait") &&
-		!(atomic_load(word) & bit))
+	if ((n.kind == KIND_DATA || (n.kind == KIND_VOLUME && n.index)) &&
+		n.index != volume_attr_index("wait") && !(atomic_load(word) & bit))
 		atomic_fetch_or(word, bit);
 }
 
@@ -101,7 +101,8 @@ static void volume_files_changed(struct fs *fs, int64_t volume)
 	for (unsigned i = 0; i <= files; i++)
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, i }));
 	if (files)
-		session_inval(fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = volume }));
+		session_inval(
+			fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = volume }));
 }
 
 /* What is owned as the volume is. */

@@ -188,7 +188,8 @@ static char *message_new(void)
 
 	if (at == MAP_FAILED)
 		return NULL;
-	(void)mlock(at, READ_SIZE); /* else swapping could take a page: rare, and no reason to refuse */
+	(void)mlock(
+		at, READ_SIZE); /* else swapping could take a page: rare, and no reason to refuse */
 	return at;
 }
 

@@ -39,7 +39,7 @@ struct session {
 	struct lock spare_lock;
 	char *spare[SESSION_SPARE]; /* spare_lock; messages that nobody has */
 	unsigned spare_count;	    /* spare_lock */
-	struct reader *reader; /* thread_count of them */
+	struct reader *reader;	    /* thread_count of them */
 };
 
 /* What the calling thread is handling. */
@@ -49,7 +49,7 @@ struct session_now {
 	uint64_t kh;
 	unsigned thread;
 	struct reader *reader; /* whose message it is; NULL: nobody's to take */
-	int init_error; /* of INIT: what the answer was found to be */
+	int init_error;	       /* of INIT: what the answer was found to be */
 };
 extern _Thread_local struct session_now session_now;
 

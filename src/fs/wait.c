@@ -154,7 +154,8 @@ static void forget_locked(struct waiters *w, struct waiter *x)
 /* A change that was waited for. Its volume's error has the reason. */
 static void change_settled(struct change *ch, int error)
 {
-	change_answer(ch, -error, error ? "the volume could not be changed: see its file 'error'" : "");
+	change_answer(
+		ch, -error, error ? "the volume could not be changed: see its file 'error'" : "");
 }
 
 /* Called with the request's lock held: hands over and returns. */
@@ -240,10 +241,9 @@ static bool disarm(struct waiters *w, uint64_t id)
 
 void wait_change(struct change *ch, int64_t volume)
 {
-	struct ctx c = { .fs = ch->fs,
-		.view = fs_view(ch->fs),
-		.req = ch->req,
-		.uid = ch->who.caller.uid };
+	struct ctx c = {
+		.fs = ch->fs, .view = fs_view(ch->fs), .req = ch->req, .uid = ch->who.caller.uid
+	};
 	struct waiters *w = c.fs->waiters;
 	struct buf text = { 0 };
 	int error;

@@ -157,8 +157,7 @@ void rb_data_close(void *data, driver_done *done, void *arg)
 
 /* --- bytes */
 
-void rb_data_read(
-	void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg)
+void rb_data_read(void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg)
 {
 	struct rb_data *x = data;
 	rbd_completion_t completion;
@@ -168,8 +167,8 @@ void rb_data_read(
 		sent(c, completion, rbd_aio_read(x->image, off, len, buf, completion));
 }
 
-void rb_data_write(void *data, uint64_t off, size_t len, const void *buf, driver_done *done,
-	void *arg)
+void rb_data_write(
+	void *data, uint64_t off, size_t len, const void *buf, driver_done *done, void *arg)
 {
 	struct rb_data *x = data;
 	rbd_completion_t completion;

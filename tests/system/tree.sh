@@ -17,7 +17,7 @@ match '# ?size' "$(cat new/spec)"
 umask 022
 as 1000:100 sh -c 'echo "size=10 description=\"my data\" metadata.app=web metadata.tier=1" >new/db'
 eq available "$(cat db/wait)"
-eq "$(printf '%s\n' attachments backend bootable connection created description error history id json metadata project protected \
+eq "$(printf '%s\n' attachments backend bootable connection created data description error history id json metadata project protected \
 	readonly reset size spec status type updated used zone | sort)" "$(ls db | sort)"
 eq available "$(cat db/status)"
 eq "" "$(cat db/error)"
