@@ -207,8 +207,15 @@ void file_flush(struct ctx *c, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_find(c->fs, fi->fh);
 	struct move *m;
+	bool killed;
 
-	if (!h || !h->writes || !atomic_exchange(&h->dirty, false)) {
+	if (!h || !h->writes || !atomic_load(&h->dirty)) {
+		fuse_reply_err(c->req, 0);
+		return;
+	}
+	/* Who is being killed takes no more signals, and asks for nothing: the mark stays for another who has the description. */
+	(void)who_closes(c->pid, &killed);
+	if (killed || !atomic_exchange(&h->dirty, false)) {
 		fuse_reply_err(c->req, 0);
 		return;
 	}
