@@ -126,7 +126,7 @@ static int build(struct server *s, struct err *err)
  * storage, everything stays as it is for their threads until the process ends. */
 static void take_down(struct server *s, int status)
 {
-	if (!engine_free(s->engine) || !data_free(s->data))
+	if (!data_is_closed(s->data) || !engine_free(s->engine) || !data_free(s->data))
 		_exit(status);
 	fs_free(s->fs);
 	store_close(s->store);

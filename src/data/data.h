@@ -43,6 +43,9 @@ int data_recover(struct data *d, struct view *v, struct err *err);
 /* What is kept is carried out and images are closed, within ms; what is not, stays kept for the next server. Nobody submits any more. */
 void data_stop(struct data *d, long ms);
 
+/* Is every image closed? If not, the backends must stay as they are. NULL is fine. */
+bool data_is_closed(struct data *d);
+
 /* false: something still hangs in the storage, so the process must end by _exit(). NULL is fine. */
 bool data_free(struct data *d);
 
@@ -52,7 +55,8 @@ void data_put(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
 
-/* The volume has another size now: the engine's commit, before anybody is told. */
+/* The volume has grown to that size: the engine's commit, before anybody is told; and who got the image after reading the catalogue, for
+ * the commit may have come between. */
 void data_resized(struct data *d, int64_t volume, uint64_t size);
 
 /* For a worker about to remove the image: it is closed when this returns 0. -EBUSY: somebody has it. arg: the struct data. */

@@ -126,8 +126,8 @@ int data_let_go(void *arg, const char *uuid)
 	lock_take(&found->lock);
 	while (found->state != IMAGE_CLOSED || !io_quiet_locked(found)) {
 		close_quiet_locked(found);
-		/* What is kept and could not be opened, the ticker tries again. */
-		if (found->state != IMAGE_CLOSED || found->kept)
+		/* What is kept and could not be opened, the ticker tries again. Who is failing what waited needs the lock to end. */
+		if (found->state != IMAGE_CLOSED || !io_quiet_locked(found))
 			lock_wait(&found->lock, &found->changed);
 	}
 	lock_drop(&found->lock);
@@ -207,7 +207,8 @@ void data_resized(struct data *d, int64_t volume, uint64_t size)
 
 	LOCK_SCOPE(&d->lock);
 	HASH_FIND(hh, d->images, &volume, sizeof volume, i);
-	if (i)
+	/* Volumes only grow: who tells of a commit may have been overtaken by one who tells of the next. */
+	if (i && size > atomic_load(&i->size))
 		atomic_store(&i->size, size);
 }
 
@@ -287,6 +288,10 @@ static int recover(struct data *d, struct view *v, int slot, struct err *err)
 		keeper_give(d->keeper, slot);
 		return 0;
 	}
+	if (r == -EIO) { /* its backend is not configured: it stays for a server that knows it */
+		log_err("a write that the last server kept waits: %s", err->text);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	r = io_recover(i, slot);
@@ -303,7 +308,7 @@ int data_recover(struct data *d, struct view *v, struct err *err)
 		r = recover(d, v, slot[at], err);
 	free(slot);
 	if (r == 0 && n)
-		log_info("%zu writes that the last server kept are carried out", n);
+		log_info("%zu writes that the last server kept are taken over", n);
 	return r < 0 ? err_set(err, r,
 			       "the writes that the last server kept cannot be taken over: %s",
 			       strerror(-r))
@@ -345,18 +350,26 @@ void data_stop(struct data *d, long ms)
 	d->ticking = false;
 }
 
-bool data_free(struct data *d)
+bool data_is_closed(struct data *d)
 {
-	struct data_image *i, *tmp;
 	unsigned open;
 
 	if (!d)
 		return true;
-	data_stop(d, 0);
 	lock_take(&d->lock);
 	open = close_all_locked(d);
 	lock_drop(&d->lock);
-	if (open || !slow_free(d->slow, 0))
+	return !open;
+}
+
+bool data_free(struct data *d)
+{
+	struct data_image *i, *tmp;
+
+	if (!d)
+		return true;
+	data_stop(d, 0);
+	if (!data_is_closed(d) || !slow_free(d->slow, 0))
 		return false;
 	HASH_ITER (hh, d->images, i, tmp)
 		image_free_locked(d, i);

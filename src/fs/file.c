@@ -47,6 +47,8 @@ static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 		free(h);
 		return r;
 	}
+	if (view_volume(v, o->volume, &vol) == 0)
+		data_resized(fs->data, o->volume, vol.size);
 	h->fh = fh_of(o, slot);
 	h->volume = o->volume;
 	h->writes = o->writes;
@@ -54,14 +56,25 @@ static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 	return 0;
 }
 
-static void handle_drop(struct fs *fs, struct handle *h)
+/* The image is put before the engine hears of it: whoever deletes the volume from then on finds nobody there. NULL is fine. */
+static void handle_end(struct fs *fs, struct handle *h)
 {
-	size_t slot = h->fh % KEEP_OPENS;
-
-	atomic_store(&fs->handles->at[slot], NULL);
-	keep_open_drop(fs->keep, (int)slot);
+	if (!h)
+		return;
+	atomic_store(&fs->handles->at[h->fh % KEEP_OPENS], NULL);
 	data_put(h->image);
 	free(h);
+}
+
+/* The slot goes last, for as long as it is there a successor knows of the description. A RELEASE that is sent again finds it given back,
+ * perhaps to another. */
+static void slot_drop(struct fs *fs, uint64_t fh)
+{
+	int slot = (int)(fh % KEEP_OPENS);
+	struct keep_open *o = &fs->keep->open[slot];
+
+	if (atomic_load(&o->used) == KEEP_USED && fh_of(o, slot) == fh)
+		keep_open_drop(fs->keep, slot);
 }
 
 /* --- life */
@@ -248,23 +261,15 @@ static void closed(void *arg, const struct result *res)
 /* The description is gone before anybody had it. */
 static void forget(struct fs *fs, uint64_t fh, int64_t volume)
 {
-	struct handle *h = handle_find(fs, fh);
-
-	if (h)
-		handle_drop(fs, h);
-	else
-		keep_open_drop(fs->keep, (int)(fh % KEEP_OPENS));
+	handle_end(fs, handle_find(fs, fh));
+	slot_drop(fs, fh);
 	engine_data_closed(fs->engine, volume, fh, closed, NULL);
 }
 
 void file_not_opened(struct change *ch)
 {
-	struct handle *h = handle_find(ch->fs, ch->fi.fh);
-
-	if (h)
-		handle_drop(ch->fs, h);
-	else
-		keep_open_drop(ch->fs->keep, (int)(ch->fi.fh % KEEP_OPENS));
+	handle_end(ch->fs, handle_find(ch->fs, ch->fi.fh));
+	slot_drop(ch->fs, ch->fi.fh);
 }
 
 static void reply_open(struct change *ch)
@@ -328,12 +333,8 @@ struct release {
 static void released(void *arg, const struct result *res)
 {
 	struct release *r = arg;
-	struct handle *h = handle_find(r->fs, r->fh);
 
-	if (h)
-		handle_drop(r->fs, h);
-	else if (fh_of(&r->fs->keep->open[r->fh % KEEP_OPENS], (int)(r->fh % KEEP_OPENS)) == r->fh)
-		keep_open_drop(r->fs->keep, (int)(r->fh % KEEP_OPENS));
+	slot_drop(r->fs, r->fh);
 	fuse_reply_err(r->req, 0);
 	free(r);
 }
@@ -347,5 +348,6 @@ void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		return;
 	}
 	*r = (struct release){ c->fs, c->req, fi->fh };
+	handle_end(c->fs, handle_find(c->fs, fi->fh));
 	engine_data_closed(c->fs->engine, n.row, fi->fh, released, r);
 }

@@ -10,7 +10,7 @@ struct handle {
 	int64_t volume;
 	bool writes;
 	struct data_image *image;
-	_Atomic bool dirty; /* written to since the last flush or close */
+	_Atomic bool dirty; /* a write was kept since the last close */
 };
 
 /* NULL: there is none (a description whose volume could not be found again). It lives until its RELEASE, which the kernel sends after

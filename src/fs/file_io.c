@@ -181,12 +181,13 @@ void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size
 	}
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
-	if (!atomic_load_explicit(&h->dirty, memory_order_relaxed))
-		atomic_store(&h->dirty, true);
 	if (sync || !data_keep_write(h->image, (uint64_t)off, size, text, &kept)) {
 		write_through(c, h, fi, text, size, (uint64_t)off, sync);
 		return;
 	}
+	/* Only now: a close that takes the mark meanwhile must find the write kept. */
+	if (!atomic_load_explicit(&h->dirty, memory_order_relaxed))
+		atomic_store(&h->dirty, true);
 	fuse_reply_write(c->req, size); /* first: its caller need not wait for it to be sent */
 	data_submit_kept(kept);
 }
@@ -206,8 +207,15 @@ void file_flush(struct ctx *c, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_find(c->fs, fi->fh);
 	struct move *m;
+	bool killed;
 
-	if (!h || !h->writes || !atomic_exchange(&h->dirty, false)) {
+	if (!h || !h->writes || !atomic_load(&h->dirty)) {
+		fuse_reply_err(c->req, 0);
+		return;
+	}
+	/* Who is being killed takes no more signals, and asks for nothing: the mark stays for another who has the description. */
+	(void)who_closes(c->pid, &killed);
+	if (killed || !atomic_exchange(&h->dirty, false)) {
 		fuse_reply_err(c->req, 0);
 		return;
 	}
@@ -242,7 +250,6 @@ void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t of
 	m = move_new(c, fi, DATA_ZERO, from, n < end - from ? n : end - from, 0);
 	if (!m)
 		return;
-	atomic_store(&h->dirty, true);
 	data_submit(h->image, &m->io);
 }
 

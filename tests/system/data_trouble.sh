@@ -44,3 +44,58 @@ wait "${asks[@]}"
 eq "4096" "$(sort -u "$T"/seek.*)"
 
 stop_volfs
+
+note "who closes it and deletes at once finds nobody there"
+start_volfs -c "$T/volfs.conf"
+timeout 60 python3 - "$MNT" <<-'END'
+	import os, sys, threading
+
+	def churn(who):
+	    for n in range(40):
+	        name = f"{sys.argv[1]}/c{who}.{n}"
+	        with open(f"{sys.argv[1]}/new/c{who}.{n}", "w") as f:
+	            f.write("size=1M")
+	        with open(f"{name}/wait") as f:
+	            f.read()
+	        for _ in range(3):
+	            os.close(os.open(f"{name}/data", os.O_RDWR))
+	        try:
+	            os.rmdir(name)
+	        except OSError as e: # its RELEASE took longer than a deletion waits
+	            print(e)
+
+	threads = [threading.Thread(target=churn, args=(i,)) for i in range(16)]
+	for t in threads:
+	    t.start()
+	for t in threads:
+	    t.join()
+END
+wait_for 20 eval '[ -z "$(ls -A "$MNT/.volfs/trash")" ]'
+not grep -q "in use here" "$LOG"
+
+stop_volfs
+
+note "a writer is killed while the disk hangs: it goes at once, and what it was told to be written is there afterwards"
+truncate -s 64M "$T/img"
+mkfs.ext4 -q "$T/img"
+mount -o loop "$T/img" "$T/disk" || { note "no loop devices here" && exit 0; }
+at_exit 'fsfreeze -u "$T/disk" 2>/dev/null || true; umount -l "$T/disk"'
+start_volfs -c "$T/volfs.conf"
+volume db size=8M
+exec 7<>"$MNT/db/data" # its image stays open
+dd if=/dev/zero of="$MNT/db/data" bs=4k count=1 conv=notrunc,fsync status=none
+fsfreeze -f "$T/disk"
+python3 -c 'import os, sys, time
+f = os.open(sys.argv[1], os.O_RDWR)
+os.pwrite(f, b"x" * 4096, 0)
+open(sys.argv[2], "w").close()
+time.sleep(100)' "$MNT/db/data" "$T/written" &
+writer=$!
+wait_for 10 test -e "$T/written"
+kill -9 "$writer"
+wait_for 5 gone "$writer"
+fsfreeze -u "$T/disk"
+eq x "$(timeout 10 head -c 1 "$MNT/db/data")"
+exec 7<&-
+
+stop_volfs
