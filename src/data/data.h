@@ -83,9 +83,9 @@ struct data_io {
 	struct data_image *image;
 	uint64_t mark; /* kept writes up to this number come first; of one that is kept: its own */
 	uint64_t sent; /* DATA_ZERO: bytes of which the driver has been told */
-	_Atomic int step; /* DATA_ZERO: see io.c */
-	int code;	  /* DATA_ZERO: of its last step */
-	int slot;      /* a kept write's place in the keep; -1 */
+	_Atomic int step;		       /* DATA_ZERO: see io.c */
+	int code;			       /* DATA_ZERO: of its last step */
+	int slot;			       /* a kept write's place in the keep; -1 */
 	struct data_io *prev, *next;	       /* of those that wait */
 	struct data_io *kept_prev, *kept_next; /* of those that are kept */
 };

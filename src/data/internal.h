@@ -59,9 +59,12 @@ struct data_image {
 	struct data_io *kept;	/* lock; kept writes that have not ended, in order */
 	unsigned kept_count;	/* lock */
 	uint64_t kept_last;	/* lock; number of the last kept write */
-	uint16_t *kept_at;	/* lock; how many kept writes touch a block (io.c); NULL before the first */
-	uint64_t trouble;	/* lock; the last kept write that failed: none is kept until a flush after it succeeds; 0 */
-	struct data_io *waiting; /* lock; requests and kept writes that are not sent yet, in order */
+	uint16_t *
+		kept_at; /* lock; how many kept writes touch a block (io.c); NULL before the first */
+	uint64_t
+		trouble; /* lock; the last kept write that failed: none is kept until a flush after it succeeds; 0 */
+	struct data_io
+		*waiting; /* lock; requests and kept writes that are not sent yet, in order */
 	struct engine_ready ready;
 	struct slow_task open_task;
 	pthread_cond_t changed; /* lock; state, under_way */
@@ -105,7 +108,7 @@ void io_send_locked(struct data_image *i);
 /* Answers all that waits, and lose: gives up what is kept; the same. */
 void io_fail_locked(struct data_image *i, int code, bool lose);
 int io_recover(struct data_image *i, int slot); /* a kept write of a dead server, in order */
-void io_forget(struct data_image *i);	       /* nobody has it any more: kept writes stay in the keep */
+void io_forget(struct data_image *i); /* nobody has it any more: kept writes stay in the keep */
 bool io_quiet_locked(const struct data_image *i); /* nothing is under way or to be done */
 
 /* --- ask.c: what takes a thread that may block --- */

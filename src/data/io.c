@@ -367,7 +367,7 @@ void io_forget(struct data_image *i)
 {
 	struct data_io *io, *tmp;
 
-	DL_FOREACH_SAFE2 (i->kept, io, tmp, kept_next)
-		free(io);
+	DL_FOREACH_SAFE2(i->kept, io, tmp, kept_next)
+	free(io);
 	free(i->kept_at);
 }

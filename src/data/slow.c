@@ -24,11 +24,11 @@ struct crew {
 
 struct slow {
 	struct lock lock;
-	struct crew *crews;    /* lock */
-	unsigned threads;      /* lock; of all crews */
-	unsigned busy;	       /* lock; of these, with a task */
-	bool ending;	       /* lock */
-	pthread_cond_t fewer;  /* lock; threads */
+	struct crew *crews;   /* lock */
+	unsigned threads;     /* lock; of all crews */
+	unsigned busy;	      /* lock; of these, with a task */
+	bool ending;	      /* lock */
+	pthread_cond_t fewer; /* lock; threads */
 };
 
 int slow_new(struct slow **ret)
@@ -155,8 +155,8 @@ bool slow_free(struct slow *s, long ms)
 		return true;
 	lock_take(&s->lock);
 	s->ending = true;
-	LL_FOREACH (s->crews, c)
-		pthread_cond_broadcast(&c->work);
+	LL_FOREACH(s->crews, c)
+	pthread_cond_broadcast(&c->work);
 	while (s->threads > s->busy) /* they end by themselves */
 		lock_wait(&s->lock, &s->fewer);
 	while (s->threads && lock_wait_until(&s->lock, &s->fewer, &until))
@@ -165,7 +165,8 @@ bool slow_free(struct slow *s, long ms)
 	lock_drop(&s->lock);
 	if (stuck)
 		return false;
-	LL_FOREACH_SAFE (s->crews, c, tmp) {
+	LL_FOREACH_SAFE(s->crews, c, tmp)
+	{
 		pthread_cond_destroy(&c->work);
 		free(c);
 	}
