@@ -624,5 +624,6 @@ int main(int argc, char **argv)
 	reopen(&a);
 	compare_all(&a);
 	close_both();
+	free(a.buf);
 	return 0;
 }
