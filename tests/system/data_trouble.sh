@@ -70,6 +70,7 @@ timeout 60 python3 - "$MNT" <<-'END'
 	for t in threads:
 	    t.join()
 END
+# shellcheck disable=SC2016
 wait_for 20 eval '[ -z "$(ls -A "$MNT/.volfs/trash")" ]'
 not grep -q "in use here" "$LOG"
 
@@ -79,6 +80,7 @@ note "a writer is killed while the disk hangs: it goes at once, and what it was 
 truncate -s 64M "$T/img"
 mkfs.ext4 -q "$T/img"
 mount -o loop "$T/img" "$T/disk" || { note "no loop devices here" && exit 0; }
+# shellcheck disable=SC2016
 at_exit 'fsfreeze -u "$T/disk" 2>/dev/null || true; umount -l "$T/disk"'
 start_volfs -c "$T/volfs.conf"
 volume db size=8M
