@@ -49,8 +49,10 @@ bool data_is_closed(struct data *d);
 /* false: something still hangs in the storage, so the process must end by _exit(). NULL is fine. */
 bool data_free(struct data *d);
 
-/* The image of a volume, counted. -EIO: its backend is not configured. */
-int data_get(struct data *d, const struct volume *vol, struct data_image **ret, struct err *err);
+/* The image of a volume, counted. shared: programs on other hosts may write to it and read what is written here, so no write is
+ * kept. -EIO: its backend is not configured. */
+int data_get(struct data *d, const struct volume *vol, bool shared, struct data_image **ret,
+	struct err *err);
 void data_put(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */

@@ -168,7 +168,8 @@ static void image_free_locked(struct data *d, struct data_image *i)
 	free(i);
 }
 
-int data_get(struct data *d, const struct volume *vol, struct data_image **ret, struct err *err)
+int data_get(struct data *d, const struct volume *vol, bool shared, struct data_image **ret,
+	struct err *err)
 {
 	struct data_image *i;
 
@@ -184,6 +185,7 @@ int data_get(struct data *d, const struct volume *vol, struct data_image **ret, 
 	if (!i)
 		return err->code;
 	LOCK_SCOPE(&i->lock);
+	i->shared |= shared;
 	image_want_locked(i);
 	*ret = i;
 	return 0;
@@ -283,7 +285,7 @@ static int recover(struct data *d, struct view *v, int slot, struct err *err)
 	int r = view_volume(v, keeper_at(d->keeper, slot)->volume, &vol);
 
 	if (r == 0)
-		r = data_get(d, &vol, &i, err);
+		r = data_get(d, &vol, false, &i, err);
 	if (r == -ENOENT) {
 		keeper_give(d->keeper, slot);
 		return 0;

@@ -58,7 +58,8 @@ struct data_image {
 	unsigned under_way;	/* lock; calls of the driver that have not ended */
 	struct data_io *kept;	/* lock; kept writes that have not ended, in order */
 	unsigned kept_count;	/* lock */
-	uint64_t kept_last;	/* lock; number of the last kept write */
+	bool shared; /* lock; others must see a write when its caller is told: none is kept */
+	uint64_t kept_last; /* lock; number of the last kept write */
 	uint16_t *
 		kept_at; /* lock; how many kept writes touch a block (io.c); NULL before the first */
 	uint64_t

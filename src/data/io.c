@@ -319,7 +319,8 @@ bool data_keep_write(
 	if (!io)
 		return false;
 	lock_take(&i->lock);
-	if (i->state == IMAGE_OPEN && !i->trouble && i->kept_count < KEPT_MAX && may_keep_locked(i))
+	if (i->state == IMAGE_OPEN && !i->shared && !i->trouble && i->kept_count < KEPT_MAX &&
+		may_keep_locked(i))
 		slot = keeper_take(i->d->keeper, i->volume, off, len, buf);
 	if (slot >= 0)
 		kept_add_locked(i, io, slot);

@@ -33,6 +33,16 @@ struct handle *handle_find(struct fs *fs, uint64_t fh)
 	return h && h->fh == fh ? h : NULL;
 }
 
+/* May programs on other hosts have it, too? A type's extra specs do not change while a volume has it. */
+static bool is_shared(struct view *v, const struct volume *vol)
+{
+	struct type_entry e;
+
+	return vol->type_id &&
+	       view_type_entry_by_key(v, vol->type_id, TYPE_EXTRA_SPECS, "multiattach", &e) == 0 &&
+	       !strcmp(e.value, "<is> True");
+}
+
 /* Refers to the image, which begins to be opened. */
 static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 {
@@ -42,7 +52,7 @@ static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 	int r = h ? view_volume(v, o->volume, &vol) : -ENOMEM;
 
 	if (r == 0)
-		r = data_get(fs->data, &vol, &h->image, err);
+		r = data_get(fs->data, &vol, is_shared(v, &vol), &h->image, err);
 	if (r < 0) {
 		free(h);
 		return r;

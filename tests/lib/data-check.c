@@ -626,9 +626,6 @@ int main(int argc, char **argv)
 	compare_all(&a);
 	close_both();
 	free(a.buf);
-<<<<<<< HEAD
 	free(model);
-=======
->>>>>>> review
 	return 0;
 }

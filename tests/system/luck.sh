@@ -360,7 +360,7 @@ eq 0 "$(cat "$MNT/.volfs/quotas/users/size.current")"
 
 note "everything that walks trees, as root, over the whole mount, while volumes are being made and deleted"
 cd "$MNT"
-volume keep size=1 metadata.k=v
+volume keep size=8M metadata.k=v
 keep=$(cat keep/id)
 (
 	i=0

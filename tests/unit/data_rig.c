@@ -552,7 +552,7 @@ struct data_image *image_of(int64_t vol)
 	struct data_image *i;
 	struct err err = { 0 };
 
-	must(data_get(server, &volume[vol], &i, &err) == 0);
+	must(data_get(server, &volume[vol], false, &i, &err) == 0);
 	return i;
 }
 

@@ -105,7 +105,7 @@ static void images_are_counted(void **state)
 
 	assert_ptr_equal(i, j);
 	assert_ptr_not_equal(i, k);
-	assert_int_equal(data_get(server, &other, &i, &err), -EIO);
+	assert_int_equal(data_get(server, &other, false, &i, &err), -EIO);
 	assert_string_equal(err.text, "its backend is not configured");
 	assert_int_equal(data_size(j), DISK_BYTES);
 	data_resized(server, 1, 2 * DISK_BYTES);
