@@ -1,8 +1,9 @@
 /*
  * What lives between two servers: a memfd that the supervisor owns and every server maps. The
  * kernel's mount and the programs on it outlive a server's death; what they may rely on and what is
- * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, poll handles, who was
- * refused to remove what, the latest refusals' reasons.
+ * in no row of the catalogue stands here: the FUSE_INIT exchange, unfinished specs, open descriptions of `data`,
+ * writes that were acknowledged and may not have reached the storage yet, poll handles, who was refused to
+ * remove what, the latest refusals' reasons.
  *
  * Every server may be killed at any instruction, so a record is changed by writing its spare half
  * and then one number that says which half is valid. The file is sparse: only what was touched

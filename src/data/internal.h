@@ -5,7 +5,8 @@
  *      io.c      requests: order, sending, ending              slow.c   threads for what blocks
  *      ask.c     what is done in those
  *
- * Locks: data.lock → image.lock → keeper.lock; slow.lock is a leaf. None is held over a driver call or a done().
+ * Locks: data.lock → image.lock → keeper.lock; slow.lock is a leaf. None is held over a done(), or over a driver call
+ * but data_close(), which does not block: data.lock keeps the image from being freed meanwhile.
  */
 #ifndef VOLFS_DATA_INTERNAL_H
 #define VOLFS_DATA_INTERNAL_H
