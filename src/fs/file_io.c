@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	TAKEN_FROM = 64 * 1024
-}; /* bytes of a write from which the message is taken and not copied */
+/* Bytes from which a write's message is taken and not copied, and a read goes into such a message's memory, whose pages are there. */
+enum { LARGE = 64 * 1024 };
 
 /* One on its way. */
 struct move {
@@ -140,7 +139,15 @@ void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 	}
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
-	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, size);
+	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, size < LARGE ? size : 0);
+	if (m && size >= LARGE) {
+		m->io.buf = m->message =
+			size <= SESSION_SPACE ? session_message_space(c->fs->session) : NULL;
+		if (!m->message) {
+			answer(m, -ENOMEM);
+			return;
+		}
+	}
 	if (m)
 		data_submit(h->image, &m->io);
 }
@@ -149,7 +156,7 @@ void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info *fi,
 	const char *text, size_t size, uint64_t off, bool sync)
 {
-	bool take = size >= TAKEN_FROM;
+	bool take = size >= LARGE;
 	struct move *m = move_new(c, fi, DATA_WRITE, off, size, take ? 0 : size);
 
 	if (!m)

@@ -193,17 +193,22 @@ static char *message_new(void)
 	return at;
 }
 
-void *session_message_take(struct session *s)
+void *session_message_space(struct session *s)
 {
-	struct reader *r = session_now.reader;
-	char *next = NULL, *message;
+	char *spare = NULL;
 
 	lock_take(&s->spare_lock);
 	if (s->spare_count)
-		next = s->spare[--s->spare_count];
+		spare = s->spare[--s->spare_count];
 	lock_drop(&s->spare_lock);
-	if (!next)
-		next = message_new();
+	return spare ? spare : message_new();
+}
+
+void *session_message_take(struct session *s)
+{
+	struct reader *r = session_now.reader;
+	char *next = session_message_space(s), *message;
+
 	if (!next)
 		return NULL;
 	message = r->buffer;

@@ -26,7 +26,7 @@
 
 struct session;
 
-enum { SESSION_THREADS = 10 };
+enum { SESSION_THREADS = 10, SESSION_SPACE = 1 << 20 };
 
 /* INIT flags of the kernel that libfuse 3.14 has no name for; for session_offers(). */
 #define SESSION_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
@@ -85,6 +85,8 @@ unsigned session_thread(void); /* 0 … threads - 1: for views that belong to on
  * until session_message_give(), from any thread. NULL: no memory.
  */
 void *session_message_take(struct session *s);
+/* Memory of SESSION_SPACE bytes whose pages are there, for a large answer; the same way back. NULL: no memory. */
+void *session_message_space(struct session *s);
 void session_message_give(struct session *s, void *message);
 
 /* Drops what the kernel has cached of a file's contents. Not from a thread that answers requests: it waits for reads under way. */
