@@ -255,10 +255,10 @@ kill -STOP "$server" "$first"
 wait_for 10 asleep "$server" "$first"
 leaves 20 cat "$MNT/two/json"
 # before the others: who creates holds the directory's lock, and who waits for that cannot leave
-leaves 20 sh -c 'echo size=1M >"$0"' "$MNT/new/left"
+leaves 20 sh -c 'echo size=2M >"$0"' "$MNT/new/left"
 pids=
 for i in $(seq 16); do
-	sys write "$MNT/new/stopped$i" $'size=1M\n' >"$T/stopped.$i" &
+	sys write "$MNT/new/stopped$i" $'size=2M\n' >"$T/stopped.$i" &
 	pids+=" $!"
 done
 kill -CONT "$server" "$first"
