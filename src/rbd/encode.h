@@ -66,6 +66,15 @@ static inline void enc_end(struct enc *e, size_t from)
 	memcpy(e->at + from - sizeof n, &n, sizeof n);
 }
 
+/* The notification that librbd sends after a change of an image: every watcher of its header looks anew, and answers. */
+static inline void enc_header_updated(struct enc *e)
+{
+	size_t at = enc_begin(e, 7);
+
+	enc_u32(e, 3);
+	enc_end(e, at);
+}
+
 /* Reads on until something is missing; from then on `bad` is set and everything is 0. So one check at the end will do. */
 struct dec {
 	const char *at;

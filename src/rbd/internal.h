@@ -85,6 +85,10 @@ enum rb_direct {
 	RB_DIRECT_OFF,
 };
 
+/* The lock of who writes to an image, as librbd takes it. */
+#define RB_LOCK_NAME "rbd_lock"
+#define RB_LOCK_TAG  "internal"
+
 /* What an image's header says. */
 struct rb_header {
 	uint64_t size, features, flags;
@@ -252,6 +256,14 @@ int rb_stat_pool(void *be, struct backend_stats *ret, struct err *err);
 int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);
 
 /* --- watchers.c */
+
+/*
+ * What a notification brought back: who answered it, and who let it time out (u32 count; then client, watch and for the former a
+ * reply). 1: somebody of whom is_ours() says no; 0: nobody; -EBADMSG.
+ */
+int rb_others(const char *reply, size_t len,
+	bool (*is_ours)(const void *arg, uint64_t client, uint64_t watch, bool late),
+	const void *arg);
 
 /* Is that client of the cluster one of this backend's connections? */
 bool rb_is_own(struct rb_backend *be, uint64_t client);

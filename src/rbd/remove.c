@@ -32,8 +32,6 @@ enum {
 	DATA_FLIGHTS = 64,
 	WATCH_SECONDS = 30, /* the OSD forgets a watch that long after its client has died */
 };
-#define LOCK_NAME "rbd_lock"
-#define LOCK_TAG  "internal"
 
 struct removal {
 	struct rb_backend *be;
@@ -71,10 +69,10 @@ static void send_lock(struct removal *m, struct flight *f)
 	struct enc in = { .len = 0 };
 	size_t at = enc_begin(&in, 1);
 
-	enc_string(&in, LOCK_NAME);
+	enc_string(&in, RB_LOCK_NAME);
 	enc_u8(&in, 1); /* exclusive */
 	enc_string(&in, m->cookie);
-	enc_string(&in, LOCK_TAG);
+	enc_string(&in, RB_LOCK_TAG);
 	enc_string(&in, ""); /* description */
 	enc_u64(&in, 0);     /* no expiry */
 	enc_u8(&in, 0);	     /* flags */
@@ -87,10 +85,8 @@ static void send_lock(struct removal *m, struct flight *f)
 static void send_notify(struct removal *m, struct flight *f, char **reply, size_t *len)
 {
 	struct enc in = { .len = 0 };
-	size_t at = enc_begin(&in, 7);
 
-	enc_u32(&in, 3); /* header updated */
-	enc_end(&in, at);
+	enc_header_updated(&in);
 	if (rb_flight_begin(m->be, f))
 		rb_flight_sent(f, rados_aio_notify(m->p->io, m->header, f->done, in.at, (int)in.len,
 					  NOTIFY_MS, reply, len));
@@ -105,23 +101,20 @@ static void send_question(
 			f, rados_aio_read_op_operate(*ret_op, m->p->io, f->done, m->header, 0));
 }
 
-/* Who answered the notification, who let it time out (u32 count, then gid, watch and for the former a reply). */
+/* This very watch, in time: any other of this process is somebody, too. */
+static bool is_this_watch(const void *arg, uint64_t client, uint64_t watch, bool late)
+{
+	const struct removal *m = arg;
+
+	return !late && client == rados_get_instance_id(m->p->cluster) && watch == m->watch;
+}
+
 static int read_replies(struct removal *m, const char *reply, size_t len)
 {
-	struct dec d = { reply, len, false };
-	uint64_t self = rados_get_instance_id(m->p->cluster);
+	int r = rb_others(reply, len, is_this_watch, m);
 
-	for (int late = 0; late < 2; late++) {
-		for (uint32_t n = dec_u32(&d); n > 0 && !d.bad; n--) {
-			uint64_t gid = dec_u64(&d), watch = dec_u64(&d);
-
-			if (!late)
-				dec_raw(&d, NULL, dec_u32(&d));
-			if (late || gid != self || watch != m->watch)
-				m->others = true;
-		}
-	}
-	return d.bad ? -EBADMSG : 0;
+	m->others = r > 0;
+	return r < 0 ? r : 0;
 }
 
 static int notify_result(struct removal *m, struct flight *f, const char *reply, size_t len)
@@ -139,19 +132,19 @@ static int break_dead_lock(struct removal *m)
 	       address_len = sizeof address;
 	uint64_t gid = 0;
 	int exclusive, r;
-	ssize_t n = rados_list_lockers(m->p->io, m->header, LOCK_NAME, &exclusive, tag, &tag_len,
+	ssize_t n = rados_list_lockers(m->p->io, m->header, RB_LOCK_NAME, &exclusive, tag, &tag_len,
 		client, &client_len, cookie, &cookie_len, address, &address_len);
 
 	if (n <= 0)
 		return n < 0 ? (int)n : 0; /* given up meanwhile */
-	if (strcmp(tag, LOCK_TAG) || strncmp(cookie, "auto ", 5) ||
+	if (strcmp(tag, RB_LOCK_TAG) || strncmp(cookie, "auto ", 5) ||
 		sscanf(client, "client.%" SCNu64, &gid) != 1)
 		return -EBUSY; /* a person's lock (rbd lock add) */
 	if (gid == rados_get_instance_id(m->p->cluster))
 		return -EBUSY; /* another thread of ours */
 	r = rb_fence_one(m->be, m->p->cluster, address);
 	if (r >= 0)
-		r = rados_break_lock(m->p->io, m->header, LOCK_NAME, client, cookie);
+		r = rados_break_lock(m->p->io, m->header, RB_LOCK_NAME, client, cookie);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -174,7 +167,7 @@ static void unwatch(struct removal *m)
 
 static void back_off(struct removal *m)
 {
-	(void)rados_unlock(m->p->io, m->header, LOCK_NAME, m->cookie);
+	(void)rados_unlock(m->p->io, m->header, RB_LOCK_NAME, m->cookie);
 	unwatch(m);
 }
 
@@ -215,7 +208,7 @@ static int take_hold(struct removal *m)
 	rados_buffer_free(reply);
 	if (watch.code < 0) {
 		if (lock.code >= 0)
-			(void)rados_unlock(m->p->io, m->header, LOCK_NAME, m->cookie);
+			(void)rados_unlock(m->p->io, m->header, RB_LOCK_NAME, m->cookie);
 		(void)rados_watch_flush(m->p->cluster);
 		return watch.code;
 	}

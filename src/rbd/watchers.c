@@ -24,8 +24,6 @@ enum {
 	NOTIFY_MS = 5000, /* who has not acknowledged by then is there, but slow */
 	LIST_MAX = 64,
 };
-#define LOCK_NAME "rbd_lock"
-#define LOCK_TAG  "internal"
 
 /* --- ourselves */
 
@@ -81,23 +79,37 @@ static void busy_end(struct busy *b, int code)
 	atomic_fetch_sub(&be->calls, 1);
 }
 
-/* Who answered, who let it time out (u32 count; then client, watch and for the former a reply). */
-static int others(const struct busy *b)
+int rb_others(const char *reply, size_t len,
+	bool (*is_ours)(const void *arg, uint64_t client, uint64_t watch, bool late),
+	const void *arg)
 {
-	struct dec d = { b->reply, b->reply_len, false };
+	struct dec d = { reply, len, false };
 	bool found = false;
 
 	for (int late = 0; late < 2; late++) {
 		for (uint32_t n = dec_u32(&d); n > 0 && !d.bad; n--) {
-			uint64_t client = dec_u64(&d);
+			uint64_t client = dec_u64(&d), watch = dec_u64(&d);
 
-			(void)dec_u64(&d);
 			if (!late)
 				dec_raw(&d, NULL, dec_u32(&d));
-			found = found || (!d.bad && !rb_is_own(b->be, client));
+			found = found || (!d.bad && !is_ours(arg, client, watch, late));
 		}
 	}
-	return found ? -EBUSY : d.bad ? -EBADMSG : 0;
+	return found ? 1 : d.bad ? -EBADMSG : 0;
+}
+
+static bool is_own_client(const void *arg, uint64_t client, uint64_t watch, bool late)
+{
+	const struct busy *b = arg;
+
+	return rb_is_own(b->be, client);
+}
+
+static int others(const struct busy *b)
+{
+	int r = rb_others(b->reply, b->reply_len, is_own_client, b);
+
+	return r > 0 ? -EBUSY : r;
 }
 
 static int landed(rados_completion_t c)
@@ -163,7 +175,6 @@ static void notified(rados_completion_t c, void *arg)
 static void send_notify(struct busy *b)
 {
 	struct enc in = { .len = 0 };
-	size_t at = enc_begin(&in, 7);
 	rados_completion_t c;
 	int r = rados_aio_create_completion2(b, notified, &c);
 
@@ -171,8 +182,7 @@ static void send_notify(struct busy *b)
 		busy_end(b, r);
 		return;
 	}
-	enc_u32(&in, 3); /* header updated */
-	enc_end(&in, at);
+	enc_header_updated(&in);
 	r = rados_aio_notify(
 		b->p->io, b->header, c, in.at, (int)in.len, NOTIFY_MS, &b->reply, &b->reply_len);
 	if (r < 0) {
@@ -213,7 +223,6 @@ static size_t take(struct rb_backend *be, const rbd_image_watcher_t *list, size_
 		if (count < room) {
 			(void)snprintf(
 				ret[count].address, sizeof ret[count].address, "%s", list[i].addr);
-			ret[count].id = (uint64_t)list[i].id;
 		}
 		count++;
 	}
@@ -265,12 +274,12 @@ static int break_lock(struct rb_pool *p, const char *id, const char *of)
 	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
 	       address_len = sizeof address;
 	int exclusive, r = 0;
-	ssize_t n = rados_list_lockers(p->io, rb_object(header, "rbd_header.", id), LOCK_NAME,
+	ssize_t n = rados_list_lockers(p->io, rb_object(header, "rbd_header.", id), RB_LOCK_NAME,
 		&exclusive, tag, &tag_len, client, &client_len, cookie, &cookie_len, address,
 		&address_len);
 
-	if (n > 0 && !strcmp(tag, LOCK_TAG) && !strcmp(address, of))
-		r = rados_break_lock(p->io, header, LOCK_NAME, client, cookie);
+	if (n > 0 && !strcmp(tag, RB_LOCK_TAG) && !strcmp(address, of))
+		r = rados_break_lock(p->io, header, RB_LOCK_NAME, client, cookie);
 	r = n < 0 ? (int)n : r;
 	return r == -ENOENT ? 0 : r;
 }
