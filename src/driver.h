@@ -79,7 +79,6 @@ typedef void driver_done(void *arg, int code);
 /* Who has an image open, outside this process. */
 struct driver_watcher {
 	char address[128]; /* as fence() takes it */
-	uint64_t id;	   /* tells two of one address apart */
 };
 
 struct driver {

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "config.h"
@@ -24,6 +25,7 @@ enum {
 			  five seconds */
 	REPLACE_MS =
 		1000, /* … when another server is to go on with it, and callers wait meanwhile */
+	LEAVE_MS = 200,
 	STUCK_S = 10, /* whoever does not end by then ends by SIGALRM: the supervisor may be gone */
 };
 
@@ -144,7 +146,7 @@ static void tell(int fd, const char *text)
 /* Until somebody unmounts or tells us to end. What stays unfinished has a row in the catalogue. */
 static int serve(struct server *s)
 {
-	bool replaced;
+	int64_t until_ms, left_ms;
 	int r;
 
 	atomic_store(&quitting, s->fs);
@@ -154,10 +156,13 @@ static int serve(struct server *s)
 	(void)alarm(STUCK_S);
 	if (r < 0)
 		log_err("the connection to the kernel failed: %s", strerror(-r));
-	replaced = atomic_load(&told_by) == SIGHUP;
+	until_ms =
+		clock_mono_ns() / 1000000 + (atomic_load(&told_by) == SIGHUP ? REPLACE_MS : END_MS);
 	fs_stop(s->fs);
-	data_stop(s->data, replaced ? REPLACE_MS : END_MS);
-	engine_stop(s->engine, replaced ? REPLACE_MS : END_MS);
+	data_stop(s->data, until_ms - clock_mono_ns() / 1000000);
+	/* Its threads that are idle need a moment to leave, also where the bytes took all the time. */
+	left_ms = until_ms - clock_mono_ns() / 1000000;
+	engine_stop(s->engine, left_ms > LEAVE_MS ? left_ms : LEAVE_MS);
 	atomic_store(&quitting, NULL);
 	return r < 0 ? SERVER_FAILED : atomic_load(&told_by) ? SERVER_TOLD : 0;
 }

@@ -16,7 +16,6 @@
 #ifndef VOLFS_DATA_DATA_H
 #define VOLFS_DATA_DATA_H
 
-#include "driver.h"
 #include "engine/engine.h"
 #include "keep.h"
 
@@ -61,8 +60,9 @@ uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
  * the commit may have come between. */
 void data_resized(struct data *d, int64_t volume, uint64_t size);
 
-/* For a worker about to remove the image: it is closed when this returns 0. -EBUSY: somebody has it. arg: the struct data. */
-int data_let_go(void *arg, const char *uuid);
+/* For a worker about to remove the image there: it is closed when this returns 0. -EBUSY: somebody has it. What a given-up creation left
+ * elsewhere under the same name is another image. arg: the struct data; be: the driver's backend. */
+int data_let_go(void *arg, const void *be, const char *uuid);
 
 enum data_op {
 	DATA_READ,

@@ -12,7 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_S = 30, TICK_MS = 1000, STOP_TICK_MS = 5 };
+enum {
+	IDLE_S = 30,
+	TICK_MS = 1000,
+	STOP_TICK_MS = 5,
+	LEAVE_MS = 100, /* a thread has told its answer before it is done with its task */
+};
 
 #define OF(member, p) ((struct data_image *)((char *)(p)-offsetof(struct data_image, member)))
 
@@ -105,14 +110,14 @@ static void close_quiet_locked(struct data_image *i)
 	lock_take(&i->lock);
 }
 
-int data_let_go(void *arg, const char *uuid)
+int data_let_go(void *arg, const void *be, const char *uuid)
 {
 	struct data *d = arg;
 	struct data_image *i, *tmp, *found = NULL;
 
 	lock_take(&d->lock);
 	HASH_ITER (hh, d->images, i, tmp)
-		if (!strcmp(i->at.image.uuid, uuid))
+		if (i->at.be == be && !strcmp(i->at.image.uuid, uuid))
 			found = i;
 	if (found && found->users) {
 		lock_drop(&d->lock);
@@ -284,12 +289,13 @@ static int recover(struct data *d, struct view *v, int slot, struct err *err)
 	struct volume vol;
 	int r = view_volume(v, keeper_at(d->keeper, slot)->volume, &vol);
 
-	if (r == 0)
-		r = data_get(d, &vol, false, &i, err);
 	if (r == -ENOENT) {
 		keeper_give(d->keeper, slot);
 		return 0;
 	}
+	if (r < 0) /* the catalogue cannot be read: nobody knows yet */
+		return r;
+	r = data_get(d, &vol, false, &i, err);
 	if (r == -EIO) { /* its backend is not configured: it stays for a server that knows it */
 		log_err("a write that the last server kept waits: %s", err->text);
 		return 0;
@@ -371,7 +377,7 @@ bool data_free(struct data *d)
 	if (!d)
 		return true;
 	data_stop(d, 0);
-	if (!data_is_closed(d) || !slow_free(d->slow, 0))
+	if (!data_is_closed(d) || !slow_free(d->slow, LEAVE_MS))
 		return false;
 	HASH_ITER (hh, d->images, i, tmp)
 		image_free_locked(d, i);

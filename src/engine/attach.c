@@ -35,15 +35,6 @@ static void send(struct attach *a, int r, const struct err *err)
 		request_submit(&a->q);
 }
 
-static int live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
-{
-	int r = tx_volume(tx, id, ret);
-
-	if (r == -ENOENT || (r == 0 && ret->trashed))
-		return err_set(err, -ENOENT, "no such volume");
-	return r;
-}
-
 /* --- attach --- */
 
 static int may_attach(struct tx *tx, const struct volume *v, struct err *err)
@@ -63,7 +54,7 @@ static int attach_apply(struct request *q, struct tx *tx, struct err *err)
 	struct attach *a = (struct attach *)q;
 	struct volume v;
 	struct use had;
-	int r = live(tx, q->volume, &v, err);
+	int r = volume_live(tx, q->volume, &v, err);
 
 	if (r == 0 && tx_use_by_name(tx, v.id, a->use.name, &had) == 0)
 		return err_set(
@@ -199,7 +190,7 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r == 0 && u.uid != q->uid && !q->admin)
 		return err_set(err, -EACCES, "only who attached it (uid %u) changes that",
 			(unsigned)u.uid);
-	r = r < 0 ? r : live(tx, u.volume, &v, err);
+	r = r < 0 ? r : volume_live(tx, u.volume, &v, err);
 	if (r < 0)
 		return r;
 	if (a->fields & USE_SET_MODE && a->use.writes && v.readonly)

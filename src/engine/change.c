@@ -53,7 +53,7 @@ static void send(struct edit *c, int r, const struct err *err)
 		request_submit(&c->q);
 }
 
-static int live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
+int volume_live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
 {
 	int r = tx_volume(tx, id, ret);
 
@@ -71,7 +71,7 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	int64_t id;
 	int r;
 
-	r = live(tx, q->volume, &v, err);
+	r = volume_live(tx, q->volume, &v, err);
 	r = r < 0 ? r : spec_name_check(c->key, v.uuid, err);
 	if (r < 0 || strcmp(v.name, c->key) == 0)
 		return r;
@@ -225,7 +225,7 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
 	struct volume v;
-	int r = live(tx, q->volume, &v, err);
+	int r = volume_live(tx, q->volume, &v, err);
 
 	if (r == 0 && c->fields & (SET_READONLY | SET_BOOTABLE))
 		r = set_flags(c, tx, &v, err);
@@ -272,7 +272,7 @@ static int reset_apply(struct request *q, struct tx *tx, struct err *err)
 	enum vol_status to = c->values.status;
 	struct volume v;
 	int64_t job;
-	int r = live(tx, q->volume, &v, err);
+	int r = volume_live(tx, q->volume, &v, err);
 
 	if (r < 0)
 		return r;
@@ -337,7 +337,7 @@ static int meta_put(struct edit *c, struct tx *tx, struct err *err)
 /* May its metadata be changed now? */
 static int meta_volume(struct request *q, struct tx *tx, struct volume *ret, struct err *err)
 {
-	int r = live(tx, q->volume, ret, err);
+	int r = volume_live(tx, q->volume, ret, err);
 
 	if (r == 0 && (ret->status == VOL_MAINTENANCE || ret->status == VOL_UPLOADING))
 		r = err_set(

@@ -289,8 +289,8 @@ bool engine_when_ready(struct engine *e, void *be, struct engine_ready *r);
 
 /* Called before an image is removed, by a worker: returns when this server has it open no more. -EBUSY: it is used. Set before
  * engine_start(). */
-void engine_on_remove(
-	struct engine *e, int (*let_go)(void *arg, const char *image_uuid), void *arg);
+void engine_on_remove(struct engine *e,
+	int (*let_go)(void *arg, const void *be, const char *image_uuid), void *arg);
 
 /* -ESHUTDOWN of a driver: this server has been fenced and ends. */
 void engine_fenced(struct engine *e, void *be);

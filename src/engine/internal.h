@@ -401,6 +401,9 @@ struct reader {
 
 /* --- change.c --- */
 
+/* A volume that is not in the trash; -ENOENT with a sentence. */
+int volume_live(struct tx *tx, int64_t id, struct volume *ret, struct err *err);
+
 /* Text has no lines: what is appended comes after a blank. -EINVAL: it would be too long. */
 int value_append(char text[NAME_LEN + 1], const char *more, struct err *err);
 
@@ -538,7 +541,8 @@ struct engine {
 	bool started, stopping;	 /* who starts and stops it */
 	bool hung;		 /* calls were under way when it stopped */
 	char host[NAME_LEN + 1]; /* this one's name */
-	int (*let_go)(void *arg, const char *image_uuid); /* NULL: nobody has images open */
+	int (*let_go)(void *arg, const void *be,
+		const char *image_uuid); /* NULL: nobody has images open */
 	void *let_go_arg;
 	atomic_uint looks; /* answers of driver->busy() that have not come */
 	atomic_ullong last_look;

@@ -26,7 +26,7 @@ int image_remove(struct backend *b, struct run *r, struct err *err)
 
 	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
 	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);
-	if (b->e->let_go && b->e->let_go(b->e->let_go_arg, image.uuid) < 0)
+	if (b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, image.uuid) < 0)
 		return err_set(err, -EBUSY, "its bytes are still in use here");
 	return driver_said(b, b->driver->remove(b->be, &image, err), err);
 }

@@ -333,7 +333,8 @@ bool engine_when_ready(struct engine *e, void *be, struct engine_ready *r)
 	return false;
 }
 
-void engine_on_remove(struct engine *e, int (*let_go)(void *arg, const char *image_uuid), void *arg)
+void engine_on_remove(struct engine *e,
+	int (*let_go)(void *arg, const void *be, const char *image_uuid), void *arg)
 {
 	e->let_go = let_go;
 	e->let_go_arg = arg;

@@ -144,7 +144,7 @@ int watchers_look(struct backend *b, const struct volume *v)
 
 int watchers_evict(struct backend *b, const struct volume *v, struct request *q, struct err *err)
 {
-	struct driver_watcher w = { .id = 0 };
+	struct driver_watcher w;
 	struct driver_image image;
 	struct use u;
 	int r;

@@ -60,7 +60,6 @@ static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 	if (view_volume(v, o->volume, &vol) == 0)
 		data_resized(fs->data, o->volume, vol.size);
 	h->fh = fh_of(o, slot);
-	h->volume = o->volume;
 	h->writes = o->writes;
 	atomic_store(&fs->handles->at[slot], h);
 	return 0;
@@ -264,16 +263,12 @@ void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		c->fs->engine, ch->id, &ch->who.caller, n.row, ch->fi.fh, writes, change_done, ch);
 }
 
-static void closed(void *arg, const struct result *res)
-{
-}
-
 /* The description is gone before anybody had it. */
 static void forget(struct fs *fs, uint64_t fh, int64_t volume)
 {
 	handle_end(fs, handle_find(fs, fh));
 	slot_drop(fs, fh);
-	engine_data_closed(fs->engine, volume, fh, closed, NULL);
+	engine_data_closed(fs->engine, volume, fh, NULL, NULL);
 }
 
 void file_not_opened(struct change *ch)
@@ -354,6 +349,7 @@ void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi)
 	struct release *r = malloc(sizeof *r);
 
 	if (!r) {
+		forget(c->fs, fi->fh, n.row);
 		fuse_reply_err(c->req, 0);
 		return;
 	}

@@ -7,7 +7,6 @@
 
 struct handle {
 	uint64_t fh;
-	int64_t volume;
 	bool writes;
 	struct data_image *image;
 	_Atomic bool dirty; /* a write was kept since the last close */

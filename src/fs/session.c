@@ -392,13 +392,6 @@ int session_inval(struct session *s, fuse_ino_t ino)
 	return r == -ENOENT ? 0 : r;
 }
 
-int session_inval_contents(struct session *s, fuse_ino_t ino)
-{
-	int r = fuse_lowlevel_notify_inval_inode(s->fuse, ino, 0, 0);
-
-	return r == -ENOENT ? 0 : r;
-}
-
 void session_poll_wake(struct session *s, uint64_t kh)
 {
 	struct fuse_notify_poll_wakeup_out body = { .kh = kh };

@@ -89,9 +89,6 @@ void *session_message_take(struct session *s);
 void *session_message_space(struct session *s);
 void session_message_give(struct session *s, void *message);
 
-/* Drops what the kernel has cached of a file's contents. Not from a thread that answers requests: it waits for reads under way. */
-int session_inval_contents(struct session *s, fuse_ino_t ino);
-
 /* Notifications: from one thread that answers no request. */
 int session_inval(struct session *s,
 	fuse_ino_t ino); /* all cached attributes of ino; -ENOENT: not cached, no error */

@@ -289,7 +289,7 @@ static int fault_watchers(void *be, const struct driver_image *image, struct dri
 {
 	if (!is(&fault.outside, be))
 		return 0;
-	*ret = (struct driver_watcher){ .address = FAULT_WATCHER, .id = 1 };
+	*ret = (struct driver_watcher){ .address = FAULT_WATCHER };
 	return 1;
 }
 

@@ -200,6 +200,11 @@ unsigned disk_held(enum disk_op op)
 	return n;
 }
 
+const void *disk_backend(void)
+{
+	return &disk;
+}
+
 unsigned disk_begun(enum disk_op op)
 {
 	LOCK_SCOPE(&disk.lock);

@@ -50,6 +50,7 @@ void disk_answer(enum disk_op op,
 void disk_answer_all(void); /* and holds none any more */
 void disk_forget(void);	    /* what is held never comes; and holds none any more */
 unsigned disk_held(enum disk_op op);
+const void *disk_backend(void);	      /* as engine_image() names it */
 unsigned disk_begun(enum disk_op op); /* how often since set up */
 uint64_t disk_off(enum disk_op op);   /* of the one begun last */
 uint64_t disk_len(enum disk_op op);

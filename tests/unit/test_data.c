@@ -714,7 +714,7 @@ static struct {
 
 static void *go(void *arg)
 {
-	going.code = data_let_go(server, volumes[1].uuid);
+	going.code = data_let_go(server, disk_backend(), volumes[1].uuid);
 	going.over = true;
 	return NULL;
 }
@@ -723,13 +723,17 @@ static void lets_go(void **state)
 {
 	struct data_image *i = open_image(1);
 
-	assert_int_equal(data_let_go(server, volumes[2].uuid), 0); /* nobody knows it */
-	assert_int_equal(data_let_go(server, volumes[1].uuid), -EBUSY);
+	assert_int_equal(
+		data_let_go(server, disk_backend(), volumes[2].uuid), 0); /* nobody knows it */
+	assert_int_equal(data_let_go(server, disk_backend(), volumes[1].uuid), -EBUSY);
+	/* what a given-up creation left on another backend has the same name, and is another image */
+	assert_int_equal(data_let_go(server, state, volumes[1].uuid), 0);
 	assert_int_equal(disk_begun(DISK_CLOSE), 0);
 	data_put(i);
-	assert_int_equal(data_let_go(server, volumes[1].uuid), 0);
+	assert_int_equal(data_let_go(server, disk_backend(), volumes[1].uuid), 0);
 	assert_int_equal(disk_begun(DISK_CLOSE), 1);
-	assert_int_equal(data_let_go(server, volumes[1].uuid), 0); /* closed as it is */
+	assert_int_equal(
+		data_let_go(server, disk_backend(), volumes[1].uuid), 0); /* closed as it is */
 	assert_int_equal(disk_begun(DISK_CLOSE), 1);
 	i = open_image(1);
 	assert_int_equal(disk_begun(DISK_OPEN), 2);

@@ -217,7 +217,7 @@ static void *comes_and_goes(void *arg)
 		data_put(i);
 		if (some(w, 4))
 			continue;
-		r = data_let_go(server, volumes[vol].uuid);
+		r = data_let_go(server, disk_backend(), volumes[vol].uuid);
 		must(r == 0 || r == -EBUSY);
 		let_go_count += r == 0;
 	}

@@ -413,10 +413,11 @@ static void a_close_on_its_way_is_waited_for(void **state)
 	assert_int_equal(rig_wait(&a, NULL), 0);
 }
 
-static int let_go(void *arg, const char *uuid)
+static int let_go(void *arg, const void *be, const char *uuid)
 {
 	unsigned *n = arg;
 
+	assert_non_null(be);
 	assert_int_equal(strlen(uuid), UUID_LEN);
 	return ++*n == 1 ? -EBUSY : 0;
 }
