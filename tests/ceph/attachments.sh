@@ -32,7 +32,8 @@ rbd_backend() # POOL DIRECT
 cat >"$T/volfs.conf" <<-END
 	database = "$STATE/volfs.db"; stats_interval = 1;
 	types = ( { name = "one"; extra_specs = [ "volume_backend_name=one" ]; },
-		  { name = "two"; extra_specs = [ "volume_backend_name=two" ]; } );
+		  { name = "two"; extra_specs = [ "volume_backend_name=two" ]; },
+		  { name = "shared"; extra_specs = [ "multiattach=<is> True" ]; } );
 	backends = ( $(rbd_backend one on), $(rbd_backend two off) );
 END
 mkdir -p "$STATE"
@@ -126,5 +127,32 @@ for type in one two; do
 	wait_for 20 eval '! ls .volfs/trash | grep -q .'
 	eq "" "$(rbd_cmd ls "$type")"
 done
+
+note "two write to one multi-attached volume, block by block beside each other: all of both is there"
+volume both size=64M type=shared
+mkdir both/attachments/here both/attachments/there
+cat >"$T/blocks.py" <<'END'
+import os, sys
+def fill(i):
+    return i % 251 + 1
+if sys.argv[1] == "write":  # the even blocks, into a file
+    fd = os.open(sys.argv[2], os.O_RDWR)
+    for i in range(0, 600, 2):
+        assert os.pwrite(fd, bytes([fill(i)]) * 4096, i * 4096) == 4096
+    os.fsync(fd)
+elif sys.argv[1] == "commands":  # the odd ones, for qemu-io
+    for i in range(1, 600, 2):
+        print(f"write -q -P {fill(i)} {i * 4096} 4096")
+else:
+    got = sys.stdin.buffer.read()
+    sys.exit([i for i in range(600) if got[i * 4096 : (i + 1) * 4096] != bytes([fill(i)]) * 4096] or 0)
+END
+python3 -S "$T/blocks.py" commands >"$T/commands"
+python3 -S "$T/blocks.py" write both/data &
+writer=$!
+ok timeout 60 qemu-io -f raw -t none "$(value both uri)" <"$T/commands" >"$T/qemu.log" 2>&1
+ok wait "$writer"
+rbd_cmd export "$(value both pool)/$(value both image)" - | python3 -S "$T/blocks.py" check
+rmdir both/attachments/here both/attachments/there
 cd /
 stop_volfs

@@ -719,6 +719,21 @@ static void *go(void *arg)
 	return NULL;
 }
 
+static void shared_images_keep_nothing(void **state)
+{
+	struct data_image *i = open_image(1), *same;
+	char bytes[512] = { 1 };
+	struct err err = { 0 };
+	struct data_io *io;
+
+	assert_int_equal(data_get(server, &volumes[1], true, &same, &err), 0);
+	assert_ptr_equal(same, i);
+	assert_false(data_keep_write(i, 0, sizeof bytes, bytes, &io));
+	assert_null(io);
+	data_put(same);
+	data_put(i);
+}
+
 static void lets_go(void **state)
 {
 	struct data_image *i = open_image(1);
@@ -928,6 +943,7 @@ int main(void)
 		TEST(questions_do_not_wait_for_each_other),
 		TEST(a_question_fails_with_its_image),
 		TEST(discard_touches_only_data),
+		TEST(shared_images_keep_nothing),
 		TEST(lets_go),
 		TEST(lets_go_of_what_is_under_way),
 		TEST(lets_go_of_a_dead_servers),
