@@ -52,6 +52,9 @@ bool data_free(struct data *d);
  * kept. -EIO: its backend is not configured. */
 int data_get(struct data *d, const struct volume *vol, bool shared, struct data_image **ret,
 	struct err *err);
+/* The same of a snapshot, read-only: another image, of its own size. */
+int data_get_snapshot(struct data *d, const struct volume *vol, const struct snapshot *snap,
+	struct data_image **ret, struct err *err);
 void data_put(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
@@ -63,6 +66,10 @@ void data_resized(struct data *d, int64_t volume, uint64_t size);
 /* For a worker about to remove the image there: it is closed when this returns 0. -EBUSY: somebody has it. What a given-up creation left
  * elsewhere under the same name is another image. arg: the struct data; be: the driver's backend. */
 int data_let_go(void *arg, const void *be, const char *uuid);
+
+/* For a worker about to take a snapshot: see engine_on_snapshot(). arg: the struct data. Waits for the storage. */
+int data_quiet(void *arg, const void *be, const char *uuid, bool stop);
+void data_go_on(void *arg, const void *be, const char *uuid);
 
 enum data_op {
 	DATA_READ,

@@ -50,7 +50,7 @@ static void open_now(struct slow_task *t)
 {
 	struct data_image *i = OF(open_task, t);
 
-	i->at.driver->data_open(i->at.be, &i->at.image, true, &i->handle, opened, i);
+	i->at.driver->data_open(i->at.be, &i->at.image, NULL, true, &i->handle, opened, i);
 }
 
 static void begin_opening(struct data_image *i)

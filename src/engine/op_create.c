@@ -175,6 +175,7 @@ static int add_metadata(struct create *c, struct tx *tx)
 static int add_job(struct create *c, struct tx *tx, const struct type_rules *rules)
 {
 	c->job = (struct job_row){ .kind = JOB_CREATE,
+		.class = CLASS_CREATE,
 		.volume = c->vol.id,
 		.backend = c->b->id,
 		.project = c->project,

@@ -197,7 +197,7 @@ static int delete_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : check_uses(d, tx, &v, err);
 	r = r < 0 ? r : check_status(&v, err);
 	r = r < 0 ? r : check_outside(d, tx, &v, err);
-	r = r < 0 ? r : tx_volume_trash(tx, v.id);
+	r = r < 0 ? r : tx_volume_trash(tx, v.id, 0);
 	r = r < 0 ? r
 		  : request_event(q, tx, v.id, "volume.delete.start", "name %s, size %s", v.name,
 			    text_of_size(v.size, size));

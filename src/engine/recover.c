@@ -73,7 +73,8 @@ static int settle_all(struct engine *e, struct view *v, int64_t backend, const c
 
 	for (int creations = 0; creations < 2; creations++)
 		for (int64_t after = 0;
-			(n = view_jobs(v, backend, creations, after, brief, 64)) != 0;) {
+			(n = view_jobs(v, backend, creations ? CLASS_CREATE : CLASS_OTHER, after,
+				 brief, 64)) != 0;) {
 			if (n < 0)
 				return n;
 			for (int i = 0; i < n; i++)

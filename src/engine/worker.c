@@ -182,7 +182,7 @@ static void load_locked(struct backend *b, bool creations)
 	w->more = false; /* who adds a row from here on and finds no place says so again */
 	lock_drop(&b->lock);
 	lock_take(&b->view_lock);
-	n = view_jobs(b->view, b->id, creations, after, brief, 128);
+	n = view_jobs(b->view, b->id, creations ? CLASS_CREATE : CLASS_OTHER, after, brief, 128);
 	lock_drop(&b->view_lock);
 	lock_take(&b->lock);
 	for (int i = 0; i < n; i++) {

@@ -61,8 +61,8 @@ static int run_open(struct local_op *op)
 	return 0;
 }
 
-void local_data_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg)
+void local_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg)
 {
 	struct local_data *d = calloc(1, sizeof *d);
 

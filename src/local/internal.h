@@ -62,8 +62,8 @@ bool local_pool_end(
 	struct local_pool *p); /* false: a thread still uses the pool, and for ever may */
 
 /* data.c: struct driver's data_* */
-void local_data_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg);
+void local_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg);
 void local_data_close(void *data, driver_done *done, void *arg);
 void local_data_read(void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg);
 void local_data_write(

@@ -93,8 +93,8 @@ static void opened(void *arg, int code)
 	copy.done(copy.arg, code);
 }
 
-void rb_data_open(void *backend, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg)
+void rb_data_open(void *backend, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg)
 {
 	struct rb_backend *be = backend;
 	struct rb_data *x = calloc(1, sizeof *x);

@@ -232,8 +232,8 @@ int rb_image_used(
 
 /* --- data.c: see driver.h */
 
-void rb_data_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg);
+void rb_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg);
 void rb_data_close(void *data, driver_done *done, void *arg);
 void rb_data_read(void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg);
 void rb_data_write(

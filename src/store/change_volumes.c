@@ -172,11 +172,12 @@ int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid, mode_t mode)
 		"iiiii", (int64_t)uid, (int64_t)gid, (int64_t)mode, clock_wall_us(), id));
 }
 
-int tx_volume_trash(struct tx *tx, int64_t id)
+int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET trashed = 1, reserved = 0, updated_us = ? WHERE id = ?", "ii",
-		clock_wall_us(), id));
+		"UPDATE volume SET trashed = 1, reserved = 0, expires_us = nullif(?, 0), updated_us = ? "
+		"WHERE id = ?",
+		"iii", expires_us, clock_wall_us(), id));
 }
 
 int tx_volume_purge(struct tx *tx, int64_t id)

@@ -6,10 +6,11 @@
 int tx_job_add(struct tx *tx, struct job_row *j)
 {
 	int r = conn_do(tx->conn,
-		"INSERT INTO job (kind, volume, backend, project, uuid, image_id, size, attempt, qos, tried) "
-		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"iiiissiiee", (int64_t)j->kind, j->volume, j->backend, j->project, j->uuid,
-		j->image_id, (int64_t)j->size, (int64_t)j->attempt, j->qos, j->tried);
+		"INSERT INTO job (kind, class, volume, backend, project, uuid, image_id, size, attempt, qos, tried) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"iiiiissiiee", (int64_t)j->kind, (int64_t)j->class, j->volume, j->backend,
+		j->project, j->uuid, j->image_id, (int64_t)j->size, (int64_t)j->attempt, j->qos,
+		j->tried);
 
 	if (r < 0)
 		return r;
@@ -56,13 +57,13 @@ int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(tx->conn, &st,
-		"SELECT id FROM job WHERE volume = ? AND kind <> 1 AND kind <> 4", "i", volume);
+		"SELECT id FROM job WHERE volume = ? AND class <> 1 AND kind <> 4", "i", volume);
 
 	/* Seldom asked for: no index of creations by volume is worth what it costs each of them. */
 	if (r == -ENOENT)
 		r = conn_row(tx->conn, &st,
 			"SELECT j.id FROM volume v JOIN job j INDEXED BY job_backend "
-			"ON j.backend = v.backend AND (j.kind = 1) = 1 "
+			"ON j.backend = v.backend AND j.class = 1 "
 			"WHERE v.id = ? AND v.status = ? AND j.volume = v.id",
 			"ii", volume, (int64_t)VOL_CREATING);
 	if (r < 0)
@@ -84,12 +85,12 @@ int tx_job_remove(struct tx *tx, int64_t id)
 
 int tx_job_abandon(struct tx *tx, int64_t id)
 {
-	return changed(conn_do(
-		tx->conn, "UPDATE job SET kind = ? WHERE id = ?", "ii", (int64_t)JOB_CLEAN, id));
+	return changed(conn_do(tx->conn, "UPDATE job SET kind = ?, class = 0 WHERE id = ?", "ii",
+		(int64_t)JOB_CLEAN, id));
 }
 
-int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, struct job_brief *ret,
-	size_t n)
+int view_jobs(struct view *v, int64_t backend, enum job_class class, int64_t after,
+	struct job_brief *ret, size_t n)
 {
 	sqlite3_stmt *st;
 	size_t i = 0;
@@ -97,8 +98,8 @@ int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, st
 
 	r = conn_rows(&v->conn, &st,
 		"SELECT id, volume, project, kind FROM job INDEXED BY job_backend "
-		"WHERE backend = ? AND (kind = 1) = ? AND id > ? ORDER BY id",
-		"iii", backend, (int64_t)creations, after);
+		"WHERE backend = ? AND class = ? AND id > ? ORDER BY id",
+		"iii", backend, (int64_t) class, after);
 	if (r < 0)
 		return view_result(v, r);
 	for (; i < n; i++) {
@@ -109,6 +110,7 @@ int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, st
 		ret[i].volume = sqlite3_column_int64(st, 1);
 		ret[i].project = sqlite3_column_int64(st, 2);
 		ret[i].kind = (enum job_kind)sqlite3_column_int(st, 3);
+		ret[i].class = class;
 	}
 	conn_end(st);
 	return (int)i;

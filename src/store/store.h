@@ -98,8 +98,21 @@ int tx_volume_owner(
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_);
 int tx_volume_flags(struct tx *tx, int64_t id, bool readonly, bool bootable);
 int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid,
-	mode_t mode);				/* of `data`; -1: the volume's */
-int tx_volume_trash(struct tx *tx, int64_t id); /* name and quota are free; the backend is not */
+	mode_t mode); /* of `data`; -1: the volume's */
+/* Name and quota are free; the backend is not. expires_us: when it is to be purged; 0: not by the clock. */
+int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us);
+int tx_volume_restore(
+	struct tx *tx, int64_t id, const char *name); /* out of it; generation counts up; -EEXIST */
+/* Volumes in the trash whose purge has not begun: those that have expired, the first ones first; the one that was deleted first, of a
+ * project or on a backend (rows; 0: of any). How many; -ENOENT. */
+int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n);
+int tx_trash_oldest(struct tx *tx, int64_t project, int64_t backend, int64_t *ret_id);
+int view_trash_next(
+	struct view *v, int64_t *ret_us); /* when the next one expires; -ENOENT: none does */
+
+int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent); /* 0: it needs nobody's image */
+/* Does a volume, or the held image of a purged one, need this one's image? 0, -ENOENT. */
+int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id);
 
 /* The row, its metadata and its uses go; for an hour it is remembered by UUID. */
 int tx_volume_purge(struct tx *tx, int64_t id);
@@ -110,6 +123,36 @@ int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,
 int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id);
 int tx_meta_rename(struct tx *tx, int64_t id, const char *key); /* -EEXIST */
 int tx_meta_remove(struct tx *tx, int64_t id);
+
+/* --- snapshots.c ---------------------------------------------------------------------------------------------------- */
+
+int tx_snapshot(struct tx *tx, int64_t id, struct snapshot *ret);
+int tx_snapshot_by_name(struct tx *tx, int64_t volume, const char *name, struct snapshot *ret);
+int tx_snapshot_by_uuid(struct tx *tx, const char *uuid, struct snapshot *ret);
+int tx_snapshot_latest(
+	struct tx *tx, int64_t volume, struct snapshot *ret); /* of those that have a name */
+int tx_snapshots(struct tx *tx, int64_t volume, int64_t after, struct snapshot *ret,
+	size_t n); /* with and without a name */
+int tx_snapshot_sums(struct tx *tx, int64_t volume, uint64_t *ret_count,
+	uint64_t *ret_size); /* those with a name */
+
+/* s->id and times are filled in (created_us, if it is not 0, stays). Counts for the quota of its volume's project and type. -EEXIST. */
+int tx_snapshot_add(struct tx *tx, struct snapshot *s);
+int tx_snapshot_status(struct tx *tx, int64_t id, enum snap_status status, const char *reason);
+int tx_snapshot_rename(
+	struct tx *tx, int64_t id, const char *name); /* "": name and quota are free; -EEXIST */
+int tx_snapshot_text(struct tx *tx, int64_t id, const char *description);
+int tx_snapshot_remove(struct tx *tx, int64_t id);
+
+/* --- unmanaged.c: what was seen on a backend that nobody owns -------------------------------------------------------- */
+
+int tx_unmanaged(struct tx *tx, int64_t id, struct unmanaged *ret);
+int tx_unmanaged_by_name(struct tx *tx, int64_t backend, const char *name, struct unmanaged *ret);
+int tx_unmanaged_see(struct tx *tx,
+	struct unmanaged *u); /* made, or brought up to date; id and seen_us are filled in */
+int tx_unmanaged_remove(struct tx *tx, int64_t id);
+int tx_unmanaged_unseen(struct tx *tx, int64_t backend,
+	int64_t before_us); /* those not seen since then go; how many */
 
 /* --- uses.c --------------------------------------------------------------------------------------------------------- */
 
@@ -139,17 +182,39 @@ enum job_kind {
 	JOB_PURGE = 2,	/* remove the image of a volume in the trash, then its row */
 	JOB_EXTEND = 3, /* grow to `size` */
 	JOB_CLEAN =
-		4, /* remove what a given-up attempt may have left; the volume goes its own way */
+		4, /* remove an image that no volume has any more: of a given-up attempt, or a purged one's that clones needed */
+	JOB_SNAP = 5,	/* take a snapshot */
+	JOB_UNSNAP = 6, /* remove it */
+	JOB_REVERT = 7, /* to a snapshot */
+	JOB_ADOPT = 8,	/* make a foreign image that of a `managing` volume */
+	JOB_DISOWN =
+		9, /* give the image of an `unmanaging` volume a name of its own, then forget the volume */
+};
+
+/* What waits for what: jobs of one class do not wait for those of another. The numbers are part of the database. */
+enum job_class {
+	CLASS_OTHER,  /* some operations on the storage: removals, extensions, … */
+	CLASS_CREATE, /* creations in one go: empty, or clones of a snapshot */
+	CLASS_SNAP, /* what waits for the storage's monitor, a second or so, and does nothing meanwhile */
+	CLASS_COPY, /* what moves a volume's bytes: minutes */
+	CLASS_COUNT,
+	CLASS_HELD = 9, /* nobody's, yet: JOB_CLEAN of an image that clones need */
 };
 
 struct job_row {
 	int64_t id; /* counts up; never used twice */
 	enum job_kind kind;
+	enum job_class class;
 	int64_t volume;
 	int64_t backend; /* row */
 	int64_t project; /* row: for fairness */
+	int64_t source; /* JOB_CREATE: the volume that it is made from, which must stay until then; 0 */
+	int64_t snapshot; /* JOB_CREATE: … or the snapshot, of `source`; others: the snapshot in question; 0 */
+	int64_t parent;		  /* JOB_CLEAN: as volume.parent, of the image that is to go; 0 */
+	bool flatten;		  /* JOB_CREATE: a clone is not to stay one */
+	char image[NAME_LEN + 1]; /* JOB_ADOPT, JOB_DISOWN: the image's own name */
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
-	uint64_t size; /* of the image; JOB_EXTEND: the new size */
+	uint64_t size; /* of the image; JOB_EXTEND: the new size; JOB_SNAP, JOB_UNSNAP: 0 */
 	int attempt;   /* JOB_CREATE: 1, 2, … */
 	/* JOB_CREATE: limits that its image is to keep, as its type said when it was accepted: "key=value\n" each */
 	char qos[QOS_TEXT_MAX];
@@ -158,22 +223,38 @@ struct job_row {
 
 int tx_job_add(struct tx *tx, struct job_row *j); /* sets j->id */
 int tx_job(struct tx *tx, int64_t id, struct job_row *ret);
-int tx_job_of(
-	struct tx *tx, int64_t volume, int64_t *ret_id); /* the unfinished one, JOB_CLEAN aside */
-int tx_job_remove(struct tx *tx, int64_t id);		 /* -ENOENT: it was gone */
+/* The unfinished one of a volume, those of its snapshots and JOB_CLEAN aside; of a snapshot. */
+int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id);
+int tx_job_of_snapshot(struct tx *tx, int64_t snapshot, int64_t *ret_id);
+/* One of its snapshots' (JOB_SNAP, JOB_UNSNAP). */
+int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id);
+/* A creation that is made from this volume, or from one of its snapshots (snapshot 0: any, or none). */
+int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row *ret);
+int tx_job_remove(struct tx *tx, int64_t id); /* -ENOENT: it was gone */
 
 /* The attempt is given up: the same row and id, from now on JOB_CLEAN. */
 int tx_job_abandon(struct tx *tx, int64_t id);
 
+/* The same row and id becomes another job: its kind, class, parent and snapshot as in j. */
+int tx_job_turn(struct tx *tx, const struct job_row *j);
+
+/* A held image (CLASS_HELD) of that purged volume that nothing needs any more: it is to go now, and its row is in ret. -ENOENT: there is
+ * none, or it is needed still. */
+int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret);
+
 int view_job(struct view *v, int64_t id, struct job_row *ret);
 
-/* Creations of a backend, or its other jobs, with id > after, in order of id. How many, or -EIO. */
+/* Jobs of one class of a backend with id > after, in order of id. How many, or -EIO. */
 struct job_brief {
 	int64_t id, volume, project;
 	enum job_kind kind;
+	enum job_class class;
 };
-int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, struct job_brief *ret,
-	size_t n);
+int view_jobs(struct view *v, int64_t backend, enum job_class class, int64_t after,
+	struct job_brief *ret, size_t n);
+
+/* Any job row that names this image of a backend, CLASS_HELD too: then its presence, or its absence, is no difference. 0, -ENOENT. */
+int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct job_row *ret);
 
 /* --- quotas.c ------------------------------------------------------------------------------------------------------- */
 

@@ -55,6 +55,20 @@ enum vol_list {
 int view_entries(
 	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
 
+/* Snapshots that have a name: by row (also without), by name, listed in order of their taking, counted. */
+int view_snapshot(struct view *v, int64_t id, struct snapshot *ret);
+int view_snapshot_by_name(struct view *v, int64_t volume, const char *name, struct snapshot *ret);
+int view_snapshots(struct view *v, int64_t volume, int64_t after, struct snapshot *ret, size_t n);
+int view_snapshot_by_uuid(struct view *v, const char *uuid, struct snapshot *ret);
+int view_snapshot_count(struct view *v, int64_t volume, uint64_t *ret);
+
+/* Images that nobody owns, of a backend. */
+int view_unmanaged(struct view *v, int64_t id, struct unmanaged *ret);
+int view_unmanaged_by_name(
+	struct view *v, int64_t backend, const char *name, struct unmanaged *ret);
+int view_unmanageds(
+	struct view *v, int64_t backend, int64_t after, struct unmanaged *ret, size_t n);
+
 int view_volume(struct view *v, int64_t id, struct volume *ret);
 int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed);
 

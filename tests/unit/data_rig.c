@@ -278,8 +278,8 @@ static int64_t volume_of(const void *handle)
 	return (const char *)handle - handle_of;
 }
 
-static void disk_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg)
+static void disk_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg)
 {
 	must(be == &disk && writable);
 	begin(&(struct op){ .op = DISK_OPEN,

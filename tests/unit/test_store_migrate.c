@@ -308,7 +308,7 @@ static void ids_go_on_where_they_were(void **state)
 
 static int trash_1(struct tx *tx, void *arg, struct err *e)
 {
-	return tx_volume_trash(tx, 1);
+	return tx_volume_trash(tx, 1, 0);
 }
 
 static int move_1(struct tx *tx, void *arg, struct err *e)
