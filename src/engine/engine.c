@@ -237,10 +237,10 @@ static void stop_backend(struct backend *b)
 static bool wait_backend(struct backend *b, const struct timespec *until)
 {
 	LOCK_SCOPE(&b->lock);
-	while (b->threads || b->monitoring)
+	while (b->threads || b->monitoring || b->comparing)
 		if (!lock_wait_until(&b->lock, &b->tick, until))
 			break;
-	return !b->threads && !b->monitoring;
+	return !b->threads && !b->monitoring && !b->comparing;
 }
 
 /* Whoever is asked whether an image is open answers soon, or hangs. */
