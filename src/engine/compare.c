@@ -15,11 +15,13 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 
 	switch (d->kind) {
 	case DIFF_ORPHAN:
-		(void)snprintf(text, DIFFERENCE_TEXT, "image '%s' is no volume's", name);
+		(void)snprintf(text, DIFFERENCE_TEXT,
+			"image '%s' is no volume's: adopt it, or remove it by hand", name);
 		break;
 	case DIFF_PARTS:
-		(void)snprintf(
-			text, DIFFERENCE_TEXT, "'%s' was left over by an interrupted change", name);
+		(void)snprintf(text, DIFFERENCE_TEXT,
+			"'%s' was left over by an interrupted change%s", name,
+			d->volume ? ", beside a volume's image: remove it by hand" : "");
 		break;
 	case DIFF_MISSING:
 		(void)snprintf(text, DIFFERENCE_TEXT, "volume '%s' (%s): its image is missing",
@@ -37,8 +39,8 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 		break;
 	case DIFF_SNAP_ORPHAN:
 		(void)snprintf(text, DIFFERENCE_TEXT,
-			"volume '%s' (%s): its image's snapshot '%s' is none of the volume", name,
-			uuid, snap);
+			"volume '%s' (%s): its image's snapshot '%s' is none of the volume's: remove it by hand",
+			name, uuid, snap);
 		break;
 	case DIFF_SNAP_TEMPORARY:
 		(void)snprintf(text, DIFFERENCE_TEXT,
