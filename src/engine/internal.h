@@ -248,6 +248,7 @@ struct placement {
 /* A volume that has no backend yet. */
 struct wanted {
 	uint64_t size;
+	const struct volume *from; /* what it is made from: on its backend, if that will do; NULL */
 	const char *zone; /* NULL: any that the type lists */
 	const char *project;
 	const char *tried;	       /* job_row.tried */
@@ -256,7 +257,7 @@ struct wanted {
 	const struct facts *volume; /* volume_facts() */
 };
 
-/* -ENOSPC with the sentence that names every backend. */
+/* -ENOSPC with the sentence that names every backend, or tells why the source cannot be had. */
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err);
 
@@ -413,6 +414,14 @@ int value_append(char text[NAME_LEN + 1], const char *more, struct err *err);
 int type_wanted(struct engine *e, const struct reader *r, const char *wanted, const char *project,
 	bool admin, struct vol_type *ret, struct err *err);
 
+/* The type of a source, whoever may use it. -ENOENT: it has none. */
+int type_of_source(
+	const struct reader *r, const struct volume *v, struct vol_type *ret, struct err *err);
+
+/* May a volume that is made from v have this type? -EINVAL (reference, 1.5). */
+int type_fits_source(struct engine *e, const struct reader *r, const struct vol_type *t,
+	const struct volume *v, struct err *err);
+
 /* What a type demands; of type 0 NULL, which everything below takes. The writer thread; valid until types_forget(). */
 struct type_rules;
 int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_rules **ret,
@@ -421,6 +430,7 @@ void types_forget(struct engine *e); /* a type changes, or nothing compiled is w
 const struct sched_type *type_compiled(const struct type_rules *rules);
 const char *type_limits(const struct type_rules *rules); /* job_row.qos; "" */
 bool type_lists_zones(const struct type_rules *rules);
+bool type_flattens(const struct type_rules *rules); /* a clone does not stay one */
 int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
 	struct err *err); /* -EINVAL */
 
@@ -428,9 +438,10 @@ int type_size_check(const struct vol_type *t, const struct type_rules *rules, ui
 int type_zone(struct engine *e, const struct vol_type *t, const struct type_rules *rules,
 	const char *wanted, const char **ret, struct err *err);
 
-/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
+/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. ret_zone: as of type_zone(); NULL: the
+ * zone is no matter yet. */
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
-	uint64_t size, struct err *err);
+	uint64_t size, const char **ret_zone, struct err *err);
 
 /* --- type_change.c, type_lists.c --- */
 
@@ -482,8 +493,82 @@ int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
 /* --- source.c: what a volume is made from --- */
 
+/* vol.id 0: nothing; snap.id 0: the volume as it is now. */
+struct source {
+	struct volume vol;
+	struct snapshot snap;
+};
+
+/* What a spec's source= or snapshot= names; any other kind: nothing. -ENOENT, -EACCES: the caller may not read it. */
+int source_find(const struct reader *r, enum spec_source kind, const char *text,
+	const struct caller *who, struct source *ret, struct err *err);
+
+/* Of one that there is: */
+uint64_t source_size(const struct source *s);
+const char *source_zone(struct engine *e, const struct source *s);
+void source_origin(const struct source *s, char ret[ORIGIN_LEN + 1]); /* volume.origin */
+/* Its status (-EBUSY), and is size (0: not given) enough (-EINVAL)? */
+int source_fits(const struct source *s, uint64_t size, struct err *err);
+int source_zone_check(struct engine *e, const struct source *s, const char *zone,
+	struct err *err); /* -EINVAL: it must be the same */
+
+/* What a spec asks for, as far as its type and its source have a say, and what it comes to. */
+struct wish {
+	const char *type, *zone; /* as it names them; NULL */
+	const char *project;
+	enum spec_source kind;
+	const char *source; /* NULL */
+	uint64_t size;	    /* 0: not given; then the source's, by wish_fits() */
+	const struct caller *who;
+	struct vol_type found; /* id 0: none */
+	struct source from;
+};
+
+/* What it names. -ENOENT, -EACCES. */
+int wish_find(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Whether that goes together, and the type where none is named: the source's, else the default. -EINVAL, -EBUSY, -ENOENT. */
+int wish_fits(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Where it asks to be: a zone, or NULL. */
+const char *wish_zone(struct engine *e, const struct wish *w);
+
 /* May the volume, or its snapshot (0: the volume and any of them), go or change? -EBUSY: a volume is being made from it. */
 int source_check(struct tx *tx, const struct volume *v, int64_t snapshot, struct err *err);
+
+/* --- clone.c: how a volume that is made from something comes about --- */
+
+/* On a backend: in which class, whether it is flattened, and which volume's image it needs in the end (row; 0: none). */
+struct clone_plan {
+	enum job_class class;
+	bool flatten;
+	int64_t parent;
+};
+
+/* vol: what it is made from, or of what the snapshot is. */
+int clone_plan(struct tx *tx, const struct volume *vol, bool snapshot, const struct backend *b,
+	const struct type_rules *rules, struct clone_plan *ret);
+
+/* The backend of a source, which must answer. -ENOSPC with a sentence. */
+int clone_from(
+	struct engine *e, const struct volume *vol, struct backend **ret, struct err *err);
+
+/* --- copy.c --- */
+
+struct copy_end {
+	const struct driver *driver;
+	void *be;
+	struct driver_image image;
+	const struct driver_snap *snap; /* NULL: the image as it is */
+};
+
+struct copy_watch {
+	struct driver_progress *progress;
+	bool (*goes_on)(void *arg); /* asked now and then, by the thread that copies */
+	void *arg;
+};
+
+/* The bytes of one image into another one, which is empty and not smaller. Blocks without bound. -ECANCELED: it did not go on. */
+int copy_run(const struct copy_end *from, const struct copy_end *to, const struct copy_watch *watch,
+	struct err *err);
 
 /* --- held.c: images of purged volumes that clones need --- */
 
