@@ -175,8 +175,8 @@ static int open_both(struct copy *c)
 	int r;
 
 	begin_one(c);
-	c->from->driver->data_open(c->from->be, &c->from->image, c->from->snap, false, &c->source,
-		one_ended, c);
+	c->from->driver->data_open(
+		c->from->be, &c->from->image, c->from->snap, false, &c->source, one_ended, c);
 	r = wait_one(c, "opening its source");
 	if (r < 0)
 		return r;

@@ -92,7 +92,8 @@ struct run {
 	struct driver_progress *progress; /* the job's; see run_progress() */
 	int code;			  /* of the step that failed; 0 */
 	bool left_over;			  /* undoing failed: something of it may be there */
-	bool stale;			  /* its row was gone: nothing to do */
+	bool again; /* with code: not now; it stays as it is and is done again */
+	bool stale; /* its row was gone: nothing to do */
 	struct err err;
 };
 
@@ -134,7 +135,7 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	/* The result, for the writer. NULL: not now, the job is to be done again after a pause. r stays the caller's. */
+	/* The result, for the writer. NULL: not now (r->again, or no memory), the job is to be done again after a pause. r stays the caller's. */
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
@@ -146,6 +147,7 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
 int image_remove(struct backend *b, struct run *r, struct err *err);
+void run_image(const struct run *r, struct driver_image *ret); /* the one that its row names */
 
 /* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
 int driver_said(struct backend *b, int code, const struct err *err);
@@ -222,6 +224,8 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 void backend_release(struct backend *b);
 int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
 void backend_overdue(struct backend *b);	       /* the ticker, every second */
+/* Has it been down for longer than an answer may take? */
+bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1]);
 
 void backend_name_thread(const struct backend *b, const char *what); /* the caller's: "work-ssd" */
 
@@ -269,7 +273,7 @@ struct placement {
 struct wanted {
 	uint64_t size;
 	const struct volume *from; /* what it is made from: on its backend, if that will do; NULL */
-	const char *zone; /* NULL: any that the type lists */
+	const char *zone;	   /* NULL: any that the type lists */
 	const char *project;
 	const char *tried;	       /* job_row.tried */
 	const struct sched_type *type; /* NULL: none */
@@ -573,8 +577,24 @@ int clone_plan(struct tx *tx, const struct volume *vol, bool snapshot, const str
 	const struct type_rules *rules, struct clone_plan *ret);
 
 /* The backend of a source, which must answer. -ENOSPC with a sentence. */
-int clone_from(
-	struct engine *e, const struct volume *vol, struct backend **ret, struct err *err);
+int clone_from(struct engine *e, const struct volume *vol, struct backend **ret, struct err *err);
+
+/*
+ * Steps of a creation; those that are made from nothing pass. The source's backend must answer; a temporary snapshot of a volume that is
+ * on another one; what an empty image or a clone lacks yet; the temporary snapshot goes.
+ */
+void clone_check(struct backend *b, struct run *const *run, size_t n);
+void clone_snapshot(struct backend *b, struct run *const *run, size_t n);
+void clone_fill(struct backend *b, struct run *const *run, size_t n);
+void clone_release(struct backend *b, struct run *const *run, size_t n);
+
+/* What the driver is to make its image from; false: an empty one. */
+bool clone_source(struct backend *b, const struct run *r, struct driver_source *ret);
+/* One whose source may be written meanwhile, or which is to be copied: driver->create() and what goes with it. each->code. */
+int clone_create(struct backend *b, struct run *r, struct driver_create *each);
+
+/* Its image is gone: so goes the temporary snapshot that was taken for it. 0: there is none. */
+int clone_let_go(struct backend *b, struct run *r, struct err *err);
 
 /* --- copy.c --- */
 
@@ -620,7 +640,12 @@ void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
-bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
+bool attempt_give_up(
+	struct job *j, bool running, const char *why); /* false: no memory, nothing happened */
+
+/* The job of a creation that is given up becomes JOB_CLEAN: what its image may need of its source it needs from now on, and no longer the
+ * volume. */
+int attempt_abandon(struct tx *tx, const struct job_row *j);
 
 /* --- room.c --- */
 

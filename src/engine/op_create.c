@@ -311,6 +311,8 @@ static int add_row(struct create *c, struct tx *tx)
 	bool filed = c->file && !strcmp(c->file, c->vol.name);
 	int r = tx_volume_add(tx, &c->vol, filed, c->text, c->len);
 
+	if (r == 0 && c->vol.bootable)
+		r = tx_volume_flags(tx, c->vol.id, false, true);
 	return r < 0 ? r : add_metadata(c, tx);
 }
 

@@ -154,8 +154,8 @@ static bool beside_source(
 {
 	CLEANUP(buf_release) struct buf why = { 0 };
 
-	return !sched_refusal(e->sched, want, e->choice, e->backend_count,
-		(size_t)(source - e->backend), &why);
+	return !sched_refusal(
+		e->sched, want, e->choice, e->backend_count, (size_t)(source - e->backend), &why);
 }
 
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,

@@ -65,7 +65,7 @@ static int settle(struct orphan *o, struct tx *tx, struct job_row *j)
 	case JOB_UNSNAP:
 		return 0;
 	case JOB_CREATE:
-		return tx_job_abandon(tx, j->id);
+		return attempt_abandon(tx, j);
 	default:
 		return tx_job_remove(tx, j->id);
 	}

@@ -196,8 +196,8 @@ int source_zone_check(struct engine *e, const struct source *s, const char *zone
 
 void source_origin(const struct source *s, char ret[ORIGIN_LEN + 1])
 {
-	(void)snprintf(ret, ORIGIN_LEN + 1, "%s%s%s", s->vol.uuid, s->snap.id ? "@" : "",
-		s->snap.uuid);
+	(void)snprintf(
+		ret, ORIGIN_LEN + 1, "%s%s%s", s->vol.uuid, s->snap.id ? "@" : "", s->snap.uuid);
 }
 
 /* --- a spec: what it names, and what that comes to --- */
