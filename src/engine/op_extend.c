@@ -106,6 +106,7 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0 || x->size == v.size)
 		return r;
 	r = check_clones(tx, &v, err);
+	r = r < 0 ? r : snapshots_rest(tx, &v, err);
 	r = r < 0 ? r : reserve(x, tx, &v, err);
 	return r < 0 ? r : begin(x, tx, &v);
 }

@@ -73,7 +73,8 @@ static void refuses_specs(void **state)
 	refused(&user, "size=1M type=fast", -ENOENT, "no such volume type: 'fast'");
 	refused(&user, "size=1M zone=moon", -ENOENT, "no such zone: no backend is in 'moon'");
 	refused(&user, "size=1M source=log", -ENOENT, "no such volume: 'log'");
-	refused(&user, "size=1M snapshot=db@s", -EACCES,
+	refused(&user, "size=1M snapshot=db@s", -ENOENT, "volume 'db' has no snapshot 's'");
+	refused(&user, "size=1M source=db", -EACCES,
 		"you may not read volume 'db': see the mode of its file 'data'");
 	refused(&user, "size=1M image=i", -ENOENT, "no such image: 'i'");
 	refused(&user, "size=1M backup=b", -ENOENT, "no such backup: 'b'");
