@@ -138,6 +138,17 @@ int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row 
 	return job_end(st, r, ret);
 }
 
+int tx_job_from_now(struct tx *tx, int64_t volume, struct job_row *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		JOB "FROM job j INDEXED BY job_source "
+		    "WHERE j.source = ? AND j.kind = 1 AND j.snapshot IS NULL LIMIT 1",
+		"i", volume);
+
+	return job_end(st, r, ret);
+}
+
 static int changed(int r)
 {
 	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
@@ -163,17 +174,23 @@ int tx_job_turn(struct tx *tx, const struct job_row *j)
 		j->id));
 }
 
-int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret)
+int tx_job_held(struct tx *tx, int64_t volume, struct job_row *ret)
 {
-	struct job_row held;
 	sqlite3_stmt *st;
-	int64_t child;
 	int r = conn_row(tx->conn, &st,
 		JOB "FROM job j INDEXED BY job_volume "
 		    "WHERE j.volume = ? AND j.class <> 1 AND j.class = 9 AND j.kind = 4 LIMIT 1",
 		"i", volume);
 
-	r = job_end(st, r, &held);
+	return job_end(st, r, ret);
+}
+
+int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret)
+{
+	struct job_row held;
+	int64_t child;
+	int r = tx_job_held(tx, volume, &held);
+
 	if (r < 0)
 		return r;
 	r = tx_volume_child(tx, volume, &child);

@@ -232,6 +232,8 @@ int tx_job_of_snapshot(struct tx *tx, int64_t snapshot, int64_t *ret_id);
 int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id);
 /* A creation that is made from this volume, or from one of its snapshots (snapshot 0: any, or none). */
 int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row *ret);
+/* One that is made from the volume as it is now. */
+int tx_job_from_now(struct tx *tx, int64_t volume, struct job_row *ret);
 int tx_job_remove(struct tx *tx, int64_t id); /* -ENOENT: it was gone */
 
 /* The attempt is given up: the same row and id, from now on JOB_CLEAN. */
@@ -239,6 +241,9 @@ int tx_job_abandon(struct tx *tx, int64_t id);
 
 /* The same row and id becomes another job: its kind, class, parent, snapshot and image as in j. */
 int tx_job_turn(struct tx *tx, const struct job_row *j);
+
+/* The held image (CLASS_HELD) of that purged volume. */
+int tx_job_held(struct tx *tx, int64_t volume, struct job_row *ret);
 
 /* A held image (CLASS_HELD) of that purged volume that nothing needs any more: it is to go now, and its row is in ret. -ENOENT: there is
  * none, or it is needed still. */
