@@ -22,7 +22,6 @@
 #include <stdlib.h>
 
 #define DIRECTORY "rbd_directory"
-#define NO_SNAP	  UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
 
 const char *rb_image_name(const char *uuid, char ret[RB_NAME_ROOM])
 {
@@ -288,8 +287,8 @@ rados_read_op_t rb_header_ask(struct rb_header_query *q)
 		"parent_get",
 	};
 
-	enc_u64(&snap, NO_SNAP);
-	enc_u64(&snap_ro, NO_SNAP);
+	enc_u64(&snap, RB_NO_SNAP);
+	enc_u64(&snap_ro, RB_NO_SNAP);
 	enc_u8(&snap_ro, 1);
 	for (size_t i = 0; i < RB_QUESTIONS; i++) {
 		const struct enc *in = i == 1 ? &snap_ro : &snap;
