@@ -505,6 +505,27 @@ int names_check(const struct spec *s, struct err *err);
 int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
 int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
+/* --- source.c: what a volume is made from --- */
+
+/* May the volume, or its snapshot (0: the volume and any of them), go or change? -EBUSY: a volume is being made from it. */
+int source_check(struct tx *tx, const struct volume *v, int64_t snapshot, struct err *err);
+
+/* --- held.c: images of purged volumes that clones need --- */
+
+/* One that is held no longer; of the last apply(). */
+struct held {
+	bool is;
+	struct job_row job;
+};
+
+/*
+ * A volume or a cleaning with that parent (0: none) has just gone, or needs it no more: after its row says so. What is held of the parent
+ * may go now, if nobody else needs it. held_ended() of the request's ended(): to the workers. Who makes a job CLASS_HELD looks with
+ * tx_volume_child() in the same transaction whether anybody needs the image still: the last clone may have gone meanwhile.
+ */
+int release_held(struct tx *tx, int64_t parent, struct held *ret);
+void held_ended(struct engine *e, const struct held *h);
+
 /* --- attempt.c --- */
 
 void attempt_image_id(char id[IMAGE_ID_LEN + 1]); /* a new one */
