@@ -16,6 +16,8 @@ static const struct op *op_of(enum job_kind kind)
 		[JOB_PURGE] = &op_purge,
 		[JOB_EXTEND] = &op_extend,
 		[JOB_CLEAN] = &op_clean,
+		[JOB_ADOPT] = &op_adopt,
+		[JOB_DISOWN] = &op_disown,
 	};
 
 	assert(kind < sizeof op / sizeof op[0] && op[kind]);
