@@ -440,6 +440,10 @@ void note_gone(struct request *q, const struct volume *v, enum vol_status status
 
 /* Looks through what is on the backend, in a thread of its own, if that is due. */
 void unmanaged_due(struct backend *b, bool asked);
+void note_unmanaged(struct engine *e, int64_t backend);
+
+/* Is that how volumes' images are called? */
+bool image_is_ours(const char *name, char ret_uuid[UUID_LEN + 1]);
 
 /* --- ticker.c: what is due later --- */
 
