@@ -159,7 +159,7 @@ static int check_name_letters(const char *name, size_t len, struct err *err)
 	return 0;
 }
 
-int spec_name_check(const char *name, const char *own_uuid, struct err *err)
+int spec_snapshot_name_check(const char *name, const char *own_uuid, struct err *err)
 {
 	size_t len = strlen(name);
 	int r = check_length("a name", len, err);
@@ -171,11 +171,16 @@ int spec_name_check(const char *name, const char *own_uuid, struct err *err)
 	r = check_name_letters(name, len, err);
 	if (r < 0)
 		return r;
-	if (!strcmp(name, "new"))
-		return err_set(err, -EINVAL, "a volume cannot be named 'new'");
 	if (text_is_uuid(name) && !(own_uuid && !strcasecmp(name, own_uuid)))
 		return err_set(err, -EINVAL, "name '%s' is a UUID, and not its own", name);
 	return 0;
+}
+
+int spec_name_check(const char *name, const char *own_uuid, struct err *err)
+{
+	if (!strcmp(name, "new"))
+		return err_set(err, -EINVAL, "a volume cannot be named 'new'");
+	return spec_snapshot_name_check(name, own_uuid, err);
 }
 
 int spec_metadata_key_check(const char *key, struct err *err)

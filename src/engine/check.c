@@ -85,21 +85,28 @@ static int one_resource(
 		whose(q, who), more, now, limit, quota_resource_name(what));
 }
 
-/* Size ahead of count, and of each the project ahead of the type (reference, 2.5). */
+/* Of each the project ahead of the type (reference, 2.5). */
+static int both(const struct quotas *q, enum quota_resource what, uint64_t more, struct err *err)
+{
+	int r = one_resource(&q->project, what, more, err);
+
+	return r < 0 || !q->type.type_id ? r : one_resource(&q->type, what, more, err);
+}
+
+/* Size ahead of count. */
 int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err)
 {
-	const struct {
-		enum quota_resource what;
-		uint64_t more;
-	} wanted[] = { { QUOTA_SIZE, more }, { QUOTA_VOLUMES, (uint64_t)volumes } };
-	int r = 0;
+	int r = both(q, QUOTA_SIZE, more, err);
 
-	for (size_t i = 0; r == 0 && i < sizeof wanted / sizeof wanted[0]; i++) {
-		r = one_resource(&q->project, wanted[i].what, wanted[i].more, err);
-		if (r == 0 && q->type.type_id)
-			r = one_resource(&q->type, wanted[i].what, wanted[i].more, err);
-	}
-	return r;
+	return r < 0 ? r : both(q, QUOTA_VOLUMES, (uint64_t)volumes, err);
+}
+
+int quota_check_snapshots(
+	const struct quotas *q, uint64_t snapshots, uint64_t more, struct err *err)
+{
+	int r = both(q, QUOTA_SIZE, more, err);
+
+	return r < 0 ? r : both(q, QUOTA_SNAPSHOTS, snapshots, err);
 }
 
 /* What does not exist yet cannot be named. */

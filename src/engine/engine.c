@@ -117,6 +117,7 @@ int engine_new(const struct conf *conf, struct store *store, const struct driver
 	lock_init(&e->later_lock);
 	lock_init(&e->project_lock);
 	lock_init(&e->turns_lock);
+	lock_init(&e->snaps_lock);
 	cond_init(&e->later);
 	e->backend = calloc(conf->backend_count + 1, sizeof *e->backend);
 	r = e->backend ? make_sched(e, err) : err_set(err, -ENOMEM, "out of memory");
@@ -279,6 +280,7 @@ void engine_stop(struct engine *e, long grace_ms)
 	ticker_stop(e);
 	wait_looks(e, &until);
 	room_close(e);
+	snap_wait_close(e);
 }
 
 static void free_late(struct engine *e)
@@ -304,6 +306,7 @@ bool engine_free(struct engine *e)
 	if (e->hung)
 		return false; /* threads that hang in the storage still use it */
 	free_late(e);
+	snap_wait_release(e);
 	for (size_t i = 0; i < e->backend_count; i++)
 		backend_release(&e->backend[i]);
 	free(e->backend);
@@ -319,6 +322,7 @@ bool engine_free(struct engine *e)
 	sched_free(e->sched);
 	pthread_cond_destroy(&e->later);
 	lock_release(&e->project_lock);
+	lock_release(&e->snaps_lock);
 	lock_release(&e->turns_lock);
 	lock_release(&e->later_lock);
 	lock_release(&e->held_lock);

@@ -6,7 +6,8 @@
  *
  * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and workers of each class of jobs
  * (driver calls, which may hang for ever); one ticker (what is due later, who is overdue).
- * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock is a leaf.
+ * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock and snaps_lock are
+ * leaves.
  *
  * Invariants:
  *  (1) a volume that is creating, deleting, extending, reverting, managing or unmanaging has a job row, and so has a snapshot that is
@@ -138,7 +139,7 @@ struct op {
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
-extern const struct op op_create, op_purge, op_extend, op_clean, op_adopt, op_disown;
+extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert, op_adopt, op_disown;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
@@ -299,6 +300,10 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 /* May the volume grow to `size` on the backend where it is? -ENOSPC: room is filled in. */
 int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
 	uint64_t size, struct reclaim *room, struct err *err);
+
+/* Is there room for as much again, for a snapshot? Of a backend that is down nobody knows: 0. */
+int place_beside(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	struct err *err);
 
 bool place_zone_known(const struct engine *e, const char *zone);
 struct backend *backend_by_id(struct engine *e, int64_t id);
@@ -471,10 +476,47 @@ struct reader {
 	struct tx *tx;
 };
 
-/* --- op_snapshot.c --- */
+/* --- op_snapshot.c, op_unsnap.c, op_revert.c --- */
 
 /* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */
 int snapshots_check(struct tx *tx, const struct volume *v, struct err *err);
+
+/* -EBUSY with a sentence: a snapshot is being taken of it. For what changes its size. */
+int snapshots_rest(struct tx *tx, const struct volume *v, struct err *err);
+
+/* One that has a name, of a volume that is alive. -ENOENT with a sentence. */
+int snapshot_live(struct tx *tx, int64_t id, struct snapshot *ret, struct volume *ret_volume,
+	struct err *err);
+
+/* From here on it is being removed: name and quota are free. Its job goes on as it stands in job, and keeps the name. */
+int snapshot_nameless(struct request *q, struct tx *tx, const struct volume *v,
+	const struct snapshot *s, struct job_row *job);
+
+/* Whoever sends the request of that JOB_SNAP again finds an answer: see the row. */
+int snapshot_answered(struct tx *tx, const struct job_row *job);
+
+/* What changed of it, for hooks.changed. */
+void snapshot_note(struct engine *e, const struct volume *v, int64_t snapshot);
+int snapshot_note_quota(struct engine *e, struct tx *tx, const struct volume *v);
+
+/* As the driver wants them, of a job's snapshot; and its removal. */
+void snapshot_of_run(const struct run *r, struct driver_image *image, struct driver_snap *snap);
+int snapshot_remove_image(struct backend *b, struct run *r);
+
+/* --- snapshot_wait.c: who waits until a snapshot has been taken --- */
+
+struct snap_wait;
+struct snap_wait *snap_wait_new(
+	struct engine *e, engine_done *done, void *arg); /* NULL: no memory */
+
+/* The writer's thread, after the commit: it is refused, or known already; it was accepted; the job is done. text: the sentence if code < 0. */
+void snap_wait_over(struct snap_wait *w, const struct result *res);
+void snap_wait_for(struct snap_wait *w, int64_t snapshot);
+void snap_wait_answer(struct engine *e, int64_t snapshot, int code, const char *text);
+
+void snap_wait_due(struct engine *e);	  /* the ticker: who waits for too long is answered */
+void snap_wait_close(struct engine *e);	  /* the end: everybody is, and who comes */
+void snap_wait_release(struct engine *e); /* nobody is left who could answer */
 
 /* --- change.c --- */
 
@@ -552,6 +594,8 @@ struct quotas {
 };
 int quotas_read(const struct reader *r, const char *project, int64_t type, struct quotas *ret);
 int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err);
+int quota_check_snapshots(
+	const struct quotas *q, uint64_t snapshots, uint64_t more, struct err *err);
 int size_check(const struct quotas *q, uint64_t size, struct err *err);
 int names_check(const struct spec *s, struct err *err);
 int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
@@ -655,7 +699,10 @@ struct engine {
 		void *arg, const void *be, const char *image_uuid, bool stop); /* NULL: the same */
 	void (*go_on)(void *arg, const void *be, const char *image_uuid);
 	void *quiet_arg;
-	atomic_uint looks; /* answers of driver->busy() that have not come */
+	struct lock snaps_lock;
+	struct snap_wait *snaps; /* snaps_lock; snapshot_wait.c */
+	bool snaps_closed;	 /* snaps_lock; nobody waits any more */
+	atomic_uint looks;	 /* answers of driver->busy() that have not come */
 	atomic_ullong last_look;
 
 	struct lock held_lock;

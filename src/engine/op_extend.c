@@ -100,7 +100,8 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : check(&v, x->size, err);
 	if (r < 0 || x->size == v.size)
 		return r;
-	r = reserve(x, tx, &v, err);
+	r = snapshots_rest(tx, &v, err);
+	r = r < 0 ? r : reserve(x, tx, &v, err);
 	return r < 0 ? r : begin(x, tx, &v);
 }
 

@@ -294,32 +294,62 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	return 0;
 }
 
-int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
-	uint64_t size, struct reclaim *room, struct err *err)
+/* A volume that is where it is, and wants to have `size` there. */
+static int fits_there(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	double size, struct reclaim *room, struct err *err)
 {
 	CLEANUP(free_facts) struct facts *volume = NULL;
 	const struct type_rules *rules;
 	struct sched_request want = { .size = sched_gib(v->size),
 		.extending = true,
-		.new_size = sched_gib(size),
+		.new_size = size,
 		/* it stays where it is, also where the type lists other zones (zone_fallback) */
 		.zone = b->conf->zone,
 		.zone_else = b->conf->zone };
-	size_t i = (size_t)(b - e->backend);
-	int r = scratch(e);
+	int r = type_rules(e, tx, v->type_id, &rules, err);
 
-	r = r < 0 ? r : type_rules(e, tx, v->type_id, &rules, err);
 	want.type = r < 0 ? NULL : type_compiled(rules);
 	r = r < 0 ? r : volume_facts(e, v, v->zone, &volume, err);
 	want.volume = volume;
-	r = r < 0 ? r : tx_backend_sums(tx, b->id, &e->candidate[i].row);
 	if (r < 0)
 		return r;
-	candidate(e, i, false); /* a disabled one keeps what it has */
-	if (e->choice[i].state != BACKEND_UP)
+	r = choose(&(struct field){ e, &e->choice[b - e->backend], &e->candidate[b - e->backend], b, 1,
+			   true },
+		&want, NULL, room, err);
+	return r < 0 ? r : 0;
+}
+
+/* As it is now. A disabled one keeps what it has. */
+static int look_at(struct engine *e, struct tx *tx, struct backend *b)
+{
+	size_t i = (size_t)(b - e->backend);
+	int r = scratch(e);
+
+	r = r < 0 ? r : tx_backend_sums(tx, b->id, &e->candidate[i].row);
+	if (r == 0)
+		candidate(e, i, false);
+	return r;
+}
+
+int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	uint64_t size, struct reclaim *room, struct err *err)
+{
+	size_t i = (size_t)(b - e->backend);
+	int r = look_at(e, tx, b);
+
+	if (r == 0 && e->choice[i].state != BACKEND_UP)
 		return err_set(
 			err, -EIO, "backend '%s' is %s", b->conf->name, e->candidate[i].reason);
-	r = choose(&(struct field){ e, &e->choice[i], &e->candidate[i], b, 1, true }, &want, NULL, room,
-		err);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : fits_there(e, tx, b, v, sched_gib(size), room, err);
+}
+
+int place_beside(
+	struct engine *e, struct tx *tx, struct backend *b, const struct volume *v, struct err *err)
+{
+	struct reclaim ignored; /* a snapshot drives nobody out */
+	int r = look_at(e, tx, b);
+
+	if (r < 0 || e->choice[b - e->backend].state != BACKEND_UP)
+		return r;
+	return fits_there(e, tx, b, v, 2 * sched_gib(v->size), &ignored, err);
 }

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TRIES = 100 };
@@ -57,6 +58,16 @@ static int drop_snaps(struct local *l, int dir, const char *of, struct err *err)
 
 /* --- taking */
 
+/* Snapshots are ordered by the time of their files, and the kernel's own is as coarse as its tick. */
+static int set_time(int fd)
+{
+	struct timespec now[2];
+
+	(void)clock_gettime(CLOCK_REALTIME, &now[0]);
+	now[1] = now[0];
+	return futimens(fd, now) < 0 ? -errno : 0;
+}
+
 /* Copies into a new file and syncs it; nothing is left of it after a failure. */
 static int copy_new(struct local *l, int from, const struct stat *st, int dir, const char *name,
 	mode_t mode, struct driver_progress *progress, struct err *err)
@@ -68,6 +79,8 @@ static int copy_new(struct local *l, int from, const struct stat *st, int dir, c
 		return to;
 	local_crash_point(l);
 	r = local_copy(from, to, (uint64_t)st->st_size, progress);
+	if (r == 0)
+		r = set_time(to);
 	if (r < 0)
 		(void)err_set(
 			err, r, "cannot copy to '%s/%s': %s", l->conf->path, name, strerror(-r));

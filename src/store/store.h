@@ -233,7 +233,8 @@ struct job_row {
 	int attempt;   /* JOB_CREATE: 1, 2, … */
 	/* JOB_CREATE: limits that its image is to keep, as its type said when it was accepted: "key=value\n" each */
 	char qos[QOS_TEXT_MAX];
-	char tried[4096]; /* backends that failed this volume, a line each: "name\tsentence\n" */
+	/* JOB_CREATE: backends that failed this volume, a line each: "name\tsentence\n"; JOB_SNAP: who waits for it, as "mount unique" */
+	char tried[4096];
 };
 
 int tx_job_add(struct tx *tx, struct job_row *j); /* sets j->id */
