@@ -120,6 +120,17 @@ int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id)
 	return id_of(st, r, ret_id);
 }
 
+int tx_job_of_name(struct tx *tx, int64_t backend, const char *image, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM job INDEXED BY job_image "
+		"WHERE backend = ? AND image = ? AND kind IN (8, 9) LIMIT 1",
+		"is", backend, image);
+
+	return id_of(st, r, ret_id);
+}
+
 int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row *ret)
 {
 	sqlite3_stmt *st;
