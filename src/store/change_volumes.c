@@ -76,13 +76,15 @@ int tx_volume_add(struct tx *tx, struct volume *v, bool filed, const char *text,
 	v->created_us = v->updated_us = clock_wall_us();
 	r = conn_do(tx->conn,
 		"INSERT INTO volume (uuid, name, status, size, uid, gid, mode, created_us, updated_us, "
-		"project, backend, protected, image_id, zone, type, description, reason, filed, spec) "
+		"project, backend, protected, image_id, zone, type, description, reason, filed, parent, "
+		"origin, spec) "
 		"VALUES (?, nullif(?, ?), ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, nullif(?, 0), "
-		"?, ?, ?, ?)",
-		"sssiiiiiiiiiiseieeib", v->uuid, v->name, v->uuid, (int64_t)v->status,
+		"?, ?, ?, nullif(?, 0), ?, ?)",
+		"sssiiiiiiiiiiseieeiieb", v->uuid, v->name, v->uuid, (int64_t)v->status,
 		(int64_t)v->size, (int64_t)v->uid, (int64_t)v->gid, (int64_t)v->mode, v->created_us,
 		v->updated_us, project, backend, (int64_t)v->protected_, v->image_id, v->zone,
-		v->type_id, v->description, v->reason, (int64_t)filed, text, len);
+		v->type_id, v->description, v->reason, (int64_t)filed, v->parent, v->origin, text,
+		len);
 	if (r < 0)
 		return r;
 	v->id = sqlite3_last_insert_rowid(tx->conn->db);
@@ -104,9 +106,17 @@ int tx_volume_place(
 
 int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const char *reason)
 {
+	int64_t now = clock_wall_us();
+
+	/* A purge that has begun does not expire any more, even if it fails. */
+	if (status == VOL_DELETING)
+		return changed(conn_do(tx->conn,
+			"UPDATE volume SET status = ?, reason = ?, expires_us = NULL, updated_us = ? "
+			"WHERE id = ?",
+			"ieii", (int64_t)status, reason, now, id));
 	return changed(conn_do(tx->conn,
 		"UPDATE volume SET status = ?, reason = ?, updated_us = ? WHERE id = ?", "ieii",
-		(int64_t)status, reason, clock_wall_us(), id));
+		(int64_t)status, reason, now, id));
 }
 
 int tx_volume_reserve(struct tx *tx, int64_t id, uint64_t more)
@@ -141,12 +151,14 @@ int tx_volume_owner(
 	int64_t row;
 	int r = tx_project(tx, project, &row);
 
-	return r < 0 ? r
-		     : changed(conn_do(tx->conn,
-			       "UPDATE volume SET mode = ?, uid = ?, gid = ?, project = ?, updated_us = ? "
-			       "WHERE id = ?",
-			       "iiiiii", (int64_t)mode, (int64_t)uid, (int64_t)gid, row,
-			       clock_wall_us(), id));
+	if (r < 0)
+		return r;
+	r = changed(conn_do(tx->conn,
+		"UPDATE volume SET mode = ?, uid = ?, gid = ?, project = ?, updated_us = ? "
+		"WHERE id = ?",
+		"iiiiii", (int64_t)mode, (int64_t)uid, (int64_t)gid, row, clock_wall_us(), id));
+	r = r < 0 ? r : snapshots_follow(tx, id, row);
+	return r < 0 ? r : 0;
 }
 
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_)
@@ -180,6 +192,80 @@ int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us)
 		"iii", expires_us, clock_wall_us(), id));
 }
 
+int tx_volume_restore(struct tx *tx, int64_t id, const char *name)
+{
+	return changed(conn_do(tx->conn,
+		"UPDATE volume SET trashed = 0, expires_us = NULL, name = nullif(?, uuid), "
+		"generation = generation + 1, updated_us = ? WHERE id = ? AND trashed = 1",
+		"sii", name, clock_wall_us(), id));
+}
+
+int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n)
+{
+	sqlite3_stmt *st;
+	int r = conn_rows(tx->conn, &st,
+		"SELECT id FROM volume INDEXED BY volume_expires "
+		"WHERE expires_us <= ? ORDER BY expires_us, id",
+		"i", now_us);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		r = conn_next(tx->conn, st);
+		if (r <= 0)
+			return r < 0 ? r : (int)i;
+		ret[i] = sqlite3_column_int64(st, 0);
+	}
+	conn_end(st);
+	return (int)n;
+}
+
+/* The delay is one for all, so that who expires first was deleted first. */
+int tx_trash_oldest(struct tx *tx, int64_t project, int64_t backend, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	if (project)
+		r = conn_row(tx->conn, &st,
+			"SELECT id FROM volume INDEXED BY volume_expires_project "
+			"WHERE project = ? AND expires_us IS NOT NULL AND ? IN (0, backend) "
+			"ORDER BY expires_us, id LIMIT 1",
+			"ii", project, backend);
+	else if (backend)
+		r = conn_row(tx->conn, &st,
+			"SELECT id FROM volume INDEXED BY volume_expires_backend "
+			"WHERE backend = ? AND expires_us IS NOT NULL "
+			"ORDER BY expires_us, id LIMIT 1",
+			"i", backend);
+	else
+		r = conn_row(tx->conn, &st,
+			"SELECT id FROM volume INDEXED BY volume_expires "
+			"WHERE expires_us IS NOT NULL ORDER BY expires_us, id LIMIT 1",
+			"");
+	return id_of(tx, st, r, ret_id);
+}
+
+int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent)
+{
+	return changed(conn_do(tx->conn, "UPDATE volume SET parent = nullif(?, 0) WHERE id = ?",
+		"ii", parent, id));
+}
+
+int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM volume INDEXED BY volume_parent WHERE parent = ? LIMIT 1", "i", id);
+
+	if (r == -ENOENT)
+		r = conn_row(tx->conn, &st,
+			"SELECT volume FROM job INDEXED BY job_parent "
+			"WHERE parent = ? AND kind = 4 LIMIT 1",
+			"i", id);
+	return id_of(tx, st, r, ret_id);
+}
+
 int tx_volume_purge(struct tx *tx, int64_t id)
 {
 	int r;
@@ -192,6 +278,8 @@ int tx_volume_purge(struct tx *tx, int64_t id)
 		r = conn_do(tx->conn, "DELETE FROM meta WHERE volume = ?", "i", id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM attachment WHERE volume = ?", "i", id);
+	if (r >= 0)
+		r = snapshots_purge(tx, id);
 	return r < 0 ? r : changed(conn_do(tx->conn, "DELETE FROM volume WHERE id = ?", "i", id));
 }
 

@@ -55,6 +55,7 @@ CREATE INDEX job_volume ON job (volume) WHERE class <> 1;
 CREATE INDEX job_source ON job (source) WHERE source IS NOT NULL;
 CREATE INDEX job_snapshot ON job (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
+CREATE INDEX job_clean ON job (uuid) WHERE kind = 4;
 
 -- A snapshot counts 1 and its size, while it has a name, for its project and, if it has one, its type there.
 CREATE TRIGGER snapshot_added AFTER INSERT ON snapshot WHEN NEW.name IS NOT NULL BEGIN

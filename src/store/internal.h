@@ -91,6 +91,11 @@ void writer_free(struct writer *w); /* stopped; NULL is fine */
 int volumes_forget(struct tx *tx);
 int answers_forget(struct tx *tx);
 
+/* --- snapshots.c --- */
+
+int snapshots_follow(struct tx *tx, int64_t volume, int64_t project);
+int snapshots_purge(struct tx *tx, int64_t volume);
+
 /* --- shared by views and transactions --- */
 
 int volume_get(struct conn *c, int64_t id, struct volume *ret);

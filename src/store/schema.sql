@@ -218,6 +218,7 @@ CREATE INDEX job_volume ON job (volume) WHERE class <> 1; -- a plain creation's 
 CREATE INDEX job_source ON job (source) WHERE source IS NOT NULL;
 CREATE INDEX job_snapshot ON job (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
+CREATE INDEX job_clean ON job (uuid) WHERE kind = 4;
 
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

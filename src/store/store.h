@@ -85,6 +85,7 @@ int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret); /* as it was sub
 /* Where it is to be: backend "" for nowhere. */
 int tx_volume_place(
 	struct tx *tx, int64_t id, const char *backend, const char *zone, const char *image_id);
+/* `deleting`: its purge begins, and from then on nothing expires. */
 int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const char *reason);
 
 /* While it is extended `more` bytes are counted on top of its size, for quota and backend; a new size takes them in. */
@@ -223,7 +224,7 @@ struct job_row {
 
 int tx_job_add(struct tx *tx, struct job_row *j); /* sets j->id */
 int tx_job(struct tx *tx, int64_t id, struct job_row *ret);
-/* The unfinished one of a volume, those of its snapshots and JOB_CLEAN aside; of a snapshot. */
+/* The unfinished one of a volume, those of its snapshots and JOB_CLEAN aside; of a snapshot (JOB_SNAP, JOB_UNSNAP). */
 int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id);
 int tx_job_of_snapshot(struct tx *tx, int64_t snapshot, int64_t *ret_id);
 /* One of its snapshots' (JOB_SNAP, JOB_UNSNAP). */
@@ -235,7 +236,7 @@ int tx_job_remove(struct tx *tx, int64_t id); /* -ENOENT: it was gone */
 /* The attempt is given up: the same row and id, from now on JOB_CLEAN. */
 int tx_job_abandon(struct tx *tx, int64_t id);
 
-/* The same row and id becomes another job: its kind, class, parent and snapshot as in j. */
+/* The same row and id becomes another job: its kind, class, parent, snapshot and image as in j. */
 int tx_job_turn(struct tx *tx, const struct job_row *j);
 
 /* A held image (CLASS_HELD) of that purged volume that nothing needs any more: it is to go now, and its row is in ret. -ENOENT: there is

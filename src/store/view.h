@@ -55,7 +55,7 @@ enum vol_list {
 int view_entries(
 	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
 
-/* Snapshots that have a name: by row (also without), by name, listed in order of their taking, counted. */
+/* Snapshots that have a name: by row or UUID (also without), by name, listed in order of their taking, counted. */
 int view_snapshot(struct view *v, int64_t id, struct snapshot *ret);
 int view_snapshot_by_name(struct view *v, int64_t volume, const char *name, struct snapshot *ret);
 int view_snapshots(struct view *v, int64_t volume, int64_t after, struct snapshot *ret, size_t n);

@@ -143,7 +143,7 @@ int view_entries(
 	"v.id, v.uuid, v.name, v.image_id, b.name, t.name, v.zone, p.name, v.description, "        \
 	"v.reason, v.status, v.size, v.used, v.uid, v.gid, v.mode, v.protected, v.trashed, "       \
 	"v.generation, v.created_us, v.updated_us, v.type, t.uuid, v.readonly, v.bootable, "       \
-	"v.data_uid, v.data_gid, v.data_mode FROM volume v "                                       \
+	"v.data_uid, v.data_gid, v.data_mode, v.expires_us, v.parent, v.origin FROM volume v "     \
 	"LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project "         \
 	"LEFT JOIN type t ON t.id = v.type"
 
@@ -177,6 +177,9 @@ static void volume_row(sqlite3_stmt *st, struct volume *ret)
 	ret->data_uid = own_id(st, 25);
 	ret->data_gid = own_id(st, 26);
 	ret->data_mode = own_mode(st, 27);
+	ret->expires_us = sqlite3_column_int64(st, 28);
+	ret->parent = sqlite3_column_int64(st, 29);
+	col_text(st, 30, ret->origin);
 }
 
 int volume_get(struct conn *c, int64_t id, struct volume *ret)
@@ -308,6 +311,21 @@ int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs)
 	if (r == 0) {
 		*ret_volumes = (uint64_t)sqlite3_column_int64(st, 0);
 		*ret_jobs = (uint64_t)sqlite3_column_int64(st, 1);
+		conn_end(st);
+	}
+	return view_result(v, r);
+}
+
+int view_trash_next(struct view *v, int64_t *ret_us)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st,
+		"SELECT expires_us FROM volume INDEXED BY volume_expires "
+		"WHERE expires_us IS NOT NULL ORDER BY expires_us LIMIT 1",
+		"");
+
+	if (r == 0) {
+		*ret_us = sqlite3_column_int64(st, 0);
 		conn_end(st);
 	}
 	return view_result(v, r);
