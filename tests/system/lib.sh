@@ -153,7 +153,7 @@ answers()
 
 local_conf()
 {
-	mkdir -p "$STATE"
+	mkdir -p "$STATE/disk"
 	cat >"$T/local.conf" <<-END
 		database = "$STATE/volfs.db"; trash_delay = 0; ${1:-}
 		quota = { volumes = -1; size = -1; per_volume_size = -1; snapshots = -1; backups = -1; backup_size = -1; groups = -1;
