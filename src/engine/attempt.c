@@ -32,7 +32,7 @@ void attempt_image_id(char id[IMAGE_ID_LEN + 1])
 
 void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
 {
-	struct job_brief brief = { row->id, row->volume, row->project, row->kind };
+	struct job_brief brief = { row->id, row->volume, row->project, row->kind, row->class };
 
 	worker_offer(b, &brief, counted);
 }
@@ -256,6 +256,7 @@ static void outcome_ended(struct request *q, int code)
 		return; /* its worker cleans up */
 	if (o->left_over) {
 		o->job->kind = JOB_CLEAN;
+		o->job->class = CLASS_OTHER;
 		if (o->code == -ECANCELED)
 			worker_again(o->job);
 		else

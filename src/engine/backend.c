@@ -58,11 +58,12 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 	b->e = e;
 	b->conf = conf;
 	b->driver = driver;
-	b->window[0].more = b->window[1].more = true;
+	for (int class = 0; class < CLASS_COUNT; class ++)
+		b->work[class].window.more = true;
 	(void)snprintf(b->reason, sizeof b->reason, "not asked yet");
 	lock_init(&b->lock);
 	lock_init(&b->view_lock);
-	cond_init(&b->work);
+	cond_init(&b->wake);
 	cond_init(&b->tick);
 	if (driver->open(conf, &b->be, err) < 0)
 		return err_in(err, "backend '%s'", conf->name);
@@ -75,8 +76,8 @@ void backend_release(struct backend *b)
 		b->driver->close(b->be);
 	view_close(b->view);
 	capabilities_release(b);
-	queue_release(&b->create);
-	queue_release(&b->other);
+	for (int class = 0; class < CLASS_COUNT; class ++)
+		queue_release(&b->work[class].queue);
 	for (size_t i = 0; i < JOB_BUCKETS; i++)
 		while (b->jobs[i]) {
 			struct job *next = b->jobs[i]->hash_next;
@@ -85,7 +86,7 @@ void backend_release(struct backend *b)
 			b->jobs[i] = next;
 		}
 	pthread_cond_destroy(&b->tick);
-	pthread_cond_destroy(&b->work);
+	pthread_cond_destroy(&b->wake);
 	lock_release(&b->view_lock);
 	lock_release(&b->lock);
 }

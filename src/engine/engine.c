@@ -229,7 +229,7 @@ static void stop_backend(struct backend *b)
 {
 	LOCK_SCOPE(&b->lock);
 	b->stopping = true;
-	pthread_cond_broadcast(&b->work);
+	pthread_cond_broadcast(&b->wake);
 	pthread_cond_broadcast(&b->tick);
 }
 

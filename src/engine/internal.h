@@ -4,12 +4,13 @@
  *      a call of engine.h ─▶ request ─▶ writer: apply() ─▶ commit ─▶ hooks ─▶ done()
  *                                                            └─▶ job ─▶ queue of its backend ─▶ worker: steps ─▶ request …
  *
- * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and up to `workers` workers
+ * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and workers of each class of jobs
  * (driver calls, which may hang for ever); one ticker (what is due later, who is overdue).
  * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock is a leaf.
  *
  * Invariants:
- *  (1) a volume that is creating, deleting or extending has a job row; a job row of it goes in the transaction that settles it.
+ *  (1) a volume that is creating, deleting, extending, reverting, managing or unmanaging has a job row, and so has a snapshot that is
+ *      creating, restoring or deleting; the row goes in the transaction that settles them.
  *  (2) while an image may exist that no settled volume names, a job row names it (JOB_CLEAN for given-up attempts).
  *  (3) a job is in memory (backend.jobs) at most once, from when it is known until its row is gone: so it is run by one
  *      worker. The job table is the only to-do list; memory holds a window of it.
@@ -32,9 +33,9 @@ struct lane;
 struct request;
 struct backend;
 
-/* --- queue.c: waiting jobs of one backend, fair between projects --- */
+/* --- queue.c: waiting jobs of one class of one backend, fair between projects --- */
 
-/* One class of jobs. Guarded by the backend's lock. `{ 0 }` is an empty one. */
+/* Guarded by the backend's lock. `{ 0 }` is an empty one. */
 struct queue {
 	struct lane *lanes; /* hash by project */
 	struct lane *turn;  /* ring of lanes that have jobs; the next to be served */
@@ -52,6 +53,7 @@ enum {
 	BATCH_LIMIT = 64, /* creations of one driver call, whatever the driver could take */
 	BATCHES =
 		2, /* creations of a batching driver under way: few, so that they grow under load */
+	SNAPS = 64,    /* of CLASS_SNAP under way: they only wait */
 	WINDOW = 4096, /* jobs of one class of one backend in memory; more stay in the catalogue */
 	JOB_BUCKETS = 1024,
 };
@@ -65,7 +67,9 @@ enum job_state {
 /* A job in memory; in backend.jobs by id. */
 struct job {
 	int64_t id, volume, project;
-	enum job_kind kind;
+	enum job_kind
+		kind; /* … and class: who changes them has the job in JOB_ENDS, and queues it anew */
+	enum job_class class;
 	enum job_state state;
 	bool given_up;	   /* an attempt at creation that has been abandoned: its image must go */
 	bool counted;	   /* holds one of engine.room */
@@ -74,15 +78,21 @@ struct job {
 	int64_t due_ns;	  /* when it waits anew */
 	struct job *next; /* in its lane, or in engine.late_jobs */
 	struct job *hash_next;
+	struct driver_progress progress;
+	const char *_Atomic doing; /* what progress counts; static; NULL: nothing */
+	struct job *shown_next;	   /* in backend.shown */
 };
 
 /* A job while its steps run; the worker's alone. */
 struct run {
 	struct job *job;
 	struct job_row row;
-	int code;	/* of the step that failed; 0 */
-	bool left_over; /* undoing failed: something of it may be there */
-	bool stale;	/* its row was gone: nothing to do */
+	struct volume source;		  /* row.source, as the catalogue has it now; id 0: none */
+	struct snapshot snap;		  /* row.snapshot; id 0: none */
+	struct driver_progress *progress; /* the job's; see run_progress() */
+	int code;			  /* of the step that failed; 0 */
+	bool left_over;			  /* undoing failed: something of it may be there */
+	bool stale;			  /* its row was gone: nothing to do */
 	struct err err;
 };
 
@@ -91,7 +101,7 @@ struct run {
 void worker_offer(struct backend *b, const struct job_brief *brief, bool counted);
 void worker_offered(struct backend *b);
 
-/* The result is in the catalogue: forgets the job. again: it waits anew. */
+/* The result is in the catalogue: forgets the job. again: it waits anew, in the queue of its class. */
 void worker_forget(struct job *j);
 void worker_again(struct job *j);
 
@@ -100,6 +110,14 @@ void worker_kick(struct backend *b);
 
 /* Gives up the creations that wait or hang on a backend that is down. */
 void worker_give_up(struct backend *b);
+
+/* --- run.c --- */
+
+/* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
+void run_jobs(struct backend *b, struct job **job, size_t count);
+
+/* From here on its progress counts `what` ("copy"; static), from 0; a step's, of a job of CLASS_COPY. */
+void run_progress(struct run *r, const char *what);
 
 /* --- step.c --- */
 
@@ -146,7 +164,7 @@ struct backend {
 	int64_t id; /* row */
 
 	struct lock lock;
-	pthread_cond_t work;	  /* lock: for idle workers */
+	pthread_cond_t wake;	  /* lock: for idle workers */
 	pthread_cond_t tick;	  /* lock: for the monitor */
 	enum backend_state state; /* lock; DOWN or UP */
 	bool ready;		  /* lock; see invariant 4 */
@@ -167,16 +185,18 @@ struct backend {
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
-	struct queue create, other;    /* lock */
-	struct window {
-		int64_t loaded; /* rows up to it are in memory, or done */
-		bool more;	/* there may be rows above it */
-	} window[2];		/* lock; [1]: creations */
+	struct work {
+		struct queue queue;
+		struct window {
+			int64_t loaded; /* rows up to it are in memory, or done */
+			bool more;	/* there may be rows above it */
+		} window;
+		unsigned busy;	/* workers that have taken of it: driver calls under way */
+	} work[CLASS_COUNT];	/* lock */
+	struct job *shown;	/* lock; jobs that run and may have a progress */
 	unsigned threads, idle; /* lock */
-	unsigned creating,
-		others; /* lock; driver calls under way: create batches, everything else */
-	bool loading;	/* lock; a worker is reading the window */
-	bool offered;	/* lock; jobs of which the workers have not been told */
+	bool loading;		/* lock; a worker is reading a window */
+	bool offered;		/* lock; jobs of which the workers have not been told */
 
 	struct asked {
 		enum asked_what what;
@@ -399,6 +419,11 @@ struct reader {
 	struct tx *tx;
 };
 
+/* --- op_snapshot.c --- */
+
+/* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */
+int snapshots_check(struct tx *tx, const struct volume *v, struct err *err);
+
 /* --- change.c --- */
 
 /* A volume that is not in the trash; -ENOENT with a sentence. */
@@ -480,6 +505,27 @@ int names_check(const struct spec *s, struct err *err);
 int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
 int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
+/* --- source.c: what a volume is made from --- */
+
+/* May the volume, or its snapshot (0: the volume and any of them), go or change? -EBUSY: a volume is being made from it. */
+int source_check(struct tx *tx, const struct volume *v, int64_t snapshot, struct err *err);
+
+/* --- held.c: images of purged volumes that clones need --- */
+
+/* One that is held no longer; of the last apply(). */
+struct held {
+	bool is;
+	struct job_row job;
+};
+
+/*
+ * A volume or a cleaning with that parent (0: none) has just gone, or needs it no more: after its row says so. What is held of the parent
+ * may go now, if nobody else needs it. held_ended() of the request's ended(): to the workers. Who makes a job CLASS_HELD looks with
+ * tx_volume_child() in the same transaction whether anybody needs the image still: the last clone may have gone meanwhile.
+ */
+int release_held(struct tx *tx, int64_t parent, struct held *ret);
+void held_ended(struct engine *e, const struct held *h);
+
 /* --- attempt.c --- */
 
 void attempt_image_id(char id[IMAGE_ID_LEN + 1]); /* a new one */
@@ -544,6 +590,10 @@ struct engine {
 	int (*let_go)(void *arg, const void *be,
 		const char *image_uuid); /* NULL: nobody has images open */
 	void *let_go_arg;
+	int (*quiet)(
+		void *arg, const void *be, const char *image_uuid, bool stop); /* NULL: the same */
+	void (*go_on)(void *arg, const void *be, const char *image_uuid);
+	void *quiet_arg;
 	atomic_uint looks; /* answers of driver->busy() that have not come */
 	atomic_ullong last_look;
 

@@ -228,7 +228,8 @@ static int purge_apply(struct request *q, struct tx *tx, struct err *err)
 static void delete_ended(struct request *q, int code)
 {
 	struct delete *d = (struct delete *)q;
-	struct job_brief brief = { d->job.id, d->job.volume, d->job.project, d->job.kind };
+	struct job_brief brief = { d->job.id, d->job.volume, d->job.project, d->job.kind,
+		d->job.class };
 
 	if (code == 0 && d->b)
 		worker_offer(d->b, &brief, false);
@@ -425,6 +426,7 @@ static struct request *clean_finish(struct backend *b, struct run *r)
 		log_warning("backend %s: volume %s: what an attempt left cannot be removed yet: %s",
 			b->conf->name, r->row.uuid, r->err.text);
 	r->job->kind = JOB_CLEAN;
+	r->job->class = CLASS_OTHER;
 	return o ? &o->q : NULL;
 }
 

@@ -103,7 +103,8 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 static void extend_ended(struct request *q, int code)
 {
 	struct extend *x = (struct extend *)q;
-	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind };
+	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind,
+		x->job.class };
 
 	if (code == 0 && x->b)
 		worker_offer(x->b, &brief, false);

@@ -29,6 +29,7 @@ enum {
 	RB_BATCH = 32,	      /* creations that share one operation on the directory */
 	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
 	RB_OBJECT_ROOM = 160, /* name of a RADOS object */
+	RB_SNAP_NAME_ROOM = NAME_LEN + 1,
 };
 
 /* Refers to the pool as it was when this was made; counted. */
@@ -173,6 +174,36 @@ static inline unsigned rb_map_state(const unsigned char *bits, uint64_t i)
 #define RB_PLAIN_FEATURES                                                                          \
 	(RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP |              \
 		RBD_FEATURE_FAST_DIFF | RBD_FEATURE_DEEP_FLATTEN | RBD_FEATURE_DATA_POOL)
+
+/* --- snapinfo.c: what a header says of snapshots */
+
+enum rb_snap_space { /* as the object class numbers them */
+	RB_SNAP_USER,
+	RB_SNAP_GROUP,
+	RB_SNAP_TRASH, /* removed while clones needed it; goes with the last of them */
+	RB_SNAP_MIRROR,
+};
+
+struct rb_snap {
+	uint64_t id, size;
+	enum rb_snap_space space;
+	char name[RB_SNAP_NAME_ROOM]; /* in the trash: as it was; cut where it is longer */
+	uint32_t children;	      /* clones of format 2 */
+	bool is_protected;	      /* clones of format 1 need that */
+	bool last; /* the newest of those of RB_SNAP_USER; not by rb_snap_get() */
+	int64_t created_us;
+};
+
+/* snapshot-<uuid>, or of a temporary one volume-<uuid>.clone_snap */
+const char *rb_snap_name(const struct driver_snap *snap, char ret[RB_NAME_ROOM]);
+
+/* The snapshot of that name in the user namespace; -ENOENT: no such snapshot, or image. */
+int rb_snap_find(
+	struct rb_pool *p, const char *image_id, const char *snap_name, struct rb_snap *ret);
+int rb_snap_get(struct rb_pool *p, const char *image_id, uint64_t id, struct rb_snap *ret);
+
+/* All of an image, of every namespace, in the order of their taking: *ret is malloc'ed; how many, or -errno (-ENOENT: no such image). */
+int rb_snap_list(struct rb_pool *p, const char *image_id, struct rb_snap **ret);
 
 /* --- flight.c: operations under way */
 
