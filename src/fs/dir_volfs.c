@@ -69,11 +69,12 @@ static const struct attr volfs_attrs[] = {
 };
 
 static const struct subdir volfs_subdirs[] = {
-	{ "by", KIND_BY, false, false },
-	{ "backends", KIND_BACKENDS, false, false },
-	{ "types", KIND_TYPES, false, false },
-	{ "quotas", KIND_QUOTAS, false, false },
-	{ "trash", KIND_TRASH, false, false },
+	{ .name = "by", .kind = KIND_BY },
+	{ .name = "backends", .kind = KIND_BACKENDS },
+	{ .name = "types", .kind = KIND_TYPES },
+	{ .name = "quotas", .kind = KIND_QUOTAS },
+	{ .name = "trash", .kind = KIND_TRASH },
+	{ .name = "unmanaged", .kind = KIND_UNMANAGED },
 	{ 0 },
 };
 
@@ -86,7 +87,7 @@ const struct dir dir_volfs = {
 };
 
 static const struct subdir by_subdirs[] = {
-	{ "id", KIND_BY_ID, false, false },
+	{ .name = "id", .kind = KIND_BY_ID },
 	{ 0 },
 };
 

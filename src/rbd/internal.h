@@ -368,8 +368,8 @@ int rb_image_used(
 const char *rb_snap_name(const struct driver_snap *snap, char ret[RB_NAME_ROOM]);
 
 /* All snapshots of an open image, in order of their taking: how many, or -errno. */
-int rb_snap_list(rbd_image_t image, rbd_snap_info_t **ret);
-void rb_snap_list_end(rbd_snap_info_t *list);
+int rb_snaps_of(rbd_image_t image, rbd_snap_info_t **ret);
+void rb_snaps_end(rbd_snap_info_t *list);
 int rb_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
 	struct err *err);
 int rb_snap_remove(void *be, const struct driver_image *image, const struct driver_snap *snap,

@@ -137,7 +137,7 @@ static bool is_trash(rbd_image_t image, uint64_t id)
 	       type == RBD_SNAP_NAMESPACE_TYPE_TRASH;
 }
 
-int rb_snap_list(rbd_image_t image, rbd_snap_info_t **ret)
+int rb_snaps_of(rbd_image_t image, rbd_snap_info_t **ret)
 {
 	int n = 16, r;
 
@@ -152,7 +152,7 @@ int rb_snap_list(rbd_image_t image, rbd_snap_info_t **ret)
 	return r;
 }
 
-void rb_snap_list_end(rbd_snap_info_t *list)
+void rb_snaps_end(rbd_snap_info_t *list)
 {
 	rbd_snap_list_end(list);
 	free(list);
@@ -162,7 +162,7 @@ void rb_snap_list_end(rbd_snap_info_t *list)
 static int empty_trash(struct change *c, const char *name)
 {
 	rbd_snap_info_t *list;
-	int n = rb_snap_list(c->image, &list), r = 0;
+	int n = rb_snaps_of(c->image, &list), r = 0;
 
 	if (n < 0)
 		return n;
@@ -173,7 +173,7 @@ static int empty_trash(struct change *c, const char *name)
 		if (r == -EBUSY || r == -ENOENT)
 			r = 0;
 	}
-	rb_snap_list_end(list);
+	rb_snaps_end(list);
 	return r;
 }
 
@@ -322,7 +322,7 @@ static int roll_back_mapped(struct change *c, const struct revert *v, struct met
 static int snap_size(rbd_image_t image, const char *name, uint64_t *ret)
 {
 	rbd_snap_info_t *list;
-	int n = rb_snap_list(image, &list), r = -ENOENT;
+	int n = rb_snaps_of(image, &list), r = -ENOENT;
 
 	if (n < 0)
 		return n;
@@ -332,7 +332,7 @@ static int snap_size(rbd_image_t image, const char *name, uint64_t *ret)
 		*ret = list[i].size;
 		r = 0;
 	}
-	rb_snap_list_end(list);
+	rb_snaps_end(list);
 	return r;
 }
 
@@ -387,10 +387,10 @@ int rb_revert(void *backend, const struct driver_image *image, const struct driv
 static int count_snaps(rbd_image_t image)
 {
 	rbd_snap_info_t *list;
-	int n = rb_snap_list(image, &list);
+	int n = rb_snaps_of(image, &list);
 
 	if (n >= 0)
-		rb_snap_list_end(list);
+		rb_snaps_end(list);
 	return n;
 }
 

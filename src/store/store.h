@@ -102,14 +102,13 @@ int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid,
 	mode_t mode); /* of `data`; -1: the volume's */
 /* Name and quota are free; the backend is not. expires_us: when it is to be purged; 0: not by the clock. */
 int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us);
-int tx_volume_restore(
-	struct tx *tx, int64_t id, const char *name); /* out of it; generation counts up; -EEXIST */
+int tx_volume_restore(struct tx *tx, int64_t id, const char *name); /* out of it; -EEXIST */
 
 int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent); /* 0: it needs nobody's image */
 /* Does a volume, or the held image of a purged one, need this one's image? 0, -ENOENT. */
 int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id);
 
-/* The row, its metadata and its uses go; for an hour it is remembered by UUID. */
+/* The row, its metadata and its uses go; for an hour one from the trash is remembered by UUID. */
 int tx_volume_purge(struct tx *tx, int64_t id);
 
 int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id);
