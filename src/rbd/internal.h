@@ -365,8 +365,6 @@ int rb_image_used(
 
 #define RB_NO_SNAP UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
 
-const char *rb_snap_name(const struct driver_snap *snap, char ret[RB_NAME_ROOM]);
-
 /* All snapshots of an open image, in order of their taking: how many, or -errno. */
 int rb_snaps_of(rbd_image_t image, rbd_snap_info_t **ret);
 void rb_snaps_end(rbd_snap_info_t *list);

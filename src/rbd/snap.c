@@ -32,13 +32,6 @@ struct change {
 	uint64_t features;
 };
 
-const char *rb_snap_name(const struct driver_snap *snap, char ret[RB_NAME_ROOM])
-{
-	(void)snprintf(ret, RB_NAME_ROOM, snap->temporary ? "volume-%s.clone_snap" : "snapshot-%s",
-		snap->uuid);
-	return ret;
-}
-
 static int change_open(struct change *c, rados_ioctx_t io)
 {
 	int r = rbd_open(io, c->name, &c->image, NULL);
