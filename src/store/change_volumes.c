@@ -201,52 +201,6 @@ int tx_volume_restore(struct tx *tx, int64_t id, const char *name)
 		"sii", name, clock_wall_us(), id));
 }
 
-int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n)
-{
-	sqlite3_stmt *st;
-	int r = conn_rows(tx->conn, &st,
-		"SELECT id FROM volume INDEXED BY volume_expires "
-		"WHERE expires_us <= ? ORDER BY expires_us, id",
-		"i", now_us);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		r = conn_next(tx->conn, st);
-		if (r <= 0)
-			return r < 0 ? r : (int)i;
-		ret[i] = sqlite3_column_int64(st, 0);
-	}
-	conn_end(st);
-	return (int)n;
-}
-
-/* The delay is one for all, so that who expires first was deleted first. */
-int tx_trash_oldest(struct tx *tx, int64_t project, int64_t backend, int64_t *ret_id)
-{
-	sqlite3_stmt *st;
-	int r;
-
-	if (project)
-		r = conn_row(tx->conn, &st,
-			"SELECT id FROM volume INDEXED BY volume_expires_project "
-			"WHERE project = ? AND expires_us IS NOT NULL AND ? IN (0, backend) "
-			"ORDER BY expires_us, id LIMIT 1",
-			"ii", project, backend);
-	else if (backend)
-		r = conn_row(tx->conn, &st,
-			"SELECT id FROM volume INDEXED BY volume_expires_backend "
-			"WHERE backend = ? AND expires_us IS NOT NULL "
-			"ORDER BY expires_us, id LIMIT 1",
-			"i", backend);
-	else
-		r = conn_row(tx->conn, &st,
-			"SELECT id FROM volume INDEXED BY volume_expires "
-			"WHERE expires_us IS NOT NULL ORDER BY expires_us, id LIMIT 1",
-			"");
-	return id_of(tx, st, r, ret_id);
-}
-
 int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent)
 {
 	return changed(conn_do(tx->conn, "UPDATE volume SET parent = nullif(?, 0) WHERE id = ?",
