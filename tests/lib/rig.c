@@ -265,8 +265,14 @@ void rig_recount(struct rig *r)
 {
 	static const char *const wrong[] = {
 		/* a volume on its way has a job; a settled one has none */
-		"SELECT count(*) FROM volume v WHERE (status IN (0, 7, 14)) <> "
-		"EXISTS (SELECT 1 FROM job WHERE volume = v.id AND kind <> 4)",
+		"SELECT count(*) FROM volume v WHERE (status IN (0, 7, 12, 14, 15, 16)) <> "
+		"EXISTS (SELECT 1 FROM job WHERE volume = v.id AND kind NOT IN (4, 5, 6))",
+		/* the same of snapshots; one that is reverted to has its volume's */
+		"SELECT count(*) FROM snapshot s WHERE (status IN (0, 3)) <> "
+		"EXISTS (SELECT 1 FROM job WHERE snapshot = s.id AND kind IN (5, 6))",
+		"SELECT count(*) FROM snapshot s WHERE (status = 2) <> "
+		"EXISTS (SELECT 1 FROM job WHERE snapshot = s.id AND kind = 7)",
+		"SELECT count(*) FROM snapshot WHERE (name IS NULL) <> (status = 3)",
 		"SELECT count(*) FROM meta WHERE volume NOT IN (SELECT id FROM volume)",
 		"SELECT count(*) FROM attachment WHERE volume NOT IN (SELECT id FROM volume)",
 	};
