@@ -437,10 +437,6 @@ int snapshots_check(struct tx *tx, const struct volume *v, struct err *err);
 /* -EBUSY with a sentence: a snapshot is being taken of it. For what changes its size. */
 int snapshots_rest(struct tx *tx, const struct volume *v, struct err *err);
 
-/* -EBUSY with a sentence: another volume is being made from this snapshot; s NULL: from the volume, or any of its snapshots. */
-int snapshot_source_check(
-	struct tx *tx, const struct volume *v, const struct snapshot *s, struct err *err);
-
 /* One that has a name, of a volume that is alive. -ENOENT with a sentence. */
 int snapshot_live(struct tx *tx, int64_t id, struct snapshot *ret, struct volume *ret_volume,
 	struct err *err);

@@ -40,7 +40,7 @@ static int check_uses(struct tx *tx, const struct volume *v, struct err *err)
 	if (v->status != VOL_AVAILABLE)
 		return err_set(
 			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
-	return snapshot_source_check(tx, v, NULL, err);
+	return source_check(tx, v, 0, err);
 }
 
 static int check_backend(struct revert *x, const struct volume *v, struct err *err)

@@ -33,25 +33,6 @@ int snapshot_live(
 	return r;
 }
 
-int snapshot_source_check(
-	struct tx *tx, const struct volume *v, const struct snapshot *s, struct err *err)
-{
-	struct job_row job;
-	struct volume made;
-	int r = tx_job_from(tx, v->id, s ? s->id : 0, &job);
-
-	if (r == -ENOENT)
-		return 0;
-	r = r < 0 ? r : tx_volume(tx, job.volume, &made);
-	if (r < 0)
-		return r;
-	if (s)
-		return err_set(err, -EBUSY, "volume '%s' is being made from snapshot '%s'",
-			made.name, s->name);
-	return err_set(
-		err, -EBUSY, "volume '%s' is being made from volume '%s'", made.name, v->name);
-}
-
 static int check(struct removal *m, struct tx *tx, const struct volume *v, const struct snapshot *s,
 	struct err *err)
 {
@@ -66,7 +47,7 @@ static int check(struct removal *m, struct tx *tx, const struct volume *v, const
 		return err_set(
 			err, -EOPNOTSUPP, "backend '%s' removes no snapshots", b->conf->name);
 	m->b = b;
-	return snapshot_source_check(tx, v, s, err);
+	return source_check(tx, v, s->id, err);
 }
 
 static int begin(struct removal *m, struct tx *tx, const struct volume *v, const struct snapshot *s)
