@@ -21,7 +21,7 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 	case DIFF_PARTS:
 		(void)snprintf(text, DIFFERENCE_TEXT,
 			"'%s' was left over by an interrupted change%s", name,
-			d->volume ? ", beside a volume's image: remove it by hand" : "");
+			d->volume ? ": its volume is there, so decide by hand" : "");
 		break;
 	case DIFF_MISSING:
 		(void)snprintf(text, DIFFERENCE_TEXT, "volume '%s' (%s): its image is missing",

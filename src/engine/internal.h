@@ -6,7 +6,8 @@
  *
  * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and workers of each class of jobs
  * (driver calls, which may hang for ever); one ticker (what is due later, who is overdue).
- * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock is a leaf.
+ * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock and snaps_lock are
+ * leaves.
  *
  * Invariants:
  *  (1) a volume that is creating, deleting, extending, reverting, managing or unmanaging has a job row, and so has a snapshot that is
@@ -92,7 +93,8 @@ struct run {
 	struct driver_progress *progress; /* the job's; see run_progress() */
 	int code;			  /* of the step that failed; 0 */
 	bool left_over;			  /* undoing failed: something of it may be there */
-	bool stale;			  /* its row was gone: nothing to do */
+	bool again; /* with code: not now; it stays as it is and is done again */
+	bool stale; /* its row was gone: nothing to do */
 	struct err err;
 };
 
@@ -134,11 +136,12 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	/* The result, for the writer. NULL: not now, the job is to be done again after a pause. r stays the caller's. */
+	/* The result, for the writer. NULL: not now (r->again, or no memory), the job is to be done again after a pause. r stays the caller's. */
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
-extern const struct op op_create, op_purge, op_extend, op_clean;
+extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert,
+	op_adopt, op_disown;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
@@ -146,6 +149,7 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
 int image_remove(struct backend *b, struct run *r, struct err *err);
+void run_image(const struct run *r, struct driver_image *ret); /* the one that its row names */
 
 /* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
 int driver_said(struct backend *b, int code, const struct err *err);
@@ -182,6 +186,10 @@ struct backend {
 	struct facts *capabilities;	/* the writer thread's */
 	struct facts *reported; /* lock; newer ones, until the writer thread takes them; NULL */
 	char *report;		/* lock; as JSON; NULL: nothing yet */
+	bool look_soon;		/* lock; statistics are wanted before they are due */
+	bool scanning;		/* lock; somebody looks through what is unmanaged */
+	int64_t scanned_ns;	/* lock; when that was begun last; 0: never */
+	int64_t scan_took_ns;	/* lock; how long it took */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
@@ -223,6 +231,9 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 void backend_release(struct backend *b);
 int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
 void backend_overdue(struct backend *b);	       /* the ticker, every second */
+/* Has it been down for longer than an answer may take? */
+bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1]);
+void backend_look_soon(struct backend *b);
 
 void backend_name_thread(const struct backend *b, const char *what); /* the caller's: "work-ssd" */
 
@@ -265,15 +276,28 @@ void image_of(const struct volume *v, struct driver_image *ret);
 
 /* --- place.c: which backend; the writer thread --- */
 
+/* Where the room that is missing could come from, and a request's patience with it. { 0 }: from nowhere. */
+struct reclaim {
+	struct backend
+		*b; /* once so many bytes of its trash are being purged, it may have room; NULL */
+	uint64_t purging;
+	bool measured; /* … and its statistics must say so, too: it promises no more than there is */
+	bool wants;    /* a request's: the last apply() wants to be judged anew */
+	int64_t until_ns; /* … how long it tries; 0: it has not begun */
+	unsigned tries;
+};
+
 struct placement {
 	struct backend *b;
 	double weight;
+	struct reclaim room; /* -ENOSPC: filled in */
 };
 
 /* A volume that has no backend yet. */
 struct wanted {
 	uint64_t size;
-	const char *zone; /* NULL: any that the type lists */
+	const struct volume *from; /* what it is made from: on its backend, if that will do; NULL */
+	const char *zone;	   /* NULL: any that the type lists */
 	const char *project;
 	const char *tried;	       /* job_row.tried */
 	const struct sched_type *type; /* NULL: none */
@@ -281,13 +305,17 @@ struct wanted {
 	const struct facts *volume; /* volume_facts() */
 };
 
-/* -ENOSPC with the sentence that names every backend. */
+/* -ENOSPC with the sentence that names every backend, or tells why the source cannot be had. */
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err);
 
-/* May the volume grow to `size` on the backend where it is? */
+/* May the volume grow to `size` on the backend where it is? -ENOSPC: room is filled in. */
 int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
-	uint64_t size, struct err *err);
+	uint64_t size, struct reclaim *room, struct err *err);
+
+/* Is there room for as much again, for a snapshot? Of a backend that is down nobody knows: 0. */
+int place_beside(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	struct err *err);
 
 bool place_zone_known(const struct engine *e, const char *zone);
 struct backend *backend_by_id(struct engine *e, int64_t id);
@@ -398,6 +426,42 @@ void note_quota(struct engine *e, int64_t project);
 int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* A job that this change has made is for the workers, once the change is in the catalogue; in apply(). Forgotten as notes are. -ENOMEM. */
+int request_offer(struct request *q, struct backend *b, const struct job_row *job);
+
+/* --- trash.c --- */
+
+/* rmdir: into the trash, or where that keeps nothing, on its way out at once. */
+int trash_put(struct request *q, struct tx *tx, const struct volume *v);
+
+/* The ticker: begins what has expired. */
+void trash_tick(struct engine *e);
+
+/* --- reclaim.c: room that lies in the trash --- */
+
+/* From apply(), which has found no room: -EAGAIN, to be diverted; or -ENOSPC with what err says and what was tried. */
+int reclaim_wanted(struct reclaim *own, const struct reclaim *found, struct err *err);
+/* From divert(): purges begin, and the request is judged anew. false: it is not about room, or the engine stops. */
+bool reclaim_divert(struct request *q, struct reclaim *own, int code);
+void reclaim_begin(struct backend *b, uint64_t purging);
+
+/* --- op_purge.c --- */
+
+/* From here on what lies in the trash is being removed; in apply(). why: for its history. */
+int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const char *why);
+/* The end of a volume: its row goes, and only the memory of it stays. */
+int purge_row(struct request *q, struct tx *tx, const struct volume *v);
+void note_gone(struct request *q, const struct volume *v, enum vol_status status, bool purged);
+
+/* --- unmanaged.c --- */
+
+/* Looks through what is on the backend, in a thread of its own, if that is due. */
+void unmanaged_due(struct backend *b, bool asked);
+void note_unmanaged(struct engine *e, int64_t backend);
+
+/* Is that how volumes' images are called? */
+bool image_is_ours(const char *name, char ret_uuid[UUID_LEN + 1]);
+
 /* --- ticker.c: what is due later --- */
 
 void later_request(struct request *q); /* tries++, pauses */
@@ -424,10 +488,47 @@ struct reader {
 	struct tx *tx;
 };
 
-/* --- op_snapshot.c --- */
+/* --- op_snapshot.c, op_unsnap.c, op_revert.c --- */
 
 /* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */
 int snapshots_check(struct tx *tx, const struct volume *v, struct err *err);
+
+/* -EBUSY with a sentence: a snapshot is being taken of it. For what changes its size. */
+int snapshots_rest(struct tx *tx, const struct volume *v, struct err *err);
+
+/* One that has a name, of a volume that is alive. -ENOENT with a sentence. */
+int snapshot_live(struct tx *tx, int64_t id, struct snapshot *ret, struct volume *ret_volume,
+	struct err *err);
+
+/* From here on it is being removed: name and quota are free. Its job goes on as it stands in job, and keeps the name. */
+int snapshot_nameless(struct request *q, struct tx *tx, const struct volume *v,
+	const struct snapshot *s, struct job_row *job);
+
+/* Whoever sends the request of that JOB_SNAP again finds an answer: see the row. */
+int snapshot_answered(struct tx *tx, const struct job_row *job);
+
+/* What changed of it, for hooks.changed. */
+void snapshot_note(struct engine *e, const struct volume *v, int64_t snapshot);
+int snapshot_note_quota(struct engine *e, struct tx *tx, const struct volume *v);
+
+/* As the driver wants them, of a job's snapshot; and its removal. */
+void snapshot_of_run(const struct run *r, struct driver_image *image, struct driver_snap *snap);
+int snapshot_remove_image(struct backend *b, struct run *r);
+
+/* --- snapshot_wait.c: who waits until a snapshot has been taken --- */
+
+struct snap_wait;
+struct snap_wait *snap_wait_new(
+	struct engine *e, engine_done *done, void *arg); /* NULL: no memory */
+
+/* The writer's thread, after the commit: it is refused, or known already; it was accepted; the job is done. text: the sentence if code < 0. */
+void snap_wait_over(struct snap_wait *w, const struct result *res);
+void snap_wait_for(struct snap_wait *w, int64_t snapshot);
+void snap_wait_answer(struct engine *e, int64_t snapshot, int code, const char *text);
+
+void snap_wait_due(struct engine *e);	  /* the ticker: who waits for too long is answered */
+void snap_wait_close(struct engine *e);	  /* the end: everybody is, and who comes */
+void snap_wait_release(struct engine *e); /* nobody is left who could answer */
 
 /* --- change.c --- */
 
@@ -443,6 +544,14 @@ int value_append(char text[NAME_LEN + 1], const char *more, struct err *err);
 int type_wanted(struct engine *e, const struct reader *r, const char *wanted, const char *project,
 	bool admin, struct vol_type *ret, struct err *err);
 
+/* The type of a source, whoever may use it. -ENOENT: it has none. */
+int type_of_source(
+	const struct reader *r, const struct volume *v, struct vol_type *ret, struct err *err);
+
+/* May a volume that is made from v have this type? -EINVAL (reference, 1.5). */
+int type_fits_source(struct engine *e, const struct reader *r, const struct vol_type *t,
+	const struct volume *v, struct err *err);
+
 /* What a type demands; of type 0 NULL, which everything below takes. The writer thread; valid until types_forget(). */
 struct type_rules;
 int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_rules **ret,
@@ -451,6 +560,7 @@ void types_forget(struct engine *e); /* a type changes, or nothing compiled is w
 const struct sched_type *type_compiled(const struct type_rules *rules);
 const char *type_limits(const struct type_rules *rules); /* job_row.qos; "" */
 bool type_lists_zones(const struct type_rules *rules);
+bool type_flattens(const struct type_rules *rules); /* a clone does not stay one */
 int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
 	struct err *err); /* -EINVAL */
 
@@ -458,9 +568,10 @@ int type_size_check(const struct vol_type *t, const struct type_rules *rules, ui
 int type_zone(struct engine *e, const struct vol_type *t, const struct type_rules *rules,
 	const char *wanted, const char **ret, struct err *err);
 
-/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
+/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. ret_zone: as of type_zone(); NULL: the
+ * zone is no matter yet. */
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
-	uint64_t size, struct err *err);
+	uint64_t size, const char **ret_zone, struct err *err);
 
 /* --- type_change.c, type_lists.c --- */
 
@@ -505,6 +616,8 @@ struct quotas {
 };
 int quotas_read(const struct reader *r, const char *project, int64_t type, struct quotas *ret);
 int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err);
+int quota_check_snapshots(
+	const struct quotas *q, uint64_t snapshots, uint64_t more, struct err *err);
 int size_check(const struct quotas *q, uint64_t size, struct err *err);
 int names_check(const struct spec *s, struct err *err);
 int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
@@ -512,8 +625,98 @@ int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
 /* --- source.c: what a volume is made from --- */
 
+/* vol.id 0: nothing; snap.id 0: the volume as it is now. */
+struct source {
+	struct volume vol;
+	struct snapshot snap;
+};
+
+/* What a spec's source= or snapshot= names; any other kind: nothing. -ENOENT, -EACCES: the caller may not read it. */
+int source_find(const struct reader *r, enum spec_source kind, const char *text,
+	const struct caller *who, struct source *ret, struct err *err);
+
+/* Of one that there is: */
+uint64_t source_size(const struct source *s);
+const char *source_zone(struct engine *e, const struct source *s);
+void source_origin(const struct source *s, char ret[ORIGIN_LEN + 1]); /* volume.origin */
+/* Its status (-EBUSY), and is size (0: not given) enough (-EINVAL)? */
+int source_fits(const struct source *s, uint64_t size, struct err *err);
+int source_zone_check(struct engine *e, const struct source *s, const char *zone,
+	struct err *err); /* -EINVAL: it must be the same */
+
+/* What a spec asks for, as far as its type and its source have a say, and what it comes to. */
+struct wish {
+	const char *type, *zone; /* as it names them; NULL */
+	const char *project;
+	enum spec_source kind;
+	const char *source; /* NULL */
+	uint64_t size;	    /* 0: not given; then the source's, by wish_fits() */
+	const struct caller *who;
+	struct vol_type found; /* id 0: none */
+	struct source from;
+};
+
+/* What it names. -ENOENT, -EACCES. */
+int wish_find(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Whether that goes together, and the type where none is named: the source's, else the default. -EINVAL, -EBUSY, -ENOENT. */
+int wish_fits(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Where it asks to be: a zone, or NULL. */
+const char *wish_zone(struct engine *e, const struct wish *w);
+
 /* May the volume, or its snapshot (0: the volume and any of them), go or change? -EBUSY: a volume is being made from it. */
 int source_check(struct tx *tx, const struct volume *v, int64_t snapshot, struct err *err);
+
+/* --- clone.c: how a volume that is made from something comes about --- */
+
+/* On a backend: in which class, whether it is flattened, and which volume's image it needs in the end (row; 0: none). */
+struct clone_plan {
+	enum job_class class;
+	bool flatten;
+	int64_t parent;
+};
+
+/* vol: what it is made from, or of what the snapshot is. */
+int clone_plan(struct tx *tx, const struct volume *vol, bool snapshot, const struct backend *b,
+	const struct type_rules *rules, struct clone_plan *ret);
+
+/* The backend of a source, which must answer. -ENOSPC with a sentence. */
+int clone_from(struct engine *e, const struct volume *vol, struct backend **ret, struct err *err);
+
+/*
+ * Steps of a creation; those that are made from nothing pass. The source's backend must answer; a temporary snapshot of a volume that is
+ * on another one; what an empty image or a clone lacks yet; the temporary snapshot goes.
+ */
+void clone_check(struct backend *b, struct run *const *run, size_t n);
+void clone_snapshot(struct backend *b, struct run *const *run, size_t n);
+void clone_fill(struct backend *b, struct run *const *run, size_t n);
+void clone_release(struct backend *b, struct run *const *run, size_t n);
+
+/* What the driver is to make its image from; false: an empty one. */
+bool clone_source(struct backend *b, const struct run *r, struct driver_source *ret);
+/* One whose source may be written meanwhile, or which is to be copied: driver->create() and what goes with it. each->code. */
+int clone_create(struct backend *b, struct run *r, struct driver_create *each);
+
+/* Its image is gone: so goes the temporary snapshot that was taken for it. 0: there is none. */
+int clone_let_go(struct backend *b, struct run *r, struct err *err);
+
+/* --- copy.c --- */
+
+struct copy_end {
+	const struct driver *driver;
+	void *be;
+	struct driver_image image;
+	const struct driver_snap *snap; /* NULL: the image as it is */
+};
+
+struct copy_watch {
+	struct driver_progress *progress;
+	bool (*goes_on)(void *arg); /* asked now and then, by the thread that copies */
+	void *arg;
+};
+
+/* The bytes of one image into another one, which is empty and not smaller. Blocks without bound. -ECANCELED: it did not go on. */
+int copy_run(const struct copy_end *from, const struct copy_end *to, const struct copy_watch *watch,
+	struct err *err);
 
 /* --- held.c: images of purged volumes that clones need --- */
 
@@ -540,7 +743,12 @@ void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
-bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
+bool attempt_give_up(
+	struct job *j, bool running, const char *why); /* false: no memory, nothing happened */
+
+/* The job of a creation that is given up becomes JOB_CLEAN: what its image may need of its source it needs from now on, and no longer the
+ * volume. */
+int attempt_abandon(struct tx *tx, const struct job_row *j);
 
 /* --- room.c --- */
 
@@ -572,6 +780,14 @@ struct notes {
 	size_t len, room;
 };
 
+struct offers {
+	struct offer {
+		struct backend *b;
+		struct job_brief brief;
+	} * at;
+	size_t len, room;
+};
+
 struct engine {
 	const struct conf *conf;
 	struct store *store;
@@ -580,6 +796,7 @@ struct engine {
 	struct backend *backend;
 	size_t backend_count;
 	struct notes notes;	      /* the writer thread's */
+	struct offers offers;	      /* the same; jobs of this batch */
 	struct candidate *candidate;  /* the writer thread's; place.c */
 	struct sched_backend *choice; /* the writer thread's; place.c */
 	struct sched_work work;	      /* the writer thread's; place.c */
@@ -599,7 +816,10 @@ struct engine {
 		void *arg, const void *be, const char *image_uuid, bool stop); /* NULL: the same */
 	void (*go_on)(void *arg, const void *be, const char *image_uuid);
 	void *quiet_arg;
-	atomic_uint looks; /* answers of driver->busy() that have not come */
+	struct lock snaps_lock;
+	struct snap_wait *snaps; /* snaps_lock; snapshot_wait.c */
+	bool snaps_closed;	 /* snaps_lock; nobody waits any more */
+	atomic_uint looks;	 /* answers of driver->busy() that have not come */
 	atomic_ullong last_look;
 
 	struct lock held_lock;
@@ -615,6 +835,9 @@ struct engine {
 	bool ticking;	       /* later_lock */
 	pthread_t ticker;
 	int64_t started_ns;
+
+	struct view *trash;   /* the ticker's */
+	atomic_bool sweeping; /* expired volumes are being purged */
 
 	struct lock turns_lock;
 	struct turns *turns; /* turns_lock: users who have requests under way */

@@ -1,7 +1,7 @@
 /*
  * What an earlier server left. Jobs of configured backends need nothing here: they are the first window of their backend's workers
  * (worker.c). Jobs of a backend that the configuration no longer names would wait for ever: their volumes are settled with the reason.
- * What such a backend may still hold keeps its JOB_CLEAN row, for the day when it is configured again.
+ * What such a backend may still hold keeps its row (JOB_CLEAN, JOB_UNSNAP), for the day when it is configured again.
  */
 #include "engine/internal.h"
 
@@ -17,7 +17,7 @@ struct orphan {
 	char backend[NAME_LEN + 1];
 };
 
-/* What becomes of the volume. Those that are not here are no volume's, or wait for that day as well (JOB_CLEAN, JOB_UNSNAP). */
+/* What becomes of the volume. Those that are not here are no volume's. */
 static const struct {
 	bool settled;
 	enum vol_status to;
@@ -48,7 +48,47 @@ static int settle_volume(
 	return r;
 }
 
-/* Its row goes, or stays with what is to be done when the backend is back. */
+/* Nobody has been told that it was taken: it is to be removed. */
+static int settle_taking(struct orphan *o, struct tx *tx, struct job_row *j)
+{
+	struct snapshot s;
+	struct volume v;
+	int r = tx_snapshot(tx, j->snapshot, &s);
+
+	r = r < 0 ? r : tx_volume(tx, j->volume, &v);
+	j->kind = JOB_UNSNAP;
+	if (r < 0 || !s.name[0]) /* withdrawn before */
+		return r < 0 ? r : tx_job_turn(tx, j);
+	r = snapshot_nameless(&o->q, tx, &v, &s, j);
+	r = r < 0 ? r : snapshot_answered(tx, j);
+	return r < 0 ? r
+		     : request_event(&o->q, tx, v.id, "snapshot.create.error",
+			       "name %s: backend '%s' is not configured any more", s.name,
+			       o->backend);
+}
+
+/* The job goes, or stays with what is to be done when the backend is back. */
+static int settle_job(struct orphan *o, struct tx *tx, struct job_row *j)
+{
+	int r = 0;
+
+	switch (j->kind) {
+	case JOB_CLEAN:
+	case JOB_UNSNAP:
+		return 0;
+	case JOB_CREATE:
+		return attempt_abandon(tx, j);
+	case JOB_SNAP:
+		return settle_taking(o, tx, j);
+	case JOB_REVERT:
+		r = tx_snapshot_status(tx, j->snapshot, SNAP_AVAILABLE, "");
+		break;
+	default:
+		break;
+	}
+	return r < 0 ? r : tx_job_remove(tx, j->id);
+}
+
 static int settle(struct orphan *o, struct tx *tx, struct job_row *j)
 {
 	char reason[REASON_LEN + 1];
@@ -58,17 +98,7 @@ static int settle(struct orphan *o, struct tx *tx, struct job_row *j)
 		reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
 	if (j->kind < sizeof settles / sizeof settles[0] && settles[j->kind].settled)
 		r = settle_volume(o, tx, j, reason);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	switch (j->kind) {
-	case JOB_CLEAN:
-	case JOB_UNSNAP:
-		return 0;
-	case JOB_CREATE:
-		return tx_job_abandon(tx, j->id);
-	default:
-		return tx_job_remove(tx, j->id);
-	}
+	return r < 0 && r != -ENOENT ? r : settle_job(o, tx, j);
 }
 
 static int orphan_apply(struct request *q, struct tx *tx, struct err *err)

@@ -120,6 +120,17 @@ int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id)
 	return id_of(st, r, ret_id);
 }
 
+int tx_job_of_name(struct tx *tx, int64_t backend, const char *image, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM job INDEXED BY job_image "
+		"WHERE backend = ? AND image = ? AND kind IN (8, 9) LIMIT 1",
+		"is", backend, image);
+
+	return id_of(st, r, ret_id);
+}
+
 int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row *ret)
 {
 	sqlite3_stmt *st;
@@ -135,6 +146,17 @@ int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row 
 			JOB "FROM job j INDEXED BY job_source "
 			    "WHERE j.source = ? AND j.kind = 1 LIMIT 1",
 			"i", volume);
+	return job_end(st, r, ret);
+}
+
+int tx_job_from_now(struct tx *tx, int64_t volume, struct job_row *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		JOB "FROM job j INDEXED BY job_source "
+		    "WHERE j.source = ? AND j.kind = 1 AND j.snapshot IS NULL LIMIT 1",
+		"i", volume);
+
 	return job_end(st, r, ret);
 }
 
@@ -163,17 +185,23 @@ int tx_job_turn(struct tx *tx, const struct job_row *j)
 		j->id));
 }
 
-int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret)
+int tx_job_held(struct tx *tx, int64_t volume, struct job_row *ret)
 {
-	struct job_row held;
 	sqlite3_stmt *st;
-	int64_t child;
 	int r = conn_row(tx->conn, &st,
 		JOB "FROM job j INDEXED BY job_volume "
 		    "WHERE j.volume = ? AND j.class <> 1 AND j.class = 9 AND j.kind = 4 LIMIT 1",
 		"i", volume);
 
-	r = job_end(st, r, &held);
+	return job_end(st, r, ret);
+}
+
+int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret)
+{
+	struct job_row held;
+	int64_t child;
+	int r = tx_job_held(tx, volume, &held);
+
 	if (r < 0)
 		return r;
 	r = tx_volume_child(tx, volume, &child);

@@ -335,18 +335,3 @@ int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs)
 	}
 	return view_result(v, r);
 }
-
-int view_trash_next(struct view *v, int64_t *ret_us)
-{
-	sqlite3_stmt *st;
-	int r = conn_row(&v->conn, &st,
-		"SELECT expires_us FROM volume INDEXED BY volume_expires "
-		"WHERE expires_us IS NOT NULL ORDER BY expires_us LIMIT 1",
-		"");
-
-	if (r == 0) {
-		*ret_us = sqlite3_column_int64(st, 0);
-		conn_end(st);
-	}
-	return view_result(v, r);
-}

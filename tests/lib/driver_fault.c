@@ -24,6 +24,9 @@ void fault_reset(void)
 	fault.passed = fault.fail_at = fault.kill_at = fault.delay_us = 0;
 	fault.refuse = fault.hang = fault.down = fault.stick = fault.slow_stat = fault.blocked =
 		NULL;
+	fault.hang_snap = fault.refuse_snap = fault.stick_snap = NULL;
+	fault.snapped = fault.unsnapped = fault.reverted = fault.most_snapping = 0;
+	fault.progress = 0;
 	fault.commits = fault.kill_after = 0;
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
@@ -189,6 +192,73 @@ static int fault_resize(void *be, const struct driver_image *image, uint64_t siz
 	return point(err);
 }
 
+/* --- snapshots --- */
+
+static void begin_snap(const struct wrapped *w)
+{
+	unsigned now = atomic_fetch_add(&fault.snapping, 1) + 1;
+
+	if (now > atomic_load(&fault.most_snapping))
+		atomic_store(&fault.most_snapping, now);
+	slow(w);
+	while (is(&fault.hang_snap, w))
+		usleep(2000);
+}
+
+static int end_snap(int r, _Atomic unsigned *count, struct err *err)
+{
+	if (r == 0) {
+		atomic_fetch_add(count, 1);
+		r = point(err);
+	}
+	atomic_fetch_sub(&fault.snapping, 1);
+	return r;
+}
+
+static int fault_snap_create(
+	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	begin_snap(w);
+	r = point(err);
+	if (r == 0 && is(&fault.refuse_snap, w))
+		r = err_set(err, -ENOENT, "no snapshots here");
+	r = r < 0 ? r : driver_local.snap_create(w->be, image, snap, err);
+	return end_snap(r, &fault.snapped, err);
+}
+
+static int fault_snap_remove(
+	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	begin_snap(w);
+	r = point(err);
+	if (r == 0 && is(&fault.stick_snap, w))
+		r = err_set(err, -EBUSY, "it sticks");
+	r = r < 0 ? r : driver_local.snap_remove(w->be, image, snap, err);
+	return end_snap(r, &fault.unsnapped, err);
+}
+
+static int fault_revert(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct driver_progress *progress, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	progress->done = fault.progress;
+	progress->total = fault.progress ? 100 : 0;
+	begin_snap(w);
+	r = point(err);
+	if (r == 0 && is(&fault.refuse_snap, w))
+		r = err_set(err, -EIO, "no way back");
+	r = r < 0 ? r : driver_local.revert(w->be, image, snap, progress, err);
+	return end_snap(r, &fault.reverted, err);
+}
+
 static int fault_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err)
 {
 	return driver_local.used(((struct wrapped *)be)->be, image, ret, err);
@@ -213,6 +283,10 @@ const struct driver driver_fault = {
 	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
+	.quiet = true,
+	.snap_create = fault_snap_create,
+	.snap_remove = fault_snap_remove,
+	.revert = fault_revert,
 	.used = fault_used,
 	.connection = fault_connection,
 	.qos_known = fault_qos_known,
@@ -245,6 +319,10 @@ const struct driver driver_fenced = {
 	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
+	.quiet = true,
+	.snap_create = fault_snap_create,
+	.snap_remove = fault_snap_remove,
+	.revert = fault_revert,
 	.used = fault_used,
 	.connection = fault_connection,
 	.qos_known = fault_qos_known,
@@ -311,6 +389,10 @@ const struct driver driver_watched = {
 	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
+	.quiet = true,
+	.snap_create = fault_snap_create,
+	.snap_remove = fault_snap_remove,
+	.revert = fault_revert,
 	.used = fault_used,
 	.connection = fault_connection,
 	.busy = fault_busy,

@@ -1,6 +1,6 @@
 /*
  * A driver for tests: another one, with faults. It bears the name of the one that it wraps ("local"), so a configuration needs to know
- * nothing of it. Changing calls (create of each image, remove, resize) pass two points each, before and after the real one; at a
+ * nothing of it. Changing calls (create of each image, remove, resize, those of snapshots) pass two points each, before and after the real one; at a
  * point the call can be failed or the process killed. Calls of a backend can be made to hang, its statistics to fail.
  */
 #ifndef VOLFS_TESTS_DRIVER_FAULT_H
@@ -23,6 +23,13 @@ struct fault {
 	const char *_Atomic refuse; /* backend whose creations fail */
 	const char *_Atomic
 		hang; /* backend whose changing calls do not return until this is another */
+	const char *_Atomic
+		hang_snap; /* backend whose snapshots and reverts do not return until this is another */
+	const char *_Atomic refuse_snap; /* backend that takes none, and reverts to none */
+	const char *_Atomic stick_snap;	 /* backend that removes none */
+	_Atomic unsigned snapped, unsnapped, reverted;
+	_Atomic unsigned snapping, most_snapping; /* calls under way: now, and at most so far */
+	_Atomic uint64_t progress; /* of total 100, that a revert shows while it hangs */
 	const char *_Atomic down;  /* backend whose statistics fail */
 	const char *_Atomic stick; /* backend whose removals fail */
 	_Atomic unsigned created, removed, resized;

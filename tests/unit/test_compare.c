@@ -341,8 +341,8 @@ static void parts_beside_an_image_are_left_to_a_person(void **state)
 
 	(void)put_volume(&db);
 	(void)put(".volume.new", db.uuid, "", true);
-	must_say("'.volume.new' was left over by an interrupted change, beside a volume's image: "
-		 "remove it by hand\n",
+	must_say("'.volume.new' was left over by an interrupted change: its volume is there, so "
+		 "decide by hand\n",
 		"");
 }
 
