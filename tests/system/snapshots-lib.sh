@@ -193,6 +193,7 @@ snapshots_while_in_use()
 	local name=$1 writer how before n
 	for how in DIRECT SYNC; do
 		: >"$name/data"
+		rm -f "$T/acknowledged"
 		timeout 120 /usr/bin/python3 -S - "$name/data" "$T/acknowledged" "$how" <<-'END' &
 			import mmap, os, struct, sys
 			how = {"DIRECT": os.O_DIRECT | os.O_DSYNC, "SYNC": os.O_DSYNC}[sys.argv[3]]
