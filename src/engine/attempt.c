@@ -20,6 +20,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+enum { RECLAIM_TRIES = 6 /* for room that lies in the trash; some seconds */ };
+
 void attempt_image_id(char id[IMAGE_ID_LEN + 1])
 {
 	uint64_t n;
@@ -249,7 +251,7 @@ int attempt_abandon(struct tx *tx, const struct job_row *j)
 static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
 {
 	struct volume from = { 0 };
-	struct placement p;
+	struct placement p = { 0 };
 	struct err why = { 0 };
 	int r;
 
@@ -266,6 +268,10 @@ static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
 	r = try_elsewhere(o, tx, v, &from, &p, &why);
 	if (r == 0)
 		return next_attempt(o, tx, v, &p);
+	if (r == -ENOSPC && p.room.b && o->q.tries < RECLAIM_TRIES) {
+		reclaim_begin(p.room.b, p.room.purging);
+		return -EAGAIN; /* tried again, as every result that must be written */
+	}
 	return r == -ENOSPC && why.code ? no_attempt(o, tx, v, &why) : r;
 }
 

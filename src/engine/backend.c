@@ -356,6 +356,7 @@ static int make_ready(struct backend *b, struct err *err)
 		next = waiting->next; /* it may be gone afterwards */
 		waiting->ready(waiting);
 	}
+	first_look_begin(b);
 	return 0;
 }
 
@@ -367,10 +368,18 @@ static bool pause_for(struct backend *b, long seconds)
 	struct timespec until = clock_mono_in_ms(seconds * 1000);
 
 	LOCK_SCOPE(&b->lock);
-	while (measure_asked_locked(b) && !b->stopping &&
+	while (measure_asked_locked(b) && !b->stopping && !b->look_soon &&
 		lock_wait_until(&b->lock, &b->tick, &until))
 		;
+	b->look_soon = false;
 	return !b->stopping;
+}
+
+void backend_look_soon(struct backend *b)
+{
+	LOCK_SCOPE(&b->lock);
+	b->look_soon = true;
+	pthread_cond_broadcast(&b->tick);
 }
 
 /*
@@ -399,6 +408,7 @@ static int look(struct backend *b, struct err *err)
 	if (trouble)
 		came_up(b, &stats, settled);
 	worker_kick(b);
+	unmanaged_due(b, false);
 	return 0;
 }
 

@@ -140,7 +140,8 @@ struct op {
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
-extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert;
+extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert,
+	op_adopt, op_disown;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
@@ -186,6 +187,10 @@ struct backend {
 	struct facts *capabilities;	/* the writer thread's */
 	struct facts *reported; /* lock; newer ones, until the writer thread takes them; NULL */
 	char *report;		/* lock; as JSON; NULL: nothing yet */
+	bool look_soon;		/* lock; statistics are wanted before they are due */
+	bool scanning;		/* lock; somebody looks through what is unmanaged */
+	int64_t scanned_ns;	/* lock; when that was begun last; 0: never */
+	int64_t scan_took_ns;	/* lock; how long it took */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
@@ -219,6 +224,7 @@ struct backend {
 	int64_t client;	    /* the monitor's: row of this server's address */
 	char address[1024]; /* the monitor's */
 	bool monitoring;    /* lock */
+	bool comparing;	    /* lock; first_look.c's thread */
 };
 
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
@@ -228,6 +234,7 @@ int backend_begin(struct backend *b, struct err *err); /* its row is known: star
 void backend_overdue(struct backend *b);	       /* the ticker, every second */
 /* Has it been down for longer than an answer may take? */
 bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1]);
+void backend_look_soon(struct backend *b);
 
 void backend_name_thread(const struct backend *b, const char *what); /* the caller's: "work-ssd" */
 
@@ -244,6 +251,10 @@ void measure_end(struct backend *b); /* the monitor ends: who still waits is ref
 void measure_now(struct backend *b, int64_t volume);
 /* The same of the eviction of q's watcher: false, too many are under way or the backend is not ready. */
 bool measure_evict(struct backend *b, int64_t volume, struct request *q);
+
+/* --- first_look.c: the catalogue and the storage are compared, once; the monitor's thread --- */
+
+void first_look_begin(struct backend *b);
 
 /* --- watchers.c: who has an image open outside; the monitor's thread --- */
 
@@ -266,9 +277,21 @@ void image_of(const struct volume *v, struct driver_image *ret);
 
 /* --- place.c: which backend; the writer thread --- */
 
+/* Where the room that is missing could come from, and a request's patience with it. { 0 }: from nowhere. */
+struct reclaim {
+	struct backend
+		*b; /* once so many bytes of its trash are being purged, it may have room; NULL */
+	uint64_t purging;
+	bool measured; /* … and its statistics must say so, too: it promises no more than there is */
+	bool wants;    /* a request's: the last apply() wants to be judged anew */
+	int64_t until_ns; /* … how long it tries; 0: it has not begun */
+	unsigned tries;
+};
+
 struct placement {
 	struct backend *b;
 	double weight;
+	struct reclaim room; /* -ENOSPC: filled in */
 };
 
 /* A volume that has no backend yet. */
@@ -287,9 +310,9 @@ struct wanted {
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err);
 
-/* May the volume grow to `size` on the backend where it is? */
+/* May the volume grow to `size` on the backend where it is? -ENOSPC: room is filled in. */
 int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
-	uint64_t size, struct err *err);
+	uint64_t size, struct reclaim *room, struct err *err);
 
 /* Is there room for as much again, for a snapshot? Of a backend that is down nobody knows: 0. */
 int place_beside(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
@@ -403,6 +426,42 @@ void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status st
 void note_quota(struct engine *e, int64_t project);
 int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* A job that this change has made is for the workers, once the change is in the catalogue; in apply(). Forgotten as notes are. -ENOMEM. */
+int request_offer(struct request *q, struct backend *b, const struct job_row *job);
+
+/* --- trash.c --- */
+
+/* rmdir: into the trash, or where that keeps nothing, on its way out at once. */
+int trash_put(struct request *q, struct tx *tx, const struct volume *v);
+
+/* The ticker: begins what has expired. */
+void trash_tick(struct engine *e);
+
+/* --- reclaim.c: room that lies in the trash --- */
+
+/* From apply(), which has found no room: -EAGAIN, to be diverted; or -ENOSPC with what err says and what was tried. */
+int reclaim_wanted(struct reclaim *own, const struct reclaim *found, struct err *err);
+/* From divert(): purges begin, and the request is judged anew. false: it is not about room, or the engine stops. */
+bool reclaim_divert(struct request *q, struct reclaim *own, int code);
+void reclaim_begin(struct backend *b, uint64_t purging);
+
+/* --- op_purge.c --- */
+
+/* From here on what lies in the trash is being removed; in apply(). why: for its history. */
+int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const char *why);
+/* The end of a volume: its row goes, and only the memory of it stays. */
+int purge_row(struct request *q, struct tx *tx, const struct volume *v);
+void note_gone(struct request *q, const struct volume *v, enum vol_status status, bool purged);
+
+/* --- unmanaged.c --- */
+
+/* Looks through what is on the backend, in a thread of its own, if that is due. */
+void unmanaged_due(struct backend *b, bool asked);
+void note_unmanaged(struct engine *e, int64_t backend);
+
+/* Is that how volumes' images are called? */
+bool image_is_ours(const char *name, char ret_uuid[UUID_LEN + 1]);
 
 /* --- ticker.c: what is due later --- */
 
@@ -722,6 +781,14 @@ struct notes {
 	size_t len, room;
 };
 
+struct offers {
+	struct offer {
+		struct backend *b;
+		struct job_brief brief;
+	} * at;
+	size_t len, room;
+};
+
 struct engine {
 	const struct conf *conf;
 	struct store *store;
@@ -730,6 +797,7 @@ struct engine {
 	struct backend *backend;
 	size_t backend_count;
 	struct notes notes;	      /* the writer thread's */
+	struct offers offers;	      /* the same; jobs of this batch */
 	struct candidate *candidate;  /* the writer thread's; place.c */
 	struct sched_backend *choice; /* the writer thread's; place.c */
 	struct sched_work work;	      /* the writer thread's; place.c */
@@ -768,6 +836,9 @@ struct engine {
 	bool ticking;	       /* later_lock */
 	pthread_t ticker;
 	int64_t started_ns;
+
+	struct view *trash;   /* the ticker's */
+	atomic_bool sweeping; /* expired volumes are being purged */
 
 	struct lock turns_lock;
 	struct turns *turns; /* turns_lock: users who have requests under way */

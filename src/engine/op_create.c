@@ -31,6 +31,7 @@ struct create {
 	int64_t project;	/* row */
 	struct backend *b;	/* of the last apply(); NULL: none fits, or nothing new */
 	struct clone_plan plan; /* of the last apply() */
+	struct reclaim reclaim;
 	struct job_row job;
 };
 
@@ -252,7 +253,7 @@ static int take_source(struct create *c, struct tx *tx, const struct type_rules 
 
 /* Chooses a backend; where none fits the volume is accepted all the same, as `error` with the reason. */
 static int choose(struct create *c, struct tx *tx, const struct type_rules *rules, const char *zone,
-	double *weight)
+	double *weight, struct err *ret_err)
 {
 	CLEANUP(free_facts) struct facts *facts = NULL;
 	struct volume *v = &c->vol;
@@ -263,12 +264,16 @@ static int choose(struct create *c, struct tx *tx, const struct type_rules *rule
 		.tried = "",
 		.type = type_compiled(rules),
 		.hints = &c->hints };
-	struct placement place_;
+	struct placement place_ = { 0 };
 	struct err err = { 0 };
 	int r = volume_facts(c->q.e, v, zone, &facts, &err);
 
 	wanted.volume = facts;
 	r = r < 0 ? r : place(c->q.e, tx, &wanted, &place_, &err);
+	if (r == -ENOSPC && err.code)
+		r = reclaim_wanted(&c->reclaim, &place_.room, &err);
+	if (r == -EAGAIN)
+		return err_set(ret_err, r, "%s", err.text);
 	c->b = r == 0 ? place_.b : NULL;
 	v->backend[0] = v->reason[0] = '\0';
 	attempt_image_id(v->image_id);
@@ -334,7 +339,7 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 			    &(struct reader){ NULL, tx }, c->hints.same, c->hints.different, err);
 	r = r < 0 ? r : name_free(c, tx, err);
 	r = r < 0 ? r : reserve(c, tx, err);
-	r = r < 0 ? r : choose(c, tx, rules, zone, &weight);
+	r = r < 0 ? r : choose(c, tx, rules, zone, &weight, err);
 	r = r < 0 ? r : take_source(c, tx, rules);
 	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->project);
 	r = r < 0 ? r : add_row(c, tx);
@@ -347,10 +352,17 @@ static void create_ended(struct request *q, int code)
 {
 	struct create *c = (struct create *)q;
 
+	if (code == -EAGAIN && c->reclaim.wants)
+		return; /* it keeps its room */
 	if (code == 0 && c->b)
 		attempt_offer(c->b, &c->job, true);
 	else
 		room_return(q->e);
+}
+
+static bool create_divert(struct request *q, int code)
+{
+	return reclaim_divert(q, &((struct create *)q)->reclaim, code);
 }
 
 void engine_create(struct engine *e, struct change_id id, const struct caller *who,
@@ -377,5 +389,6 @@ void engine_create(struct engine *e, struct change_id id, const struct caller *w
 		return;
 	}
 	c->q.ended = create_ended;
+	c->q.divert = create_divert;
 	room_ask(&c->q, wait);
 }

@@ -18,6 +18,7 @@ struct extend {
 	struct request q;
 	uint64_t size;
 	struct backend *b; /* of the last apply(); NULL: nothing to do */
+	struct reclaim reclaim;
 	struct job_row job;
 };
 
@@ -50,6 +51,7 @@ static int reserve(struct extend *x, struct tx *tx, const struct volume *v, stru
 	uint64_t more = x->size - v->size;
 	const struct type_rules *rules;
 	struct vol_type t = { 0 };
+	struct reclaim found = { 0 };
 	struct quotas q;
 	int r = quotas_read(&(struct reader){ NULL, tx }, v->project, v->type_id, &q);
 
@@ -61,7 +63,9 @@ static int reserve(struct extend *x, struct tx *tx, const struct volume *v, stru
 	x->b = backend_by_name(x->q.e, v->backend);
 	if (r == 0 && !x->b)
 		r = err_set(err, -EIO, "backend '%s' is not configured", v->backend);
-	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, err);
+	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, &found, err);
+	if (r == -ENOSPC)
+		r = reclaim_wanted(&x->reclaim, &found, err);
 	if (r < 0)
 		return r;
 	x->job.project = q.project.id;
@@ -121,6 +125,11 @@ static void extend_ended(struct request *q, int code)
 		worker_offer(x->b, &brief, false);
 }
 
+static bool extend_divert(struct request *q, int code)
+{
+	return reclaim_divert(q, &((struct extend *)q)->reclaim, code);
+}
+
 void engine_extend(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	uint64_t size, engine_done *done, void *arg)
 {
@@ -131,6 +140,7 @@ void engine_extend(struct engine *e, struct change_id id, const struct caller *w
 	x->q.volume = volume;
 	x->q.apply = extend_apply;
 	x->q.ended = extend_ended;
+	x->q.divert = extend_divert;
 	x->size = size;
 	if (size < SIZE_MIN || size % SIZE_UNIT || size > INT64_MAX) {
 		struct err err;

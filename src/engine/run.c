@@ -19,6 +19,8 @@ static const struct op *op_of(enum job_kind kind)
 		[JOB_SNAP] = &op_snap,
 		[JOB_UNSNAP] = &op_unsnap,
 		[JOB_REVERT] = &op_revert,
+		[JOB_ADOPT] = &op_adopt,
+		[JOB_DISOWN] = &op_disown,
 	};
 
 	assert(kind < sizeof op / sizeof op[0] && op[kind]);

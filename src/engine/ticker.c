@@ -158,6 +158,7 @@ static void *tick_thread(void *arg)
 			for (size_t i = 0; i < e->backend_count; i++)
 				backend_overdue(&e->backend[i]);
 			room_opened(e); /* also if no backend says anything any more */
+			trash_tick(e);
 			snap_wait_due(e);
 			tick_ns = clock_mono_ns() + TICK_MS * INT64_C(1000000);
 		}

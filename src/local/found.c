@@ -239,13 +239,13 @@ int local_adopt(void *be, const char *name, struct driver_image *image, struct e
 
 	if (dir < 0)
 		return dir;
-	if (!local_name_is_foreign(name))
-		return err_set(err, -EINVAL, "'%s' is no name of an image to be adopted", name);
 	local_name(image, ours);
+	if (!local_name_is_foreign(name) && strcmp(name, ours) != 0)
+		return err_set(err, -EINVAL, "'%s' is no name of an image to be adopted", name);
 	r = local_find(l, dir, name, &st, err);
 	if (r > 0) {
 		r = check(dir, name, &st, err);
-		if (r == 0)
+		if (r == 0 && strcmp(name, ours) != 0)
 			r = move(l, dir, name, ours, err);
 	} else if (r == 0) { /* an earlier try did it, or there is none */
 		r = local_find(l, dir, ours, &st, err);

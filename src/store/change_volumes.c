@@ -184,11 +184,12 @@ int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid, mode_t mode)
 		"iiiii", (int64_t)uid, (int64_t)gid, (int64_t)mode, clock_wall_us(), id));
 }
 
+/* For the kernel the directory is removed for good: what is found in the trash is another. mv brings back the very same. */
 int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET trashed = 1, reserved = 0, expires_us = nullif(?, 0), updated_us = ? "
-		"WHERE id = ?",
+		"UPDATE volume SET trashed = 1, reserved = 0, generation = generation + 1, "
+		"expires_us = nullif(?, 0), updated_us = ? WHERE id = ?",
 		"iii", expires_us, clock_wall_us(), id));
 }
 
@@ -196,54 +197,8 @@ int tx_volume_restore(struct tx *tx, int64_t id, const char *name)
 {
 	return changed(conn_do(tx->conn,
 		"UPDATE volume SET trashed = 0, expires_us = NULL, name = nullif(?, uuid), "
-		"generation = generation + 1, updated_us = ? WHERE id = ? AND trashed = 1",
+		"updated_us = ? WHERE id = ? AND trashed = 1",
 		"sii", name, clock_wall_us(), id));
-}
-
-int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n)
-{
-	sqlite3_stmt *st;
-	int r = conn_rows(tx->conn, &st,
-		"SELECT id FROM volume INDEXED BY volume_expires "
-		"WHERE expires_us <= ? ORDER BY expires_us, id",
-		"i", now_us);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		r = conn_next(tx->conn, st);
-		if (r <= 0)
-			return r < 0 ? r : (int)i;
-		ret[i] = sqlite3_column_int64(st, 0);
-	}
-	conn_end(st);
-	return (int)n;
-}
-
-/* The delay is one for all, so that who expires first was deleted first. */
-int tx_trash_oldest(struct tx *tx, int64_t project, int64_t backend, int64_t *ret_id)
-{
-	sqlite3_stmt *st;
-	int r;
-
-	if (project)
-		r = conn_row(tx->conn, &st,
-			"SELECT id FROM volume INDEXED BY volume_expires_project "
-			"WHERE project = ? AND expires_us IS NOT NULL AND ? IN (0, backend) "
-			"ORDER BY expires_us, id LIMIT 1",
-			"ii", project, backend);
-	else if (backend)
-		r = conn_row(tx->conn, &st,
-			"SELECT id FROM volume INDEXED BY volume_expires_backend "
-			"WHERE backend = ? AND expires_us IS NOT NULL "
-			"ORDER BY expires_us, id LIMIT 1",
-			"i", backend);
-	else
-		r = conn_row(tx->conn, &st,
-			"SELECT id FROM volume INDEXED BY volume_expires "
-			"WHERE expires_us IS NOT NULL ORDER BY expires_us, id LIMIT 1",
-			"");
-	return id_of(tx, st, r, ret_id);
 }
 
 int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent)
@@ -266,14 +221,20 @@ int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id)
 	return id_of(tx, st, r, ret_id);
 }
 
+/* Only in the trash is a purged one found: nothing is kept of one that was never there, because it was let go. */
 int tx_volume_purge(struct tx *tx, int64_t id)
 {
 	int r;
 
 	r = conn_do(tx->conn,
 		"INSERT INTO purged SELECT id, uuid, uid, gid, mode, size, generation, created_us, ? "
-		"FROM volume WHERE id = ?",
+		"FROM volume WHERE id = ? AND trashed = 1",
 		"ii", clock_wall_us(), id);
+	if (r >= 0)
+		r = conn_do(tx->conn,
+			"DELETE FROM event WHERE volume IN "
+			"(SELECT id FROM volume WHERE id = ? AND trashed = 0)",
+			"i", id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM meta WHERE volume = ?", "i", id);
 	if (r >= 0)

@@ -4,7 +4,6 @@
 #include "tests/lib/rig.h"
 #include "unit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -74,23 +73,11 @@ static int64_t made(const char *spec)
 
 static int64_t taken(int64_t volume, const char *name)
 {
-	struct rig_answer a;
 	int64_t id;
 
-	rig_begin(&a);
-	engine_snapshot(rig.engine, (struct change_id){ 0 }, &rig.who, volume, name, rig_done, &a);
-	if (rig_wait(&a, &id) < 0)
+	if (rig_snapshot(&rig, volume, name, &id) < 0)
 		fail_msg("snapshot %s: %s", name, rig_text);
 	return id;
-}
-
-static int remove_snapshot(int64_t id)
-{
-	struct rig_answer a;
-
-	rig_begin(&a);
-	engine_snapshot_remove(rig.engine, (struct change_id){ 0 }, &rig.who, id, rig_done, &a);
-	return rig_wait(&a, NULL);
 }
 
 static void set(int64_t volume, unsigned fields, const struct volume *values)
@@ -180,7 +167,7 @@ static void a_source_must_be_there(void **state)
 	(void)snprintf(text, sizeof text, "snapshot=log@%s", s.uuid);
 	refused(&rig.who, text, -ENOENT, "volume 'log' has no snapshot");
 	/* one that is going is gone */
-	assert_int_equal(remove_snapshot(monday), 0);
+	assert_int_equal(rig_unsnap(&rig, monday), 0);
 	refused(&rig.who, "snapshot=db@monday", -ENOENT, "volume 'db' has no snapshot 'monday'");
 }
 
@@ -390,23 +377,6 @@ static int open_image(int64_t id)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	return fd;
-}
-
-/* Snapshots, and what else the storage keeps beside images. */
-static int beside_images(void)
-{
-	int n = 0;
-
-	for (size_t i = 0; i < rig.conf.backend_count; i++) {
-		DIR *dir = opendir(rig.conf.backends[i].path);
-		struct dirent *d;
-
-		assert_non_null(dir);
-		while ((d = readdir(dir)))
-			n += d->d_name[0] == '.' && strlen(d->d_name) > 2;
-		closedir(dir);
-	}
-	return n;
 }
 
 /* Some ranges with holes between them, an odd end among them, each block told apart. */
@@ -734,7 +704,7 @@ static void reading_or_writing_fails(void **state)
 			fail_msg("'%s' is not in: %s", said[i], row(a).reason);
 		rig_idle(&rig);
 		assert_int_equal(rig_images(&rig), 1);
-		assert_int_equal(beside_images(), 0);
+		assert_int_equal(rig_snapshots(&rig), 0);
 		/* nothing is locked by what has failed */
 		clone_fault_reset();
 		assert_int_equal(rig_delete(&rig, db), 0);
@@ -762,7 +732,7 @@ static void writing_fails_and_another_has_it(void **state)
 	}
 	rig_idle(&rig);
 	assert_int_equal(rig_images(&rig), 5);
-	assert_int_equal(beside_images(), 0);
+	assert_int_equal(rig_snapshots(&rig), 0);
 }
 
 static void the_target_goes_down(void **state)
@@ -818,7 +788,7 @@ static void the_source_is_down(void **state)
 	atomic_store(&fault.down, NULL);
 	rig_idle(&rig);
 	assert_int_equal(rig_images(&rig), 1);
-	assert_int_equal(beside_images(), 0);
+	assert_int_equal(rig_snapshots(&rig), 0);
 }
 
 static void the_source_is_not_configured_any_more(void **state)
@@ -913,7 +883,7 @@ static void a_source_is_locked_meanwhile(void **state)
 			atomic_store(&fault.hang, "b0");
 			copy = accepted(spec[i]);
 			if (i) {
-				assert_int_equal(remove_snapshot(monday), -EBUSY);
+				assert_int_equal(rig_unsnap(&rig, monday), -EBUSY);
 				assert_non_null(strstr(rig_text, "'copy'"));
 				assert_int_equal(rig_delete(&rig, db), -ENOTEMPTY);
 				assert_int_equal(rig_extend(&rig, db, 5 * MIB), 0);
@@ -935,7 +905,7 @@ static void a_source_is_locked_meanwhile(void **state)
 			atomic_store(&fault.refuse, NULL);
 			rig_idle(&rig);
 			if (i)
-				assert_int_equal(remove_snapshot(monday), 0);
+				assert_int_equal(rig_unsnap(&rig, monday), 0);
 			(void)rig_settle(&rig, db);
 			assert_int_equal(rig_delete(&rig, db), 0);
 			tear_down(NULL);
