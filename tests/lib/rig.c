@@ -43,8 +43,9 @@ void rig_make_of(struct rig *r, size_t backends, const char *more, const char *c
 	f = fopen(path, "w");
 	if (!f)
 		DIE("%s: %s", path, strerror(errno));
-	(void)fprintf(f, "database = \"%s/volfs.db\";\nstats_interval = 1;\n%s\nbackends = (",
-		r->dir, more ? more : "");
+	(void)fprintf(f, "database = \"%s/volfs.db\";\nstats_interval = 1;\n%s\n%s\nbackends = (",
+		r->dir, more && strstr(more, "trash_delay") ? "" : "trash_delay = 0;",
+		more ? more : "");
 	for (size_t i = 0; i < backends; i++) {
 		(void)snprintf(dir, sizeof dir, "%s/b%zu", r->dir, i);
 		if (mkdir(dir, 0700) < 0)
