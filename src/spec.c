@@ -69,8 +69,9 @@ static int check_snapshot(const char *value, struct err *err)
 {
 	const char *at = strchr(value, '@');
 
-	if (!at || at == value || !at[1] || strchr(at + 1, '@'))
-		return err_set(err, -EINVAL, "a snapshot is given as VOLUME@SNAPSHOT");
+	if (at ? at == value || !at[1] || strchr(at + 1, '@') : !text_is_uuid(value))
+		return err_set(
+			err, -EINVAL, "a snapshot is given as VOLUME@SNAPSHOT, or by its UUID");
 	return 0;
 }
 
@@ -90,7 +91,7 @@ static const struct key keys[] = {
 		TEXT(description), .may_be_empty = true },
 	{ "source", "db", "clone this volume (name or UUID)", .max = NAME_LEN,
 		SOURCE(SPEC_VOLUME) },
-	{ "snapshot", "db@monday", "clone this snapshot", .max = 2 * NAME_LEN + 1,
+	{ "snapshot", "db@monday", "clone this snapshot (or its UUID)", .max = 2 * NAME_LEN + 1,
 		SOURCE(SPEC_SNAPSHOT), .check = check_snapshot },
 	{ "image", "debian-12", "start from this golden image", .max = NAME_LEN,
 		SOURCE(SPEC_IMAGE) },

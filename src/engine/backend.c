@@ -122,17 +122,22 @@ static void report(struct backend *b, bool up, const struct backend_stats *stats
 	request_submit(&r->q);
 }
 
+bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1])
+{
+	int64_t patience = b->conf->timeout * INT64_C(1000000000);
+
+	LOCK_SCOPE(&b->lock);
+	memcpy(why, b->reason, sizeof b->reason);
+	return b->state == BACKEND_DOWN && b->trouble_ns &&
+	       clock_mono_ns() - b->trouble_ns >= patience;
+}
+
 /* Creations there wait as long as statistics may take, then go elsewhere: what fails at once may be well a second later. */
 static void give_up_if_lasting(struct backend *b)
 {
-	int64_t patience = b->conf->timeout * INT64_C(1000000000);
-	bool lasting;
+	char why[REASON_LEN + 1];
 
-	lock_take(&b->lock);
-	lasting = b->state == BACKEND_DOWN && b->trouble_ns &&
-		  clock_mono_ns() - b->trouble_ns >= patience;
-	lock_drop(&b->lock);
-	if (lasting)
+	if (backend_lasting_down(b, why))
 		worker_give_up(b);
 }
 
@@ -351,6 +356,7 @@ static int make_ready(struct backend *b, struct err *err)
 		next = waiting->next; /* it may be gone afterwards */
 		waiting->ready(waiting);
 	}
+	first_look_begin(b);
 	return 0;
 }
 

@@ -93,7 +93,8 @@ struct run {
 	struct driver_progress *progress; /* the job's; see run_progress() */
 	int code;			  /* of the step that failed; 0 */
 	bool left_over;			  /* undoing failed: something of it may be there */
-	bool stale;			  /* its row was gone: nothing to do */
+	bool again; /* with code: not now; it stays as it is and is done again */
+	bool stale; /* its row was gone: nothing to do */
 	struct err err;
 };
 
@@ -135,7 +136,7 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	/* The result, for the writer. NULL: not now, the job is to be done again after a pause. r stays the caller's. */
+	/* The result, for the writer. NULL: not now (r->again, or no memory), the job is to be done again after a pause. r stays the caller's. */
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
@@ -147,6 +148,7 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
 int image_remove(struct backend *b, struct run *r, struct err *err);
+void run_image(const struct run *r, struct driver_image *ret); /* the one that its row names */
 
 /* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
 int driver_said(struct backend *b, int code, const struct err *err);
@@ -220,6 +222,7 @@ struct backend {
 	int64_t client;	    /* the monitor's: row of this server's address */
 	char address[1024]; /* the monitor's */
 	bool monitoring;    /* lock */
+	bool comparing;	    /* lock; first_look.c's thread */
 };
 
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
@@ -227,6 +230,8 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 void backend_release(struct backend *b);
 int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
 void backend_overdue(struct backend *b);	       /* the ticker, every second */
+/* Has it been down for longer than an answer may take? */
+bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1]);
 void backend_look_soon(struct backend *b);
 
 void backend_name_thread(const struct backend *b, const char *what); /* the caller's: "work-ssd" */
@@ -244,6 +249,10 @@ void measure_end(struct backend *b); /* the monitor ends: who still waits is ref
 void measure_now(struct backend *b, int64_t volume);
 /* The same of the eviction of q's watcher: false, too many are under way or the backend is not ready. */
 bool measure_evict(struct backend *b, int64_t volume, struct request *q);
+
+/* --- first_look.c: the catalogue and the storage are compared, once; the monitor's thread --- */
+
+void first_look_begin(struct backend *b);
 
 /* --- watchers.c: who has an image open outside; the monitor's thread --- */
 
@@ -285,7 +294,8 @@ struct placement {
 /* A volume that has no backend yet. */
 struct wanted {
 	uint64_t size;
-	const char *zone; /* NULL: any that the type lists */
+	const struct volume *from; /* what it is made from: on its backend, if that will do; NULL */
+	const char *zone;	   /* NULL: any that the type lists */
 	const char *project;
 	const char *tried;	       /* job_row.tried */
 	const struct sched_type *type; /* NULL: none */
@@ -293,7 +303,7 @@ struct wanted {
 	const struct facts *volume; /* volume_facts() */
 };
 
-/* -ENOSPC with the sentence that names every backend. */
+/* -ENOSPC with the sentence that names every backend, or tells why the source cannot be had. */
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err);
 
@@ -532,6 +542,14 @@ int value_append(char text[NAME_LEN + 1], const char *more, struct err *err);
 int type_wanted(struct engine *e, const struct reader *r, const char *wanted, const char *project,
 	bool admin, struct vol_type *ret, struct err *err);
 
+/* The type of a source, whoever may use it. -ENOENT: it has none. */
+int type_of_source(
+	const struct reader *r, const struct volume *v, struct vol_type *ret, struct err *err);
+
+/* May a volume that is made from v have this type? -EINVAL (reference, 1.5). */
+int type_fits_source(struct engine *e, const struct reader *r, const struct vol_type *t,
+	const struct volume *v, struct err *err);
+
 /* What a type demands; of type 0 NULL, which everything below takes. The writer thread; valid until types_forget(). */
 struct type_rules;
 int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_rules **ret,
@@ -540,6 +558,7 @@ void types_forget(struct engine *e); /* a type changes, or nothing compiled is w
 const struct sched_type *type_compiled(const struct type_rules *rules);
 const char *type_limits(const struct type_rules *rules); /* job_row.qos; "" */
 bool type_lists_zones(const struct type_rules *rules);
+bool type_flattens(const struct type_rules *rules); /* a clone does not stay one */
 int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
 	struct err *err); /* -EINVAL */
 
@@ -547,9 +566,10 @@ int type_size_check(const struct vol_type *t, const struct type_rules *rules, ui
 int type_zone(struct engine *e, const struct vol_type *t, const struct type_rules *rules,
 	const char *wanted, const char **ret, struct err *err);
 
-/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
+/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. ret_zone: as of type_zone(); NULL: the
+ * zone is no matter yet. */
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
-	uint64_t size, struct err *err);
+	uint64_t size, const char **ret_zone, struct err *err);
 
 /* --- type_change.c, type_lists.c --- */
 
@@ -603,8 +623,98 @@ int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
 
 /* --- source.c: what a volume is made from --- */
 
+/* vol.id 0: nothing; snap.id 0: the volume as it is now. */
+struct source {
+	struct volume vol;
+	struct snapshot snap;
+};
+
+/* What a spec's source= or snapshot= names; any other kind: nothing. -ENOENT, -EACCES: the caller may not read it. */
+int source_find(const struct reader *r, enum spec_source kind, const char *text,
+	const struct caller *who, struct source *ret, struct err *err);
+
+/* Of one that there is: */
+uint64_t source_size(const struct source *s);
+const char *source_zone(struct engine *e, const struct source *s);
+void source_origin(const struct source *s, char ret[ORIGIN_LEN + 1]); /* volume.origin */
+/* Its status (-EBUSY), and is size (0: not given) enough (-EINVAL)? */
+int source_fits(const struct source *s, uint64_t size, struct err *err);
+int source_zone_check(struct engine *e, const struct source *s, const char *zone,
+	struct err *err); /* -EINVAL: it must be the same */
+
+/* What a spec asks for, as far as its type and its source have a say, and what it comes to. */
+struct wish {
+	const char *type, *zone; /* as it names them; NULL */
+	const char *project;
+	enum spec_source kind;
+	const char *source; /* NULL */
+	uint64_t size;	    /* 0: not given; then the source's, by wish_fits() */
+	const struct caller *who;
+	struct vol_type found; /* id 0: none */
+	struct source from;
+};
+
+/* What it names. -ENOENT, -EACCES. */
+int wish_find(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Whether that goes together, and the type where none is named: the source's, else the default. -EINVAL, -EBUSY, -ENOENT. */
+int wish_fits(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Where it asks to be: a zone, or NULL. */
+const char *wish_zone(struct engine *e, const struct wish *w);
+
 /* May the volume, or its snapshot (0: the volume and any of them), go or change? -EBUSY: a volume is being made from it. */
 int source_check(struct tx *tx, const struct volume *v, int64_t snapshot, struct err *err);
+
+/* --- clone.c: how a volume that is made from something comes about --- */
+
+/* On a backend: in which class, whether it is flattened, and which volume's image it needs in the end (row; 0: none). */
+struct clone_plan {
+	enum job_class class;
+	bool flatten;
+	int64_t parent;
+};
+
+/* vol: what it is made from, or of what the snapshot is. */
+int clone_plan(struct tx *tx, const struct volume *vol, bool snapshot, const struct backend *b,
+	const struct type_rules *rules, struct clone_plan *ret);
+
+/* The backend of a source, which must answer. -ENOSPC with a sentence. */
+int clone_from(struct engine *e, const struct volume *vol, struct backend **ret, struct err *err);
+
+/*
+ * Steps of a creation; those that are made from nothing pass. The source's backend must answer; a temporary snapshot of a volume that is
+ * on another one; what an empty image or a clone lacks yet; the temporary snapshot goes.
+ */
+void clone_check(struct backend *b, struct run *const *run, size_t n);
+void clone_snapshot(struct backend *b, struct run *const *run, size_t n);
+void clone_fill(struct backend *b, struct run *const *run, size_t n);
+void clone_release(struct backend *b, struct run *const *run, size_t n);
+
+/* What the driver is to make its image from; false: an empty one. */
+bool clone_source(struct backend *b, const struct run *r, struct driver_source *ret);
+/* One whose source may be written meanwhile, or which is to be copied: driver->create() and what goes with it. each->code. */
+int clone_create(struct backend *b, struct run *r, struct driver_create *each);
+
+/* Its image is gone: so goes the temporary snapshot that was taken for it. 0: there is none. */
+int clone_let_go(struct backend *b, struct run *r, struct err *err);
+
+/* --- copy.c --- */
+
+struct copy_end {
+	const struct driver *driver;
+	void *be;
+	struct driver_image image;
+	const struct driver_snap *snap; /* NULL: the image as it is */
+};
+
+struct copy_watch {
+	struct driver_progress *progress;
+	bool (*goes_on)(void *arg); /* asked now and then, by the thread that copies */
+	void *arg;
+};
+
+/* The bytes of one image into another one, which is empty and not smaller. Blocks without bound. -ECANCELED: it did not go on. */
+int copy_run(const struct copy_end *from, const struct copy_end *to, const struct copy_watch *watch,
+	struct err *err);
 
 /* --- held.c: images of purged volumes that clones need --- */
 
@@ -631,7 +741,12 @@ void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
-bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
+bool attempt_give_up(
+	struct job *j, bool running, const char *why); /* false: no memory, nothing happened */
+
+/* The job of a creation that is given up becomes JOB_CLEAN: what its image may need of its source it needs from now on, and no longer the
+ * volume. */
+int attempt_abandon(struct tx *tx, const struct job_row *j);
 
 /* --- room.c --- */
 

@@ -37,6 +37,15 @@ static int check(const struct volume *v, uint64_t size, struct err *err)
 	return 0;
 }
 
+/* What is made from a volume as it is now has its size. */
+static int check_clones(struct tx *tx, const struct volume *v, struct err *err)
+{
+	struct job_row job;
+	int r = tx_job_from_now(tx, v->id, &job);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : source_check(tx, v, 0, err);
+}
+
 static int reserve(struct extend *x, struct tx *tx, const struct volume *v, struct err *err)
 {
 	uint64_t more = x->size - v->size;
@@ -100,7 +109,8 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : check(&v, x->size, err);
 	if (r < 0 || x->size == v.size)
 		return r;
-	r = snapshots_rest(tx, &v, err);
+	r = check_clones(tx, &v, err);
+	r = r < 0 ? r : snapshots_rest(tx, &v, err);
 	r = r < 0 ? r : reserve(x, tx, &v, err);
 	return r < 0 ? r : begin(x, tx, &v);
 }

@@ -148,6 +148,16 @@ static size_t tried_names(char *tried, const char *name[TRIED_MAX + 1])
 	return n;
 }
 
+/* A clone shares its source's bytes only where they are. Anywhere else all of them are copied, which is better than none. */
+static bool beside_source(
+	struct engine *e, const struct sched_request *want, const struct backend *source)
+{
+	CLEANUP(buf_release) struct buf why = { 0 };
+
+	return !sched_refusal(
+		e->sched, want, e->choice, e->backend_count, (size_t)(source - e->backend), &why);
+}
+
 /* --- room that lies in the trash --- */
 
 /* What a choice of one, or of all, goes through. */
@@ -277,14 +287,19 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 		.type = w->type,
 		.attempted = name,
 		.volume = w->volume };
-	int r = scratch(e);
+	struct backend *source = NULL;
+	int r = w->from ? clone_from(e, w->from, &source, err) : 0;
 
+	r = r < 0 ? r : scratch(e);
 	r = r < 0 ? r : candidates(e, tx);
 	r = r < 0 ? r : hints_find(e, tx, w->hints, w->project, &want);
 	if (r < 0)
 		return r;
 	(void)snprintf(copy.tried, sizeof copy.tried, "%s", w->tried);
 	(void)tried_names(copy.tried, name);
+	*ret = (struct placement){ .b = source };
+	if (source && beside_source(e, &want, source))
+		return 0;
 	r = choose(&(struct field){ e, e->choice, e->candidate, e->backend, e->backend_count, false },
 		&want, &ret->weight, &ret->room, err);
 	if (r < 0)

@@ -77,7 +77,7 @@ static int settle_job(struct orphan *o, struct tx *tx, struct job_row *j)
 	case JOB_UNSNAP:
 		return 0;
 	case JOB_CREATE:
-		return tx_job_abandon(tx, j->id);
+		return attempt_abandon(tx, j);
 	case JOB_SNAP:
 		return settle_taking(o, tx, j);
 	case JOB_REVERT:

@@ -297,7 +297,7 @@ static void give_up_waiting_locked(struct queue *q)
 	for (size_t n = q->waiting; n--;) {
 		struct job *j = queue_take(q);
 
-		if (j->kind == JOB_CREATE && attempt_give_up(j, false))
+		if (j->kind == JOB_CREATE && attempt_give_up(j, false, j->b->reason))
 			j->state = JOB_ENDS;
 		else
 			queue_push(
@@ -318,7 +318,7 @@ static void give_up_locked(struct backend *b)
 	for (size_t i = 0; busy && i < JOB_BUCKETS; i++)
 		for (struct job *j = b->jobs[i]; j; j = j->hash_next)
 			if (j->state == JOB_RUNS && j->kind == JOB_CREATE && !j->given_up)
-				j->given_up = attempt_give_up(j, true);
+				j->given_up = attempt_give_up(j, true, j->b->reason);
 }
 
 void worker_give_up(struct backend *b)

@@ -154,10 +154,10 @@ void files_free(struct fs *fs)
 
 /* --- attributes */
 
-int file_stat(struct ctx *c, int64_t row, struct stat *st)
+int file_stat(struct ctx *c, struct node n, struct stat *st)
 {
 	struct vol_entry v;
-	int r = view_entry(c->view, row, &v);
+	int r = view_entry(c->view, n.row, &v);
 
 	if (r < 0)
 		return r;

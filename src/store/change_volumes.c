@@ -184,11 +184,12 @@ int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid, mode_t mode)
 		"iiiii", (int64_t)uid, (int64_t)gid, (int64_t)mode, clock_wall_us(), id));
 }
 
+/* For the kernel the directory is removed for good: what is found in the trash is another. mv brings back the very same. */
 int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET trashed = 1, reserved = 0, expires_us = nullif(?, 0), updated_us = ? "
-		"WHERE id = ?",
+		"UPDATE volume SET trashed = 1, reserved = 0, generation = generation + 1, "
+		"expires_us = nullif(?, 0), updated_us = ? WHERE id = ?",
 		"iii", expires_us, clock_wall_us(), id));
 }
 
@@ -196,7 +197,7 @@ int tx_volume_restore(struct tx *tx, int64_t id, const char *name)
 {
 	return changed(conn_do(tx->conn,
 		"UPDATE volume SET trashed = 0, expires_us = NULL, name = nullif(?, uuid), "
-		"generation = generation + 1, updated_us = ? WHERE id = ? AND trashed = 1",
+		"updated_us = ? WHERE id = ? AND trashed = 1",
 		"sii", name, clock_wall_us(), id));
 }
 
@@ -220,14 +221,20 @@ int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id)
 	return id_of(tx, st, r, ret_id);
 }
 
+/* Only in the trash is a purged one found: nothing is kept of one that was never there, because it was let go. */
 int tx_volume_purge(struct tx *tx, int64_t id)
 {
 	int r;
 
 	r = conn_do(tx->conn,
 		"INSERT INTO purged SELECT id, uuid, uid, gid, mode, size, generation, created_us, ? "
-		"FROM volume WHERE id = ?",
+		"FROM volume WHERE id = ? AND trashed = 1",
 		"ii", clock_wall_us(), id);
+	if (r >= 0)
+		r = conn_do(tx->conn,
+			"DELETE FROM event WHERE volume IN "
+			"(SELECT id FROM volume WHERE id = ? AND trashed = 0)",
+			"i", id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM meta WHERE volume = ?", "i", id);
 	if (r >= 0)

@@ -149,6 +149,17 @@ int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row 
 	return job_end(st, r, ret);
 }
 
+int tx_job_from_now(struct tx *tx, int64_t volume, struct job_row *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		JOB "FROM job j INDEXED BY job_source "
+		    "WHERE j.source = ? AND j.kind = 1 AND j.snapshot IS NULL LIMIT 1",
+		"i", volume);
+
+	return job_end(st, r, ret);
+}
+
 static int changed(int r)
 {
 	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
@@ -174,17 +185,23 @@ int tx_job_turn(struct tx *tx, const struct job_row *j)
 		j->id));
 }
 
-int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret)
+int tx_job_held(struct tx *tx, int64_t volume, struct job_row *ret)
 {
-	struct job_row held;
 	sqlite3_stmt *st;
-	int64_t child;
 	int r = conn_row(tx->conn, &st,
 		JOB "FROM job j INDEXED BY job_volume "
 		    "WHERE j.volume = ? AND j.class <> 1 AND j.class = 9 AND j.kind = 4 LIMIT 1",
 		"i", volume);
 
-	r = job_end(st, r, &held);
+	return job_end(st, r, ret);
+}
+
+int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret)
+{
+	struct job_row held;
+	int64_t child;
+	int r = tx_job_held(tx, volume, &held);
+
 	if (r < 0)
 		return r;
 	r = tx_volume_child(tx, volume, &child);
@@ -202,7 +219,7 @@ int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct 
 	sqlite3_stmt *st;
 	int r = conn_row(&v->conn, &st,
 		JOB "FROM job j INDEXED BY job_clean "
-		    "WHERE j.uuid = ? AND j.kind = 4 AND j.backend = ? LIMIT 1",
+		    "WHERE j.uuid = ? AND j.kind = 4 AND ? IN (0, j.backend) LIMIT 1",
 		"si", uuid, backend);
 
 	/* All others are a volume's that is still there. */
@@ -210,13 +227,13 @@ int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct 
 		r = conn_row(&v->conn, &st,
 			JOB "FROM volume v JOIN job j INDEXED BY job_volume "
 			    "ON j.volume = v.id AND j.class <> 1 "
-			    "WHERE v.uuid = ? AND j.backend = ? LIMIT 1",
+			    "WHERE v.uuid = ? AND ? IN (0, j.backend) LIMIT 1",
 			"si", uuid, backend);
 	if (r == -ENOENT)
 		r = conn_row(&v->conn, &st,
 			JOB "FROM volume v JOIN job j INDEXED BY job_backend "
 			    "ON j.backend = v.backend AND j.class = 1 AND j.volume = v.id "
-			    "WHERE v.uuid = ? AND v.status = ? AND j.backend = ? LIMIT 1",
+			    "WHERE v.uuid = ? AND v.status = ? AND ? IN (0, j.backend) LIMIT 1",
 			"sii", uuid, (int64_t)VOL_CREATING, backend);
 	return view_result(v, job_end(st, r, ret));
 }

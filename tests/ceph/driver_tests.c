@@ -16,6 +16,8 @@ static const struct {
 	{ "format", format_tests },
 	{ "qos", qos_tests },
 	{ "crash", crash_tests },
+	{ "snap", snap_tests },
+	{ "snapcrash", snap_crash_tests },
 	{ "trouble", trouble_tests },
 };
 
