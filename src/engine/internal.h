@@ -148,7 +148,8 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
-int image_remove(struct backend *b, struct run *r, struct err *err);
+int image_remove(struct backend *b, struct run *r, struct err *err); /* and what was taken for it */
+int image_undo(struct backend *b, struct run *r, struct err *err);   /* alone */
 void run_image(const struct run *r, struct driver_image *ret); /* the one that its row names */
 
 /* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
@@ -696,7 +697,7 @@ bool clone_source(struct backend *b, const struct run *r, struct driver_source *
 /* One whose source may be written meanwhile, or which is to be copied: driver->create() and what goes with it. each->code. */
 int clone_create(struct backend *b, struct run *r, struct driver_create *each);
 
-/* Its image is gone: so goes the temporary snapshot that was taken for it. 0: there is none. */
+/* The temporary snapshot that was taken for it goes, after its image. 0: there is none. */
 int clone_let_go(struct backend *b, struct run *r, struct err *err);
 
 /* --- copy.c --- */
