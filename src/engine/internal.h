@@ -140,14 +140,16 @@ struct op {
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
-extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert, op_adopt, op_disown;
+extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert,
+	op_adopt, op_disown;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
 
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
-int image_remove(struct backend *b, struct run *r, struct err *err);
+int image_remove(struct backend *b, struct run *r, struct err *err); /* and what was taken for it */
+int image_undo(struct backend *b, struct run *r, struct err *err);   /* alone */
 void run_image(const struct run *r, struct driver_image *ret); /* the one that its row names */
 
 /* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
@@ -277,10 +279,11 @@ void image_of(const struct volume *v, struct driver_image *ret);
 
 /* Where the room that is missing could come from, and a request's patience with it. { 0 }: from nowhere. */
 struct reclaim {
-	struct backend *b; /* once so many bytes of its trash are being purged, it may have room; NULL */
+	struct backend
+		*b; /* once so many bytes of its trash are being purged, it may have room; NULL */
 	uint64_t purging;
-	bool measured;	  /* … and its statistics must say so, too: it promises no more than there is */
-	bool wants;	  /* a request's: the last apply() wants to be judged anew */
+	bool measured; /* … and its statistics must say so, too: it promises no more than there is */
+	bool wants;    /* a request's: the last apply() wants to be judged anew */
 	int64_t until_ns; /* … how long it tries; 0: it has not begun */
 	unsigned tries;
 };
@@ -694,7 +697,7 @@ bool clone_source(struct backend *b, const struct run *r, struct driver_source *
 /* One whose source may be written meanwhile, or which is to be copied: driver->create() and what goes with it. each->code. */
 int clone_create(struct backend *b, struct run *r, struct driver_create *each);
 
-/* Its image is gone: so goes the temporary snapshot that was taken for it. 0: there is none. */
+/* The temporary snapshot that was taken for it goes, after its image. 0: there is none. */
 int clone_let_go(struct backend *b, struct run *r, struct err *err);
 
 /* --- copy.c --- */
@@ -782,7 +785,7 @@ struct offers {
 	struct offer {
 		struct backend *b;
 		struct job_brief brief;
-	} *at;
+	} * at;
 	size_t len, room;
 };
 
@@ -834,7 +837,7 @@ struct engine {
 	pthread_t ticker;
 	int64_t started_ns;
 
-	struct view *trash;    /* the ticker's */
+	struct view *trash;   /* the ticker's */
 	atomic_bool sweeping; /* expired volumes are being purged */
 
 	struct lock turns_lock;

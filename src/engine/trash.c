@@ -85,8 +85,7 @@ int trash_put(struct request *q, struct tx *tx, const struct volume *v)
 	if (r < 0)
 		return r;
 	note_quota(q->e, project);
-	(void)snprintf(
-		what, sizeof what, "name %s, size %s", v->name, text_of_size(v->size, size));
+	(void)snprintf(what, sizeof what, "name %s, size %s", v->name, text_of_size(v->size, size));
 	if (!keep)
 		return purge_begin(q, tx, v, what);
 	note_gone(q, v, v->status, false);

@@ -71,7 +71,7 @@ static bool is(const char *_Atomic *which, const struct wrapped *w)
 	return name && strcmp(name, w->conf->name) == 0;
 }
 
-static int point(struct err *err)
+int fault_point(struct err *err)
 {
 	long n = atomic_fetch_add(&fault.passed, 1) + 1;
 
@@ -80,6 +80,11 @@ static int point(struct err *err)
 	if (n == atomic_load(&fault.fail_at))
 		return err_set(err, -EIO, "point %ld fails", n);
 	return 0;
+}
+
+void *fault_inner(void *be)
+{
+	return ((struct wrapped *)be)->be;
 }
 
 static void slow(const struct wrapped *w)
@@ -136,7 +141,7 @@ static int fault_stat(void *be, struct backend_stats *ret, struct err *err)
 
 static void create_one(struct wrapped *w, struct driver_create *c)
 {
-	int r = point(&c->err);
+	int r = fault_point(&c->err);
 
 	keep_qos(c);
 	if (r == 0 && is(&fault.blocked, w))
@@ -150,7 +155,7 @@ static void create_one(struct wrapped *w, struct driver_create *c)
 	driver_local.create(w->be, c, 1);
 	if (c->code == 0)
 		atomic_fetch_add(&fault.created, 1);
-	r = point(&c->err);
+	r = fault_point(&c->err);
 	if (r < 0)
 		c->code = r;
 }
@@ -172,14 +177,14 @@ static int fault_remove(void *be, const struct driver_image *image, struct err *
 	int r;
 
 	slow(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.stick, w))
 		r = err_set(err, -EBUSY, "somebody has it open");
 	r = r < 0 ? r : driver_local.remove(w->be, image, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.removed, 1);
-	return point(err);
+	return fault_point(err);
 }
 
 static int fault_resize(void *be, const struct driver_image *image, uint64_t size, struct err *err)
@@ -188,12 +193,12 @@ static int fault_resize(void *be, const struct driver_image *image, uint64_t siz
 	int r;
 
 	slow(w);
-	r = point(err);
+	r = fault_point(err);
 	r = r < 0 ? r : driver_local.resize(w->be, image, size, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.resized, 1);
-	return point(err);
+	return fault_point(err);
 }
 
 /* --- snapshots --- */
@@ -213,7 +218,7 @@ static int end_snap(int r, _Atomic unsigned *count, struct err *err)
 {
 	if (r == 0) {
 		atomic_fetch_add(count, 1);
-		r = point(err);
+		r = fault_point(err);
 	}
 	atomic_fetch_sub(&fault.snapping, 1);
 	return r;
@@ -226,7 +231,7 @@ static int fault_snap_create(
 	int r;
 
 	begin_snap(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.refuse_snap, w))
 		r = err_set(err, -ENOENT, "no snapshots here");
 	r = r < 0 ? r : driver_local.snap_create(w->be, image, snap, err);
@@ -240,7 +245,7 @@ static int fault_snap_remove(
 	int r;
 
 	begin_snap(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.stick_snap, w))
 		r = err_set(err, -EBUSY, "it sticks");
 	r = r < 0 ? r : driver_local.snap_remove(w->be, image, snap, err);
@@ -256,7 +261,7 @@ static int fault_revert(void *be, const struct driver_image *image, const struct
 	progress->done = fault.progress;
 	progress->total = fault.progress ? 100 : 0;
 	begin_snap(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.refuse_snap, w))
 		r = err_set(err, -EIO, "no way back");
 	r = r < 0 ? r : driver_local.revert(w->be, image, snap, progress, err);

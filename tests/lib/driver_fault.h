@@ -54,6 +54,10 @@ struct fault {
 extern struct fault fault;
 void fault_reset(void);
 
+/* For drivers around this one: a point that a call passes; the backend of the driver within. */
+int fault_point(struct err *err);
+void *fault_inner(void *be);
+
 #define FAULT_WATCHER "10.0.0.1:0/77"
 
 /* Of a foreign image: "monday", "up/down", which can be no name here, "mine" of that UUID, and a temporary one. */
