@@ -140,7 +140,8 @@ struct op {
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
-extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert, op_adopt, op_disown;
+extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert,
+	op_adopt, op_disown;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
@@ -272,10 +273,11 @@ void image_of(const struct volume *v, struct driver_image *ret);
 
 /* Where the room that is missing could come from, and a request's patience with it. { 0 }: from nowhere. */
 struct reclaim {
-	struct backend *b; /* once so many bytes of its trash are being purged, it may have room; NULL */
+	struct backend
+		*b; /* once so many bytes of its trash are being purged, it may have room; NULL */
 	uint64_t purging;
-	bool measured;	  /* … and its statistics must say so, too: it promises no more than there is */
-	bool wants;	  /* a request's: the last apply() wants to be judged anew */
+	bool measured; /* … and its statistics must say so, too: it promises no more than there is */
+	bool wants;    /* a request's: the last apply() wants to be judged anew */
 	int64_t until_ns; /* … how long it tries; 0: it has not begun */
 	unsigned tries;
 };
@@ -777,7 +779,7 @@ struct offers {
 	struct offer {
 		struct backend *b;
 		struct job_brief brief;
-	} *at;
+	} * at;
 	size_t len, room;
 };
 
@@ -829,7 +831,7 @@ struct engine {
 	pthread_t ticker;
 	int64_t started_ns;
 
-	struct view *trash;    /* the ticker's */
+	struct view *trash;   /* the ticker's */
 	atomic_bool sweeping; /* expired volumes are being purged */
 
 	struct lock turns_lock;

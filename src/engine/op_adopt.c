@@ -39,8 +39,8 @@ static void new_uuid(char ret[UUID_LEN + 1])
 	uuid_unparse_lower(uuid, ret);
 }
 
-static int find_image(struct adopt *a, struct tx *tx, struct backend **ret_b,
-	struct unmanaged *ret, struct err *err)
+static int find_image(struct adopt *a, struct tx *tx, struct backend **ret_b, struct unmanaged *ret,
+	struct err *err)
 {
 	int r = tx_unmanaged(tx, a->q.row, ret);
 	int64_t id;
@@ -53,9 +53,11 @@ static int find_image(struct adopt *a, struct tx *tx, struct backend **ret_b,
 	if (!*ret_b)
 		return err_set(err, -EIO, "the image's backend is not configured");
 	if (!(*ret_b)->driver->adopt)
-		return err_set(err, -EOPNOTSUPP, "backend '%s' adopts nothing", (*ret_b)->conf->name);
+		return err_set(
+			err, -EOPNOTSUPP, "backend '%s' adopts nothing", (*ret_b)->conf->name);
 	if (ret->reason[0])
-		return err_set(err, -EBUSY, "image '%s' cannot be adopted: %s", ret->name, ret->reason);
+		return err_set(
+			err, -EBUSY, "image '%s' cannot be adopted: %s", ret->name, ret->reason);
 	if (tx_job_of_name(tx, ret->backend, ret->name, &id) == 0)
 		return err_set(err, -EBUSY, "image '%s' is being adopted or let go", ret->name);
 	return 0;
@@ -266,8 +268,8 @@ struct rows {
 };
 
 /* Of an earlier try. */
-static int find_row(struct tx *tx, int64_t volume, const struct driver_found_snap *f,
-	struct snapshot *ret)
+static int find_row(
+	struct tx *tx, int64_t volume, const struct driver_found_snap *f, struct snapshot *ret)
 {
 	int64_t after = 0;
 	int n;
@@ -300,8 +302,8 @@ static int add_row(struct rows *c, struct tx *tx, struct snap *s)
 		(void)snprintf(row.description, sizeof row.description, "%s", s->found.name);
 	}
 	r = tx_snapshot_add(tx, &row);
-	note(c->q.e, (struct change_note){
-			     .kind = CHANGE_SNAP, .volume = row.volume, .row = row.id });
+	note(c->q.e,
+		(struct change_note){ .kind = CHANGE_SNAP, .volume = row.volume, .row = row.id });
 	return r;
 }
 
@@ -326,8 +328,8 @@ static int rows_apply(struct request *q, struct tx *tx, struct err *err)
 	return r;
 }
 
-static int make_rows(struct backend *b, const struct job_row *job, struct snap *snap, size_t n,
-	struct err *err)
+static int make_rows(
+	struct backend *b, const struct job_row *job, struct snap *snap, size_t n, struct err *err)
 {
 	struct rows *c = request_new(b->e, sizeof *c, (struct change_id){ 0 }, NULL, NULL, NULL);
 
@@ -401,7 +403,8 @@ static void snaps_adopt(struct backend *b, struct run *const *run, size_t n)
 
 static const struct step adopt_steps[] = {
 	{ "image", image_adopt, image_disown },
-	{ "snapshots", snaps_adopt, NULL }, /* they go back with their image, under their new names */
+	{ "snapshots", snaps_adopt,
+		NULL }, /* they go back with their image, under their new names */
 	{ 0 },
 };
 
@@ -457,13 +460,15 @@ static int not_adopted(struct outcome *o, struct tx *tx, const struct volume *v)
 	int r;
 
 	if (o->left_over)
-		(void)snprintf(called, sizeof called, "; the image is called volume-%s now", o->uuid);
+		(void)snprintf(
+			called, sizeof called, "; the image is called volume-%s now", o->uuid);
 	(void)snprintf(
 		reason, sizeof reason, "%s: %.800s%s", o->b->conf->name, o->sentence, called);
 	r = tx_volume_status(tx, v->id, VOL_ERROR_MANAGING, reason);
 	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, VOL_ERROR_MANAGING, false);
 	return r < 0 ? r
-		     : request_event(&o->q, tx, v->id, "volume.manage_existing.error", "%s", reason);
+		     : request_event(
+			       &o->q, tx, v->id, "volume.manage_existing.error", "%s", reason);
 }
 
 static int outcome_apply(struct request *q, struct tx *tx, struct err *err)

@@ -52,8 +52,8 @@ static int is_needed(struct tx *tx, const struct volume *v, struct err *err)
 	if (r < 0)
 		return r;
 	if (tx_job_of_snapshots(tx, v->id, &id) == 0)
-		return err_set(err, -EBUSY, "snapshots of volume '%s' are being made or removed",
-			v->name);
+		return err_set(
+			err, -EBUSY, "snapshots of volume '%s' are being made or removed", v->name);
 	if (tx_volume_child(tx, v->id, &id) < 0)
 		return 0;
 	if (tx_volume(tx, id, &child) < 0)
@@ -73,7 +73,8 @@ static int name_check(struct disown *d, struct tx *tx, const struct volume *v, s
 	if (!d->image[0] || strlen(d->image) > NAME_LEN)
 		return err_set(err, -EINVAL, "an image's name has 1 to %d bytes", (int)NAME_LEN);
 	if (image_is_ours(d->image, uuid) && strcmp(uuid, v->uuid) != 0)
-		return err_set(err, -EINVAL, "'%s' is the name of another volume's image", d->image);
+		return err_set(
+			err, -EINVAL, "'%s' is the name of another volume's image", d->image);
 	if (tx_unmanaged_by_name(tx, d->backend, d->image, &u) == 0)
 		return err_set(err, -EEXIST, "image '%s' exists", d->image);
 	if (tx_job_of_name(tx, d->backend, d->image, &id) == 0)
@@ -96,8 +97,8 @@ static int find_backend(
 }
 
 /* What is where it is going, so that whoever moved it there finds it; only to look at yet. */
-static int show(
-	struct request *q, struct tx *tx, const struct volume *v, int64_t backend, const char *image)
+static int show(struct request *q, struct tx *tx, const struct volume *v, int64_t backend,
+	const char *image)
 {
 	struct unmanaged u = { .backend = backend, .size = v->size, .used = v->used };
 	uint64_t snaps = 0, bytes;
@@ -113,11 +114,9 @@ static int show(
 
 static int begin(struct disown *d, struct tx *tx, struct backend *b, const struct volume *v)
 {
-	struct job_row job = { .kind = JOB_DISOWN,
-		.volume = v->id,
-		.backend = b->id,
-		.size = v->size,
-		.attempt = 1 };
+	struct job_row job = {
+		.kind = JOB_DISOWN, .volume = v->id, .backend = b->id, .size = v->size, .attempt = 1
+	};
 	int r = tx_project(tx, v->project, &job.project);
 
 	memcpy(job.uuid, v->uuid, sizeof job.uuid);
@@ -246,8 +245,8 @@ static int show_outcome(struct outcome *o, struct tx *tx)
 static int let_go(struct outcome *o, struct tx *tx, const struct volume *v)
 {
 	int64_t project;
-	int r = request_event(
-		&o->q, tx, v->id, "volume.unmanage.end", "image %s of %s", o->row.image, v->backend);
+	int r = request_event(&o->q, tx, v->id, "volume.unmanage.end", "image %s of %s",
+		o->row.image, v->backend);
 
 	r = r < 0 ? r : tx_project(tx, v->project, &project);
 	r = r < 0 ? r : tx_volume_purge(tx, v->id);

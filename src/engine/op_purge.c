@@ -57,10 +57,7 @@ static int begin_nowhere(struct request *q, struct tx *tx, const struct volume *
 int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const char *why)
 {
 	struct backend *b = backend_by_name(q->e, v->backend);
-	struct job_row job = { .kind = JOB_PURGE,
-		.volume = v->id,
-		.size = v->size,
-		.attempt = 1 };
+	struct job_row job = { .kind = JOB_PURGE, .volume = v->id, .size = v->size, .attempt = 1 };
 	int r = request_event(q, tx, v->id, "volume.delete.start", "%s", why);
 
 	if (r < 0)

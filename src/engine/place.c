@@ -163,7 +163,7 @@ static bool beside_source(
 /* What a choice of one, or of all, goes through. */
 struct field {
 	struct engine *e;
-	struct sched_backend *of;   /* n of them */
+	struct sched_backend *of;    /* n of them */
 	const struct candidate *own; /* what the catalogue says of each */
 	struct backend *b;
 	size_t n;
@@ -171,7 +171,8 @@ struct field {
 };
 
 /* As if so much were promised no longer, and so much more were free. */
-static struct sched_backend relieved(const struct sched_backend *now, uint64_t promised, uint64_t free)
+static struct sched_backend relieved(
+	const struct sched_backend *now, uint64_t promised, uint64_t free)
 {
 	struct sched_backend c = *now;
 
@@ -228,8 +229,8 @@ static uint64_t least(const struct field *f, const struct sched_request *want, s
  * What is promised to a volume on its way out is as good as free, once that way has begun; its bytes are free when the storage says so.
  * The index of the backend that has room by that, or -ENOSPC with what is to be purged first.
  */
-static int choose_relieved(
-	const struct field *f, const struct sched_request *want, double *ret_weight, struct reclaim *ret)
+static int choose_relieved(const struct field *f, const struct sched_request *want,
+	double *ret_weight, struct reclaim *ret)
 {
 	struct sched_backend as;
 	struct err ignored;
@@ -300,7 +301,8 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 	*ret = (struct placement){ .b = source };
 	if (source && beside_source(e, &want, source))
 		return 0;
-	r = choose(&(struct field){ e, e->choice, e->candidate, e->backend, e->backend_count, false },
+	r = choose(
+		&(struct field){ e, e->choice, e->candidate, e->backend, e->backend_count, false },
 		&want, &ret->weight, &ret->room, err);
 	if (r < 0)
 		return r;
@@ -328,8 +330,8 @@ static int fits_there(struct engine *e, struct tx *tx, struct backend *b, const 
 	want.volume = volume;
 	if (r < 0)
 		return r;
-	r = choose(&(struct field){ e, &e->choice[b - e->backend], &e->candidate[b - e->backend], b, 1,
-			   true },
+	r = choose(&(struct field){ e, &e->choice[b - e->backend], &e->candidate[b - e->backend], b,
+			   1, true },
 		&want, NULL, room, err);
 	return r < 0 ? r : 0;
 }

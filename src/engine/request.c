@@ -220,12 +220,11 @@ int request_offer(struct request *q, struct backend *b, const struct job_row *jo
 		all->at = at;
 		all->room = room;
 	}
-	all->at[all->len++] = (struct offer){ b,
-		{ .id = job->id,
-			.volume = job->volume,
-			.project = job->project,
-			.kind = job->kind,
-			.class = job->class } };
+	all->at[all->len++] = (struct offer){ b, { .id = job->id,
+							 .volume = job->volume,
+							 .project = job->project,
+							 .kind = job->kind,
+							 .class = job->class } };
 	return 0;
 }
 

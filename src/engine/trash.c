@@ -1,7 +1,7 @@
 /*
  * The trash: what was deleted and may come back.
  *
- *   rmdir ─▶ trash_put ─▶ [ in the trash, its status unchanged, expires_us ] ── mv ─▶ [ restored: alive again, generation + 1 ]
+ *   rmdir ─▶ trash_put ─▶ [ in the trash, its status unchanged, expires_us ] ── mv ─▶ [ restored: alive again ]
  *                 │            │ expired · rmdir there · its project's trash is too large · a backend needs the room (reclaim.c)
  *                 │            ▼
  *                 └──────▶ purge_begin (op_purge.c): from here on it does not come back
@@ -85,8 +85,7 @@ int trash_put(struct request *q, struct tx *tx, const struct volume *v)
 	if (r < 0)
 		return r;
 	note_quota(q->e, project);
-	(void)snprintf(
-		what, sizeof what, "name %s, size %s", v->name, text_of_size(v->size, size));
+	(void)snprintf(what, sizeof what, "name %s, size %s", v->name, text_of_size(v->size, size));
 	if (!keep)
 		return purge_begin(q, tx, v, what);
 	note_gone(q, v, v->status, false);

@@ -182,8 +182,8 @@ static void judge(struct unmanaged *u)
 			"its size, %llu bytes, is no multiple of %d", (unsigned long long)u->size,
 			(int)SIZE_UNIT);
 	else if (u->size < SIZE_MIN || u->size > INT64_MAX)
-		(void)snprintf(u->reason, sizeof u->reason, "it has %s: a volume has at least 1 MiB",
-			text_of_size(u->size, size));
+		(void)snprintf(u->reason, sizeof u->reason,
+			"it has %s: a volume has at least 1 MiB", text_of_size(u->size, size));
 }
 
 /* -ENOENT: it is gone. */
@@ -200,8 +200,7 @@ static int look_at(struct backend *b, const char *name, struct unmanaged *ret)
 		.used = found.used,
 		.snapshots = found.snapshots };
 	(void)snprintf(ret->name, sizeof ret->name, "%s", name);
-	(void)snprintf(
-		ret->reason, sizeof ret->reason, "%s", r < 0 ? err.text : found.reason);
+	(void)snprintf(ret->reason, sizeof ret->reason, "%s", r < 0 ? err.text : found.reason);
 	if (r == 0)
 		judge(ret);
 	return 0;
@@ -277,8 +276,7 @@ static bool is_due_locked(struct backend *b, bool asked)
 	lock_assert_held(&b->lock);
 	if (b->scanning || b->stopping || b->state != BACKEND_UP || !b->looked)
 		return false;
-	return !b->scanned_ns ||
-	       clock_mono_ns() - b->scanned_ns >= (every > share ? every : share);
+	return !b->scanned_ns || clock_mono_ns() - b->scanned_ns >= (every > share ? every : share);
 }
 
 void unmanaged_due(struct backend *b, bool asked)

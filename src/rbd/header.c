@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-
 /* --- names */
 
 int rb_format_id_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])

@@ -351,8 +351,8 @@ static int ask(struct tx *tx, void *arg, struct err *e)
 	struct trashed at = { 0 };
 
 	a->n = tx_trash_expired(tx, a->now, a->id, 4);
-	a->oldest = a->backend ? tx_trash_on(tx, a->backend, &at)
-			       : tx_trash_of(tx, a->project, 0, &at);
+	a->oldest =
+		a->backend ? tx_trash_on(tx, a->backend, &at) : tx_trash_of(tx, a->project, 0, &at);
 	a->oldest_id = at.id;
 	return 0;
 }
