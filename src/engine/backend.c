@@ -356,6 +356,7 @@ static int make_ready(struct backend *b, struct err *err)
 		next = waiting->next; /* it may be gone afterwards */
 		waiting->ready(waiting);
 	}
+	first_look_begin(b);
 	return 0;
 }
 

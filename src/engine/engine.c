@@ -244,10 +244,10 @@ static void stop_backend(struct backend *b)
 static bool wait_backend(struct backend *b, const struct timespec *until)
 {
 	LOCK_SCOPE(&b->lock);
-	while (b->threads || b->monitoring || b->scanning)
+	while (b->threads || b->monitoring || b->comparing || b->scanning)
 		if (!lock_wait_until(&b->lock, &b->tick, until))
 			break;
-	return !b->threads && !b->monitoring && !b->scanning;
+	return !b->threads && !b->monitoring && !b->comparing && !b->scanning;
 }
 
 /* Whoever is asked whether an image is open answers soon, or hangs. */

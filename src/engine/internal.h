@@ -223,6 +223,7 @@ struct backend {
 	int64_t client;	    /* the monitor's: row of this server's address */
 	char address[1024]; /* the monitor's */
 	bool monitoring;    /* lock */
+	bool comparing;	    /* lock; first_look.c's thread */
 };
 
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
@@ -249,6 +250,10 @@ void measure_end(struct backend *b); /* the monitor ends: who still waits is ref
 void measure_now(struct backend *b, int64_t volume);
 /* The same of the eviction of q's watcher: false, too many are under way or the backend is not ready. */
 bool measure_evict(struct backend *b, int64_t volume, struct request *q);
+
+/* --- first_look.c: the catalogue and the storage are compared, once; the monitor's thread --- */
+
+void first_look_begin(struct backend *b);
 
 /* --- watchers.c: who has an image open outside; the monitor's thread --- */
 

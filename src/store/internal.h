@@ -65,6 +65,7 @@ struct store {
 	int64_t server;	       /* this server's number */
 	int64_t answered_from; /* rows of `answered` above it are this server's */
 	int64_t began_s;       /* when it began, monotonic */
+	bool looks_only;       /* store_look(): views write nothing, not even beside the file */
 	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */
 };
 

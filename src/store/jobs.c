@@ -219,7 +219,7 @@ int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct 
 	sqlite3_stmt *st;
 	int r = conn_row(&v->conn, &st,
 		JOB "FROM job j INDEXED BY job_clean "
-		    "WHERE j.uuid = ? AND j.kind = 4 AND j.backend = ? LIMIT 1",
+		    "WHERE j.uuid = ? AND j.kind = 4 AND ? IN (0, j.backend) LIMIT 1",
 		"si", uuid, backend);
 
 	/* All others are a volume's that is still there. */
@@ -227,13 +227,13 @@ int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct 
 		r = conn_row(&v->conn, &st,
 			JOB "FROM volume v JOIN job j INDEXED BY job_volume "
 			    "ON j.volume = v.id AND j.class <> 1 "
-			    "WHERE v.uuid = ? AND j.backend = ? LIMIT 1",
+			    "WHERE v.uuid = ? AND ? IN (0, j.backend) LIMIT 1",
 			"si", uuid, backend);
 	if (r == -ENOENT)
 		r = conn_row(&v->conn, &st,
 			JOB "FROM volume v JOIN job j INDEXED BY job_backend "
 			    "ON j.backend = v.backend AND j.class = 1 AND j.volume = v.id "
-			    "WHERE v.uuid = ? AND v.status = ? AND j.backend = ? LIMIT 1",
+			    "WHERE v.uuid = ? AND v.status = ? AND ? IN (0, j.backend) LIMIT 1",
 			"sii", uuid, (int64_t)VOL_CREATING, backend);
 	return view_result(v, job_end(st, r, ret));
 }

@@ -35,6 +35,11 @@ struct tx; /* the writer's transaction; lives during run() */
  * catalogue of volfs, damaged, of a newer version (-EPROTO), or a missing directory (-ENOENT).
  */
 int store_open(const char *path, const struct quota *defaults, struct store **ret, struct err *err);
+/*
+ * The same for views alone, also beside a daemon: nothing is written, made or brought to another version. -ENOENT: there is none yet;
+ * -EPROTO: of another version.
+ */
+int store_look(const char *path, const struct quota *defaults, struct store **ret, struct err *err);
 void store_close(struct store *s); /* after store_stop() and every view_close(); NULL is fine */
 
 struct store_hooks {
@@ -275,7 +280,8 @@ struct job_brief {
 int view_jobs(struct view *v, int64_t backend, enum job_class class, int64_t after,
 	struct job_brief *ret, size_t n);
 
-/* Any job row that names this image of a backend, CLASS_HELD too: then its presence, or its absence, is no difference. 0, -ENOENT. */
+/* Any job row that names this image of a backend (0: of any), CLASS_HELD too: then its presence, or its absence, is no difference. 0,
+ * -ENOENT. */
 int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct job_row *ret);
 
 /* --- quotas.c ------------------------------------------------------------------------------------------------------- */
@@ -288,6 +294,12 @@ int tx_quota(struct tx *tx, const char *project, int64_t type, struct quota *ret
 
 /* id: of a project, or of a type's quota. max: SIZE_LIMIT_NONE, or QUOTA_INHERIT. */
 int tx_quota_limit(struct tx *tx, int64_t id, bool of_type, enum quota_resource which, int64_t max);
+
+/* --- recount.c ------------------------------------------------------------------------------------------------------ */
+
+/* What of the sums is not what the rows say, a sentence for each: how many, or -EIO. each() asks the catalogue nothing. */
+int view_recount(struct view *v, void (*each)(void *arg, const char *text), void *arg);
+int tx_recount(struct tx *tx); /* makes all of them what the rows say */
 
 /* --- types.c -------------------------------------------------------------------------------------------------------- */
 

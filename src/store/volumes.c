@@ -199,6 +199,26 @@ int view_volume(struct view *v, int64_t id, struct volume *ret)
 	return view_result(v, volume_get(&v->conn, id, ret));
 }
 
+int view_images(struct view *v, int64_t backend, int64_t after, struct vol_image *ret, size_t n)
+{
+	sqlite3_stmt *st;
+	int r = conn_rows(&v->conn, &st,
+		"SELECT id, image_id FROM volume WHERE id > ? AND backend = ? ORDER BY id", "ii",
+		after, backend);
+
+	if (r < 0)
+		return view_result(v, r);
+	for (size_t i = 0; i < n; i++) {
+		r = conn_next(&v->conn, st);
+		if (r <= 0)
+			return r < 0 ? view_result(v, r) : (int)i;
+		ret[i].id = sqlite3_column_int64(st, 0);
+		col_text(st, 1, ret[i].image_id);
+	}
+	conn_end(st);
+	return (int)n;
+}
+
 int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed)
 {
 	sqlite3_stmt *st;
