@@ -28,7 +28,7 @@
 enum {
 	RB_BATCH = 32,	      /* creations that share one operation on the directory */
 	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
-	RB_OBJECT_ROOM = 160, /* name of a RADOS object */
+	RB_OBJECT_ROOM = 288, /* name of a RADOS object, with a name that people may have chosen */
 };
 
 /* Refers to the pool as it was when this was made; counted. */
@@ -248,6 +248,33 @@ int rb_revert(void *be, const struct driver_image *image, const struct driver_sn
 int rb_flatten(void *be, const struct driver_image *image, struct driver_progress *progress,
 	struct err *err);
 
+/* --- images.c: see driver.h */
+
+int rb_list(void *be, bool parts, int (*each)(void *arg, const struct driver_found *found),
+	void *arg, struct err *err);
+
+/* Is name before<uuid>behind? */
+bool rb_uuid_of(const char *name, const char *before, const char *behind, char ret[UUID_LEN + 1]);
+
+/* --- look.c: see driver.h */
+
+int rb_look(void *be, const char *name, struct driver_found *ret, struct err *err);
+int rb_snaps(void *be, const char *name, struct driver_found_snap *ret, size_t n, struct err *err);
+
+/* May it be adopted? 0; -errno and a sentence that does not name the image: why not; -errno alone: it could not be found out. */
+int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const char *id,
+	struct err *err);
+
+/* --- adopt.c: see driver.h */
+
+int rb_adopt(void *be, const char *name, struct driver_image *image, struct err *err);
+int rb_snap_adopt(void *be, const struct driver_image *image, const char *name,
+	const struct driver_snap *snap, struct err *err);
+int rb_disown(void *be, const struct driver_image *image, const char *name, struct err *err);
+
+/* The name that the directory has for an id, of any length that a file's may have; -ENOENT. */
+int rb_name_of(struct rb_pool *p, const char *id, char ret[NAME_LEN + 1]);
+
 /* --- data.c: see driver.h */
 
 void rb_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
@@ -282,6 +309,10 @@ int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct er
 int rb_others(const char *reply, size_t len,
 	bool (*is_ours)(const void *arg, uint64_t client, uint64_t watch, bool late),
 	const void *arg);
+
+/* Who has an open image open, but for this backend's connections: up to room of them, how many there are, or -errno. */
+int rb_watchers_of(
+	struct rb_backend *be, rbd_image_t image, struct driver_watcher *ret, size_t room);
 
 /* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
 int rb_is_open_beside(rbd_image_t image);

@@ -1,6 +1,8 @@
 /* Snapshots, revert and flatten: what is in them is told by sums of all bytes. */
 #include "rig.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -388,18 +390,22 @@ static void *snap_one(void *arg)
 static void test_many_at_once(void **state)
 {
 	static struct one_of_many each[64];
+	int64_t began;
 
 	for (size_t i = 0; i < COUNT(each); i++) {
 		each[i].image = rig_image(GIB);
 		each[i].snap = rig_snap();
 		rig_must_create(&backend, &each[i].image);
 	}
+	began = clock_mono_ns();
 	for (size_t i = 0; i < COUNT(each); i++)
 		assert_int_equal(pthread_create(&each[i].thread, NULL, snap_one, &each[i]), 0);
 	for (size_t i = 0; i < COUNT(each); i++) {
 		pthread_join(each[i].thread, NULL);
 		assert_int_equal(each[i].code, 0);
 	}
+	print_message("%zu snapshots at once: %.2f s\n", COUNT(each),
+		(double)(clock_mono_ns() - began) / 1e9);
 	for (size_t i = 0; i < COUNT(each); i++) {
 		snap_remove(&each[i].image, &each[i].snap);
 		rig_must_remove(&backend, &each[i].image);
