@@ -17,8 +17,7 @@ static int set_clone(const struct rb_backend *be, rbd_image_options_t options)
 	if (r >= 0)
 		r = rbd_image_options_set_uint64(
 			options, RBD_IMAGE_OPTION_STRIPE_UNIT, UINT64_C(1) << be->order);
-	return r < 0 ? r
-		     : rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_STRIPE_COUNT, 1);
+	return r < 0 ? r : rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_STRIPE_COUNT, 1);
 }
 
 static int make_once(
