@@ -17,24 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DIRECTORY "rbd_directory"
-
-int rb_name_of(struct rb_pool *p, const char *id, char ret[NAME_LEN + 1])
-{
-	char raw[4 + NAME_LEN + 1];
-	struct enc in = { .len = 0 };
-	struct dec d = { .at = raw };
-	int r;
-
-	enc_string(&in, id);
-	r = rados_exec(p->io, DIRECTORY, "rbd", "dir_get_name", in.at, in.len, raw, sizeof raw);
-	if (r < 0)
-		return r;
-	d.left = (size_t)r;
-	dec_string(&d, ret, NAME_LEN + 1);
-	return d.bad ? -EBADMSG : 0;
-}
-
 /* --- rename */
 
 /* 0, or -EEXIST: the name leads to another image. */
@@ -76,7 +58,7 @@ static int rename_entry(
 	enc_string(&in, to);
 	enc_string(&in, id);
 	rados_write_op_exec(op, "rbd", "dir_rename_image", in.at, in.len, NULL);
-	rb_fly(be, &f, p->io, DIRECTORY, op);
+	rb_fly(be, &f, p->io, "rbd_directory", op);
 	return rb_land(&f);
 }
 
@@ -109,7 +91,7 @@ static int rename_image(
 	if (r >= 0)
 		r = give_id(be, p, id, to);
 	if (r >= 0)
-		r = rb_name_of(p, id, is);
+		r = rb_format_name_of(p, id, is);
 	if (r >= 0 && strcmp(is, to))
 		r = rename_entry(be, p, id, is, to);
 	return r < 0 ? r : take_id(be, p, id, from);

@@ -131,6 +131,17 @@ static inline void dec_string(struct dec *d, char *ret, size_t room)
 		ret[n] = '\0';
 }
 
+/* A string of which only the first room-1 bytes are of interest. */
+static inline void dec_string_cut(struct dec *d, char *ret, size_t room)
+{
+	uint32_t n = dec_u32(d);
+	size_t kept = n < room ? n : room - 1;
+
+	ret[0] = '\0';
+	if (dec_raw(d, ret, kept) && dec_raw(d, NULL, n - kept))
+		ret[kept] = '\0';
+}
+
 /* Enters a struct of any version: its contents begin. */
 static inline void dec_begin(struct dec *d)
 {

@@ -215,7 +215,7 @@ static int tell_id_object(struct listing *l, const char *name)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = rb_name_of(l->p, id, is);
+	r = rb_format_name_of(l->p, id, is);
 	if (r >= 0)
 		return strcmp(is, name) ? tell(l, name, "", true) : 0;
 	return r == -ENOENT ? tell(l, name, id, true) : r;
@@ -230,7 +230,7 @@ static int tell_part(struct listing *l, const char *object, const char *of)
 	(void)snprintf(id, sizeof id, "%.*s", (int)strcspn(of, "."), of);
 	if (words_have(&l->ids, id))
 		return 0;
-	r = rb_name_of(l->p, id, is);
+	r = rb_format_name_of(l->p, id, is);
 	if (r != -ENOENT || in_trash(l, id))
 		return r == -ENOENT ? 0 : r;
 	r = rados_stat(l->p->io, object, NULL, NULL);

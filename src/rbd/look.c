@@ -1,10 +1,11 @@
 /* One image and its snapshots, whoever made them, and whether it can be adopted. */
 #include "rbd/internal.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- may it be adopted? */
@@ -120,25 +121,16 @@ static int count_used(rbd_image_t image, uint64_t size, uint64_t *ret)
 	return r;
 }
 
-static bool is_user(rbd_image_t image, uint64_t id)
+static int count_snaps(struct rb_pool *p, const char *id, unsigned *ret)
 {
-	rbd_snap_namespace_type_t type;
-
-	return rbd_snap_get_namespace_type(image, id, &type) >= 0 &&
-	       type == RBD_SNAP_NAMESPACE_TYPE_USER;
-}
-
-static int count_snaps(rbd_image_t image, unsigned *ret)
-{
-	rbd_snap_info_t *list;
-	int n = rb_snap_list(image, &list);
+	CLEANUP_FREE struct rb_snap *all = NULL;
+	int n = rb_snap_list(p, id, &all);
 
 	if (n < 0)
 		return n;
 	*ret = 0;
 	for (int i = 0; i < n; i++)
-		*ret += is_user(image, list[i].id);
-	rb_snap_list_end(list);
+		*ret += all[i].space == RB_SNAP_USER;
 	return 0;
 }
 
@@ -151,7 +143,7 @@ static int look_opened(
 	if (r >= 0)
 		r = count_used(image, found->size, &found->used);
 	if (r >= 0)
-		r = count_snaps(image, &found->snapshots);
+		r = count_snaps(p, found->image_id, &found->snapshots);
 	if (r < 0)
 		return r;
 	r = rb_judge(be, p, image, found->image_id, &why);
@@ -216,35 +208,32 @@ int rb_look(void *backend, const char *name, struct driver_found *ret, struct er
 
 /* --- snapshots */
 
-static void describe(rbd_image_t image, const rbd_snap_info_t *snap, struct driver_found_snap *ret)
+static void describe(const struct rb_snap *snap, struct driver_found_snap *ret)
 {
-	struct timespec taken;
-
-	*ret = (struct driver_found_snap){ .size = snap->size };
+	*ret = (struct driver_found_snap){ .size = snap->size, .created_us = snap->created_us };
 	(void)snprintf(ret->name, sizeof ret->name, "%s", snap->name);
 	if (!rb_uuid_of(snap->name, "snapshot-", "", ret->uuid))
 		ret->temporary = rb_uuid_of(snap->name, "volume-", ".clone_snap", ret->uuid);
-	if (rbd_snap_get_timestamp(image, snap->id, &taken) >= 0)
-		ret->created_us = (int64_t)taken.tv_sec * 1000000 + taken.tv_nsec / 1000;
 }
 
-static int snaps_opened(rbd_image_t image, struct driver_found_snap *ret, size_t room)
+static int list_snaps(
+	struct rb_pool *p, const char *name, struct driver_found_snap *ret, size_t room)
 {
-	rbd_snap_info_t *list;
+	CLEANUP_FREE struct rb_snap *all = NULL;
+	char id[RB_NAME_ROOM];
 	size_t count = 0;
-	int n = rb_snap_list(image, &list);
+	int n = rb_format_find(p, name, id);
 
-	if (n < 0)
-		return n;
+	if (n >= 0)
+		n = rb_snap_list(p, id, &all);
 	for (int i = 0; i < n; i++) {
-		if (!is_user(image, list[i].id))
+		if (all[i].space != RB_SNAP_USER)
 			continue;
 		if (count < room)
-			describe(image, &list[i], &ret[count]);
+			describe(&all[i], &ret[count]);
 		count++;
 	}
-	rb_snap_list_end(list);
-	return (int)count;
+	return n < 0 ? n : (int)count;
 }
 
 int rb_snaps(
@@ -252,18 +241,13 @@ int rb_snaps(
 {
 	struct rb_backend *be = backend;
 	struct rb_pool *p;
-	rbd_image_t image;
 	int r;
 
 	RB_CALL(be);
 	r = rb_pool_get(be, &be->look, &p, err);
 	if (r < 0)
 		return r;
-	r = rbd_open_read_only(p->io, name, &image, NULL);
-	if (r >= 0) {
-		r = snaps_opened(image, ret, n);
-		(void)rbd_close(image);
-	}
+	r = list_snaps(p, name, ret, n);
 	rb_pool_put(p);
 	return r < 0 ? rb_fail(be, err, r, "list the snapshots of image '%s'", name) : r;
 }

@@ -1,0 +1,189 @@
+/*
+ * What clones are made of. A snapshot is cloned directly (format.c) where its image is plain and in no other state than volfs would
+ * bring it to; librbd copies a parent's metadata to a clone, so one that has some is left to it.
+ *
+ * A clone of an image as it is now is that of a temporary snapshot, which then goes to the trash namespace, and with the last clone
+ * (release.c). The snapshot comes first and goes last: while it is there, the clone is not known to be whole.
+ *
+ *      snapshot taken ──▶ clone made ──▶ snapshot in the trash
+ */
+#include "rbd/internal.h"
+
+#include "base/log.h"
+#include "rbd/encode.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { METADATA_ROOM = 4096, METADATA_MAX = 64 };
+
+const char *rb_source_snap_name(const struct driver_create *c, char ret[RB_NAME_ROOM])
+{
+	bool now = !c->source->snapshot[0];
+	struct driver_snap snap = { .temporary = now };
+
+	memcpy(snap.uuid, now ? c->image.uuid : c->source->snapshot, sizeof snap.uuid);
+	return rb_snap_name(&snap, ret);
+}
+
+/* --- the source of a clone */
+
+/* The image's id: the one that was chosen for it, unless librbd made it. Also its header. */
+static int find_image(struct rb_pool *p, const struct driver_image *image,
+	char ret_id[RB_NAME_ROOM], struct rb_header *ret)
+{
+	char name[RB_NAME_ROOM];
+	int r;
+
+	(void)strcpy(ret_id, image->image_id);
+	r = ret_id[0] ? rb_format_header(p, ret_id, ret) : -ENOENT;
+	if (r != -ENOENT)
+		return r;
+	r = rb_format_find(p, rb_image_name(image->uuid, name), ret_id);
+	return r < 0 ? r : rb_format_header(p, ret_id, ret);
+}
+
+/* Has it metadata other than limits on its speed, which a clone has of its own? 1, 0, -errno. */
+static int has_metadata(struct rb_pool *p, const char *id)
+{
+	char header[RB_OBJECT_ROOM], raw[METADATA_ROOM];
+	struct enc in = { .len = 0 };
+	struct dec d = { .at = raw };
+	bool found = false;
+	int r;
+
+	enc_string(&in, ""); /* from the first */
+	enc_u64(&in, METADATA_MAX);
+	r = rados_exec(p->io, rb_object(header, "rbd_header.", id), "rbd", "metadata_list", in.at,
+		in.len, raw, sizeof raw);
+	if (r < 0)
+		return r == -ERANGE ? 1 : r;
+	d.left = (size_t)r;
+	for (uint32_t n = dec_u32(&d); n > 0 && !d.bad; n--) {
+		char key[RB_NAME_ROOM];
+
+		dec_string_cut(&d, key, sizeof key);
+		dec_raw(&d, NULL, dec_u32(&d));
+		found = found || !rb_qos_is_limit(key);
+	}
+	return d.bad ? -EBADMSG : found;
+}
+
+/* Is anything about it librbd's? */
+static bool is_plain_source(
+	const struct rb_backend *be, const struct rb_header *h, const struct rb_snap *snap)
+{
+	const char *space = be->conf->namespace ? be->conf->namespace : "";
+
+	return rb_is_plain(h) && h->features & be->features & RBD_FEATURE_LAYERING &&
+	       !snap->is_protected && strlen(space) < RB_NAME_ROOM;
+}
+
+int rb_source_find(
+	struct rb_backend *be, struct rb_pool *p, struct driver_create *c, struct rb_source *ret)
+{
+	char name[RB_NAME_ROOM], snap_name[RB_NAME_ROOM];
+	struct rb_parent *parent = &ret->parent;
+	struct rb_header h;
+	struct rb_snap snap;
+	int r = find_image(p, &c->source->image, parent->id, &h);
+
+	rb_image_name(c->source->image.uuid, name);
+	if (r >= 0)
+		r = rb_snap_find(p, parent->id, rb_source_snap_name(c, snap_name), &snap);
+	if (r < 0)
+		return rb_fail(be, &c->err, r, "look at snapshot '%s' of image '%s'",
+			rb_source_snap_name(c, snap_name), name);
+	r = is_plain_source(be, &h, &snap) ? has_metadata(p, parent->id) : 1;
+	if (r < 0)
+		return rb_fail(be, &c->err, r, "read the metadata of image '%s'", name);
+	parent->pool = p->id;
+	parent->snap = snap.id;
+	(void)snprintf(parent->space, sizeof parent->space, "%s",
+		be->conf->namespace ? be->conf->namespace : "");
+	ret->size = snap.size;
+	return r ? RB_NOT_PLAIN : 0;
+}
+
+/* --- an image as it is now */
+
+/* An earlier try came to its end: the clone is there, and its temporary snapshot is not. */
+static bool is_finished(struct rb_pool *p, const struct driver_create *c)
+{
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
+
+	rb_image_name(c->image.uuid, name);
+	return rb_format_find(p, name, id) >= 0 &&
+	       rb_format_complete(p, name, id, c->image.size) >= 0;
+}
+
+/* 1: there was nothing left to do. */
+static int take_snapshot(rbd_image_t source, struct rb_pool *p, const struct driver_create *c)
+{
+	char id[RB_NAME_ROOM], snap_name[RB_NAME_ROOM];
+	struct rb_snap snap;
+	int r = rbd_get_id(source, id, sizeof id);
+
+	rb_source_snap_name(c, snap_name);
+	if (r >= 0)
+		r = rb_snap_find(p, id, snap_name, &snap);
+	if (r != -ENOENT)
+		return r;
+	if (is_finished(p, c))
+		return 1;
+	r = rbd_snap_create(source, snap_name);
+	return r == -EEXIST ? 0 : r;
+}
+
+/* With a clone it goes to the trash namespace: the monitors need not be asked. */
+static int remove_snapshot(rbd_image_t source, const struct driver_create *c)
+{
+	char snap_name[RB_NAME_ROOM];
+	int r = rbd_snap_remove(source, rb_source_snap_name(c, snap_name));
+
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Half a clone goes before the snapshot: without that it would be taken for a whole one. What cannot be removed is left to remove(). */
+static void undo(struct rb_backend *be, rbd_image_t source, const struct driver_create *c)
+{
+	struct err err = { 0 };
+	int r = driver_rbd.remove(be, &c->image, &err);
+
+	if (r >= 0)
+		r = remove_snapshot(source, c);
+	if (r < 0)
+		log_notice(
+			"backend %s: the temporary snapshot of volume %s stays until volume %s goes: %s",
+			be->conf->name, c->image.uuid, c->source->image.uuid,
+			err.text[0] ? err.text : strerror(-r));
+}
+
+void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_create *c,
+	void (*make)(
+		struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n))
+{
+	char name[RB_NAME_ROOM];
+	rbd_image_t source;
+	int r;
+
+	rb_image_name(c->source->image.uuid, name);
+	c->code = rbd_open(p->io, name, &source, NULL);
+	if (c->code < 0) {
+		rb_fail(be, &c->err, c->code, "open image '%s'", name);
+		return;
+	}
+	r = take_snapshot(source, p, c);
+	if (r < 0)
+		rb_fail(be, &c->err, r, "take a snapshot of image '%s'", name);
+	c->code = r < 0 ? r : 0;
+	if (r == 0) {
+		make(be, p, c, 1);
+		r = c->code < 0 ? c->code : remove_snapshot(source, c);
+		if (c->code >= 0 && r < 0)
+			c->code = rb_fail(be, &c->err, r, "remove a snapshot of image '%s'", name);
+		if (r < 0)
+			undo(be, source, c);
+	}
+	(void)rbd_close(source);
+}
