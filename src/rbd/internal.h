@@ -57,6 +57,8 @@ struct rb_link {
 	struct rb_pool *pool;	  /* lock; NULL until first needed */
 };
 
+struct flight;
+
 struct rb_backend {
 	const struct backend_conf *conf;
 	uint64_t features; /* as configured, without data-pool */
@@ -157,7 +159,12 @@ struct rb_source {
 struct rb_make {
 	struct driver_create *c;
 	const struct rb_source *source; /* NULL: an empty image */
+	struct flight *look;		/* of a clone: rb_format_look() */
 };
+
+/* Asks whether an earlier try of a clone has made its header: while that is under way, its source can be looked for. */
+void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f);
 
 /*
  * Creates n images (up to RB_BATCH), all operations in flight at once. Sets each code and sentence; repeated, it completes what is
@@ -173,7 +180,7 @@ void rb_format_detach(rados_write_op_t op, struct rb_backend *be, struct rb_pool
 /* --- header.c: what there is of an image */
 
 /* The questions to a header, to be sent with one read operation, and their answers. */
-enum { RB_QUESTIONS = 7 };
+enum { RB_QUESTIONS = 7, RB_QUESTION_SNAPS = 3 };
 struct rb_header_query {
 	char answer[RB_QUESTIONS][256];
 	size_t len[RB_QUESTIONS];
@@ -253,6 +260,10 @@ const char *rb_snap_name(const struct driver_snap *snap, char ret[RB_NAME_ROOM])
 int rb_snap_find(
 	struct rb_pool *p, const char *image_id, const char *snap_name, struct rb_snap *ret);
 int rb_snap_get(struct rb_pool *p, const char *image_id, uint64_t id, struct rb_snap *ret);
+
+/* The same as rb_snap_find(), by what a header answered just now: a question less, mostly. */
+int rb_snap_find_in(struct rb_pool *p, const char *image_id, const struct rb_header_query *q,
+	const char *snap_name, struct rb_snap *ret);
 
 /* All of an image, of every namespace, in the order of their taking: *ret is malloc'ed; how many, or -errno (-ENOENT: no such image). */
 int rb_snap_list(struct rb_pool *p, const char *image_id, struct rb_snap **ret);
