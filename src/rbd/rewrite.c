@@ -195,6 +195,48 @@ static int flatten_opened(struct rb_change *c, void *arg)
 	return r == -EINVAL ? 0 : r; /* somebody else has done it */
 }
 
+/* Is the snapshot that a clone is made of gone? 0, -EEXIST, or another -errno. */
+static int parent_is_gone(struct rb_pool *p, const struct rb_parent *parent)
+{
+	struct rb_pool there = *p; /* but for another I/O context; it stays here */
+	struct rb_snap snap;
+	int r = rados_ioctx_create2(p->cluster, parent->pool, &there.io);
+
+	if (r < 0)
+		return r;
+	rados_ioctx_set_namespace(there.io, parent->space);
+	r = rb_snap_get(&there, parent->id, parent->snap, &snap);
+	rados_ioctx_destroy(there.io);
+	return r == -ENOENT ? 0 : r < 0 ? r : -EEXIST;
+}
+
+/*
+ * librbd (16.2) takes a flattened clone off its source, with the source's snapshot if that is in the trash, before it takes the source
+ * from the clone. Dead in between, it leaves an image that nobody can open, since what it is a clone of is not there. A snapshot never goes
+ * while it has clones; so this one had none any more, and its last has all its data. -ENOENT: that is not why it cannot be opened.
+ */
+static int finish_flatten(struct rb_change *c)
+{
+	rados_write_op_t op;
+	char header[RB_OBJECT_ROOM];
+	struct rb_header h;
+	struct flight f;
+	int r = rb_format_find(c->p, c->name, c->id);
+
+	if (r >= 0)
+		r = rb_format_header(c->p, c->id, &h);
+	if (r < 0)
+		return r;
+	r = h.parent.pool < 0 ? -EEXIST : parent_is_gone(c->p, &h.parent);
+	if (r < 0)
+		return r == -EEXIST ? -ENOENT : r;
+	op = rados_create_write_op();
+	rados_write_op_assert_exists(op);
+	rados_write_op_exec(op, "rbd", "parent_detach", NULL, 0, NULL);
+	rb_fly(c->be, &f, c->p->io, rb_object(header, "rbd_header.", c->id), op);
+	return rb_land(&f);
+}
+
 int rb_flatten(void *backend, const struct driver_image *image, struct driver_progress *progress,
 	struct err *err)
 {
@@ -208,6 +250,8 @@ int rb_flatten(void *backend, const struct driver_image *image, struct driver_pr
 		return r;
 	rb_image_name(image->uuid, c.name);
 	r = rb_change_image(&c, flatten_opened, progress);
+	if (r == -ENOENT)
+		r = finish_flatten(&c);
 	rb_pool_put(c.p);
 	if (r == -ENOTEMPTY)
 		return err_set(err, r,

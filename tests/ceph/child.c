@@ -138,6 +138,8 @@ static int child_change(int n, char **w)
 
 int rig_child_main(int argc, char **argv)
 {
+	if (argc == 7)
+		return rig_die_main(argv);
 	if (argc == 2)
 		return child_open(argv[1], !strcmp(argv[0], "write"));
 	return argc == 6 || argc == 9 ? child_change(argc, argv) : 2;
