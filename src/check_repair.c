@@ -205,7 +205,7 @@ static int drop_snapshot(struct tx *tx, void *arg)
 	if (r != -ENOENT)
 		return r < 0 ? r : -EBUSY;
 	r = tx_snapshot_remove(tx, d->snapshot);
-	return r < 0 ? r : tx_event(tx, d->volume, "snapshot.repair", "volfs", d->snap_name);
+	return r < 0 ? r : tx_event(tx, d->volume, "snapshot.repair", "volfs", d->detail);
 }
 
 static int mend_snap_missing(struct repair *r, const struct difference *d, struct err *err)
@@ -222,7 +222,7 @@ static int mend_parts(struct repair *r, const struct difference *d, struct err *
 	char name[UUID_LEN + 8];
 	int code;
 
-	if (d->volume)
+	if (d->volume || !*d->image.uuid)
 		return 0;
 	(void)snprintf(name, sizeof name, "volume-%s", d->image.uuid);
 	code = r->driver->look(r->be, name, &whole, err);
@@ -239,7 +239,7 @@ static int mend_temporary(struct repair *r, const struct difference *d, struct e
 	return code < 0 ? code : 1;
 }
 
-/* An image or a snapshot that has a row no more may be all that is left of somebody's data: those have none. */
+/* A broken image, and an image or a snapshot that has a row no more, may be all that is left of somebody's data: those have none. */
 static const struct {
 	int (*mend)(struct repair *r, const struct difference *d, struct err *err);
 	const char *how;
@@ -247,6 +247,7 @@ static const struct {
 	[DIFF_ORPHAN] = { NULL, NULL },
 	[DIFF_PARTS] = { mend_parts, "removed" },
 	[DIFF_MISSING] = { mend_missing, "the volume is in error now" },
+	[DIFF_BROKEN] = { NULL, NULL },
 	[DIFF_SIZE] = { mend_size, "that is the volume's size now" },
 	[DIFF_SNAP_MISSING] = { mend_snap_missing, "forgotten" },
 	[DIFF_SNAP_ORPHAN] = { NULL, NULL },

@@ -11,7 +11,7 @@
 
 void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 {
-	const char *name = d->name, *uuid = d->image.uuid, *snap = d->snap_name;
+	const char *name = d->name, *uuid = d->image.uuid, *detail = d->detail;
 
 	switch (d->kind) {
 	case DIFF_ORPHAN:
@@ -21,7 +21,9 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 	case DIFF_PARTS:
 		(void)snprintf(text, DIFFERENCE_TEXT,
 			"'%s' was left over by an interrupted change%s", name,
-			d->volume ? ": its volume is there, so decide by hand" : "");
+			d->volume ? ": its volume is there, so decide by hand"
+			: *uuid	  ? ""
+				  : ": whose it was cannot be told, so decide by hand");
 		break;
 	case DIFF_MISSING:
 		(void)snprintf(text, DIFFERENCE_TEXT, "volume '%s' (%s): its image is missing",
@@ -32,20 +34,24 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 			"volume '%s' (%s): its image has %" PRIu64 " bytes, not %" PRIu64, name,
 			uuid, d->size, d->image.size);
 		break;
+	case DIFF_BROKEN:
+		(void)snprintf(text, DIFFERENCE_TEXT, "volume '%s' (%s): its image is broken: %s",
+			name, uuid, detail);
+		break;
 	case DIFF_SNAP_MISSING:
 		(void)snprintf(text, DIFFERENCE_TEXT,
-			"volume '%s' (%s): its snapshot '%s' (%s) is missing", name, uuid, snap,
+			"volume '%s' (%s): its snapshot '%s' (%s) is missing", name, uuid, detail,
 			d->snap.uuid);
 		break;
 	case DIFF_SNAP_ORPHAN:
 		(void)snprintf(text, DIFFERENCE_TEXT,
 			"volume '%s' (%s): its image's snapshot '%s' is none of the volume's: remove it by hand",
-			name, uuid, snap);
+			name, uuid, detail);
 		break;
 	case DIFF_SNAP_TEMPORARY:
 		(void)snprintf(text, DIFFERENCE_TEXT,
 			"volume '%s' (%s): its image's temporary snapshot '%s' was left over", name,
-			uuid, snap);
+			uuid, detail);
 		break;
 	}
 }
@@ -57,7 +63,7 @@ static bool same(const struct difference *a, const struct difference *b)
 	       a->snap.temporary == b->snap.temporary && !strcmp(a->image.uuid, b->image.uuid) &&
 	       !strcmp(a->image.image_id, b->image.image_id) &&
 	       !strcmp(a->snap.uuid, b->snap.uuid) &&
-	       (a->kind == DIFF_SNAP_MISSING || !strcmp(a->snap_name, b->snap_name));
+	       (a->kind == DIFF_SNAP_MISSING || !strcmp(a->detail, b->detail));
 }
 
 struct difference *differences_add(struct differences *all)
@@ -130,7 +136,7 @@ static int add_snap(struct differences *all, enum difference_kind kind, const st
 	d = &all->at[all->len - 1];
 	d->snapshot = row;
 	d->snap = *snap;
-	(void)snprintf(d->snap_name, sizeof d->snap_name, "%s", name);
+	(void)snprintf(d->detail, sizeof d->detail, "%s", name);
 	return 0;
 }
 
@@ -241,6 +247,19 @@ static int is_beside_the_point(struct compare *c, int64_t id, struct volume *ret
 	return compare_has_job(c, c->backend, ret->uuid, err);
 }
 
+/* No volume is empty. */
+static int add_broken(
+	struct differences *all, const struct volume *v, const char *reason, struct err *err)
+{
+	int r = add(all, DIFF_BROKEN, v, 0, err);
+	char *to = r < 0 ? NULL : all->at[all->len - 1].detail;
+
+	if (to)
+		(void)snprintf(
+			to, NAME_LEN + 1, "%.*s", NAME_LEN, *reason ? reason : "it is empty");
+	return r;
+}
+
 /* One look at one volume: the catalogue, then the storage. */
 static int look_at(struct compare *c, int64_t id, struct differences *all, struct err *err)
 {
@@ -259,6 +278,8 @@ static int look_at(struct compare *c, int64_t id, struct differences *all, struc
 		return add(all, DIFF_MISSING, &v, 0, err);
 	if (r < 0)
 		return r;
+	if (!found.size)
+		return add_broken(all, &v, found.reason, err);
 	if (found.size != v.size)
 		r = add(all, DIFF_SIZE, &v, found.size, err);
 	if (r < 0 || !c->driver->snaps)

@@ -19,6 +19,7 @@ enum difference_kind {
 	DIFF_PARTS,	     /* what an interrupted change left over, and no job looks after it */
 	DIFF_MISSING,	     /* a volume's image */
 	DIFF_SIZE,	     /* it has another size */
+	DIFF_BROKEN,	     /* it is there, but cannot be opened */
 	DIFF_SNAP_MISSING,   /* in the storage, that is */
 	DIFF_SNAP_ORPHAN,    /* with a snapshot's name, and there is no such snapshot */
 	DIFF_SNAP_TEMPORARY, /* taken for the making of a volume that is not being made */
@@ -26,12 +27,13 @@ enum difference_kind {
 
 struct difference {
 	enum difference_kind kind;
-	int64_t volume, snapshot;     /* rows; 0 */
-	struct driver_image image;    /* size: what the catalogue says */
-	uint64_t size;		      /* DIFF_SIZE: what it is */
-	struct driver_snap snap;      /* DIFF_SNAP_… */
-	char name[NAME_LEN + 1];      /* the volume's; DIFF_ORPHAN, DIFF_PARTS: the image's own */
-	char snap_name[NAME_LEN + 1]; /* the snapshot's; where there is no row: its own */
+	int64_t volume, snapshot;  /* rows; 0 */
+	struct driver_image image; /* size: what the catalogue says */
+	uint64_t size;		   /* DIFF_SIZE: what it is */
+	struct driver_snap snap;   /* DIFF_SNAP_… */
+	char name[NAME_LEN + 1];   /* the volume's; DIFF_ORPHAN, DIFF_PARTS: the image's own */
+	char detail[NAME_LEN +
+		    1]; /* DIFF_SNAP_…: the snapshot's name, its own where there is no row; DIFF_BROKEN: why */
 };
 
 /* "volume 'db' (UUID): its image is missing". */

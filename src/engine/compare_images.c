@@ -41,6 +41,15 @@ static bool are_its_own(const struct volume *v, const struct driver_found *f)
 	return !vol_status_settled(v->status) || !strcmp(v->image_id, f->image_id);
 }
 
+/*
+ * Without a name of ours. A whole image, also one that somebody has put aside, is nobody's, and that is well. But parts that are called
+ * after an id belong to no image; whether one of ours was to be made of them, the id tells (look_up_ids()).
+ */
+static bool are_parts_of_nothing(const struct driver_found *f)
+{
+	return f->parts && *f->image_id && strstr(f->name, f->image_id);
+}
+
 /* 1, 0 or -errno. *volume: whose name the parts bear, though they are not that one's; 0. */
 static int is_known(
 	struct compare *c, const struct driver_found *f, int64_t *volume, struct err *err)
@@ -50,7 +59,7 @@ static int is_known(
 
 	*volume = 0;
 	if (!*f->uuid)
-		return !f->parts; /* whole: nobody's, and that is well */
+		return !are_parts_of_nothing(f);
 	r = find_volume(c, f, &v, err);
 	if (r < 0)
 		return r;
