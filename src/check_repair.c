@@ -226,8 +226,10 @@ static int mend_parts(struct repair *r, const struct difference *d, struct err *
 		return 0;
 	(void)snprintf(name, sizeof name, "volume-%s", d->image.uuid);
 	code = r->driver->look(r->be, name, &whole, err);
-	if (code != -ENOENT)
-		return code < 0 ? code : 0;
+	if (code < 0 && code != -ENOENT)
+		return code;
+	if (code == 0 && whole.size) /* else it cannot even be opened */
+		return 0;
 	code = r->driver->remove(r->be, &d->image, err);
 	return code < 0 ? code : 1;
 }

@@ -147,6 +147,17 @@ static int note_jobs(struct listing *l, enum job_class class)
 	return n;
 }
 
+/* Some of an image's parts may tell whose they are: that says all. */
+static void note_named(struct listing *l)
+{
+	for (size_t i = 0; i < l->unknown.len; i++) {
+		const struct driver_image *image = &l->unknown.at[i].image;
+
+		if (*image->uuid && *image->image_id)
+			note_known(l, image->image_id);
+	}
+}
+
 static void drop_known(struct differences *all)
 {
 	size_t kept = 0;
@@ -167,6 +178,7 @@ static int look_up_ids(struct listing *l)
 	if (!any)
 		return 0;
 	qsort(l->unknown.at, l->unknown.len, sizeof *l->unknown.at, by_image_id);
+	note_named(l);
 	r = note_volumes(l);
 	for (unsigned class = 0; class < CLASS_COUNT && r >= 0; class ++)
 		r = note_jobs(l, class);
