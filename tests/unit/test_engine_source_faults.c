@@ -88,9 +88,9 @@ static int open_image(int64_t id)
 	return fd;
 }
 
-enum { BLOCK = 64 << 10, BLOCKS = 16 };
+enum { BLOCK = 64 << 10, BLOCKS = 32 };
 
-/* A block in each MiB; the rest are holes. */
+/* Two blocks; the rest are holes. */
 static unsigned char pattern(off_t at)
 {
 	return (unsigned char)(at / BLOCK % BLOCKS ? 0 : 1 + at % 250);
