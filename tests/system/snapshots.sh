@@ -26,13 +26,17 @@ stored_snapshots()
 {
 	ls "$(snapshots_dir "$1")" 2>/dev/null | wc -l
 }
+# The last step of a snapshot, its name, takes a minute.
 hang()
 {
-	mv "$STATE/disk" "$STATE/away"
+	strace -f -qq -o /dev/null -e trace=renameat,renameat2 -e inject=renameat,renameat2:delay_enter=60000000 -p "$(server_pid)" &
+	tracer=$!
+	wait_for 10 grep -q 'TracerPid:.[1-9]' "/proc/$(server_pid)/status"
 }
 go_on()
 {
-	mv "$STATE/away" "$STATE/disk"
+	kill "$tracer"
+	wait "$tracer" || true
 }
 kill_server()
 {
@@ -48,7 +52,7 @@ new_server()
 }
 
 make_files
-allow_log 'backend local: '
+allow_log "no snapshot 'late'"
 start_volfs --restarts 0 -c "$(local_conf 'stats_interval = 1;')"
 cd "$MNT"
 volume db size=64M
