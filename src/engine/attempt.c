@@ -95,15 +95,21 @@ static void image_create(struct backend *b, struct run *const *run, size_t n)
 	}
 }
 
-static int image_undo(struct backend *b, struct run *r)
+static int undo_image(struct backend *b, struct run *r)
 {
-	return image_remove(b, r, NULL);
+	return image_undo(b, r, NULL);
+}
+
+static int undo_snapshot(struct backend *b, struct run *r)
+{
+	return clone_let_go(b, r, NULL);
 }
 
 static const struct step create_steps[] = {
 	{ "source", clone_check, NULL },
-	{ "snapshot", clone_snapshot, image_undo }, /* which goes after an image, if there is one */
-	{ "image", image_create, image_undo },
+	{ "snapshot", clone_snapshot,
+		undo_snapshot }, /* also the one that the driver takes for an image */
+	{ "image", image_create, undo_image },
 	{ "contents", clone_fill, NULL },
 	{ "release", clone_release, NULL },
 	{ 0 },

@@ -27,15 +27,20 @@ void run_image(const struct run *r, struct driver_image *ret)
 	memcpy(ret->image_id, r->row.image_id, sizeof ret->image_id);
 }
 
-int image_remove(struct backend *b, struct run *r, struct err *err)
+int image_undo(struct backend *b, struct run *r, struct err *err)
 {
 	struct driver_image image;
-	int code;
 
 	run_image(r, &image);
 	if (b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, image.uuid) < 0)
 		return err_set(err, -EBUSY, "its bytes are still in use here");
-	code = driver_said(b, b->driver->remove(b->be, &image, err), err);
+	return driver_said(b, b->driver->remove(b->be, &image, err), err);
+}
+
+int image_remove(struct backend *b, struct run *r, struct err *err)
+{
+	int code = image_undo(b, r, err);
+
 	return code < 0 ? code : clone_let_go(b, r, err);
 }
 

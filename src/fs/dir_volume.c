@@ -229,6 +229,27 @@ static void spec_word(struct buf *out, const char *key, const char *value)
 	buf_addc(out, '\n');
 }
 
+/* What it was made from, by the names of today, as long as that is there. */
+static int spec_source(struct ctx *c, const struct volume *v, struct buf *out)
+{
+	char uuid[UUID_LEN + 1] = "", name[2 * NAME_LEN + 2];
+	const char *at = strchr(v->origin, '@');
+	struct vol_entry source;
+	struct snapshot snap;
+	int r;
+
+	memcpy(uuid, v->origin, strnlen(v->origin, UUID_LEN));
+	r = uuid[0] ? view_entry_by_uuid(c->view, uuid, &source) : -ENOENT;
+	if (r == 0 && at)
+		r = view_snapshot_by_uuid(c->view, at + 1, &snap);
+	if (r < 0 || source.trashed || (at && (snap.volume != source.id || !snap.name[0])))
+		return r == -ENOENT ? 0 : r;
+	(void)snprintf(
+		name, sizeof name, "%s%s%s", source.name, at ? "@" : "", at ? snap.name : "");
+	spec_word(out, at ? "snapshot" : "source", name);
+	return 0;
+}
+
 /* What would create such a volume again, without its name. */
 static int show_spec(struct ctx *c, int64_t row, struct buf *out)
 {
@@ -243,7 +264,8 @@ static int show_spec(struct ctx *c, int64_t row, struct buf *out)
 	spec_word(out, "zone", v.zone);
 	spec_word(out, "project", v.project);
 	spec_word(out, "description", v.description);
-	return for_metadata(c, row, spec_meta, out);
+	r = spec_source(c, &v, out);
+	return r < 0 ? r : for_metadata(c, row, spec_meta, out);
 }
 
 static void json_meta(void *arg, const struct meta_entry *m)

@@ -91,7 +91,8 @@ CREATE TRIGGER snapshot_moved AFTER UPDATE OF name, project, type ON snapshot BE
     WHERE project = NEW.project AND type = NEW.type AND NEW.name IS NOT NULL;
 END;
 
--- What lies in the trash and could be purged, of projects, types and backends; and what is being purged, of backends.
+-- What lies in the trash and could be purged, of projects, types and backends; and what is being purged, of backends. (A type's row in
+-- another project may be made here or by typed_moved, whichever comes first.)
 CREATE TRIGGER trash_moved AFTER UPDATE OF expires_us, size, reserved, project, backend, type ON volume
     WHEN OLD.expires_us IS NOT NULL OR NEW.expires_us IS NOT NULL BEGIN
   UPDATE project SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
@@ -100,8 +101,9 @@ CREATE TRIGGER trash_moved AFTER UPDATE OF expires_us, size, reserved, project, 
     WHERE id = NEW.project AND NEW.expires_us IS NOT NULL;
   UPDATE type_quota SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
     WHERE project = OLD.project AND type = OLD.type AND OLD.expires_us IS NOT NULL;
-  UPDATE type_quota SET trash_waiting = trash_waiting + NEW.size + NEW.reserved
-    WHERE project = NEW.project AND type = NEW.type AND NEW.expires_us IS NOT NULL;
+  INSERT INTO type_quota (project, type, trash_waiting)
+    SELECT NEW.project, NEW.type, NEW.size + NEW.reserved WHERE NEW.type IS NOT NULL AND NEW.expires_us IS NOT NULL
+    ON CONFLICT (project, type) DO UPDATE SET trash_waiting = trash_waiting + excluded.trash_waiting;
   UPDATE backend SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
     WHERE id = OLD.backend AND OLD.expires_us IS NOT NULL;
   UPDATE backend SET trash_waiting = trash_waiting + NEW.size + NEW.reserved

@@ -313,6 +313,8 @@ static void clone_data_write(
 
 	if (is(&clone_fault.no_write, o->c))
 		done(arg, -ENOSPC);
+	else if (fault_point(NULL) < 0)
+		done(arg, -EIO);
 	else
 		driver_local.data_write(o->data, off, len, buf, done, arg);
 }

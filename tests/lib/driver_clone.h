@@ -10,7 +10,8 @@
 struct clone_fault {
 	const char *_Atomic no_read;  /* backend whose images cannot be read */
 	const char *_Atomic no_write; /* backend whose images cannot be written */
-	const char *_Atomic mute; /* backend that does not answer who reads, until this is another */
+	const char
+		*_Atomic mute; /* backend that does not answer who reads, until this is another */
 	const char *_Atomic hang_flatten; /* as the name says */
 	_Atomic unsigned flattened, reads;
 };

@@ -46,11 +46,23 @@ struct fault {
 	const char *_Atomic
 		mute; /* backend that does not say who has an image open until this is another */
 	_Atomic unsigned asked; /* how often it was to say so */
+	_Atomic uint64_t free; /* that is told, of `total`; 0: all */
+	const char *_Atomic hang_list; /* backend that lists nothing until this is another */
+	const char *_Atomic foreign;   /* backend whose images have FAULT_SNAPS snapshots, if only in name */
+	_Atomic unsigned listed, adopted, snaps_adopted, disowned;
 };
 extern struct fault fault;
 void fault_reset(void);
 
+/* For drivers around this one: a point that a call passes; the backend of the driver within. */
+int fault_point(struct err *err);
+void *fault_inner(void *be);
+
 #define FAULT_WATCHER "10.0.0.1:0/77"
+
+/* Of a foreign image: "monday", "up/down", which can be no name here, "mine" of that UUID, and a temporary one. */
+enum { FAULT_SNAPS = 4 };
+#define FAULT_SNAP "00000000-0000-4000-8000-00000000abcd"
 
 /* The limits of the creation that came last, as "key=value key=value"; "": it had none, or there was none. */
 enum { FAULT_QOS = 1024 };

@@ -12,6 +12,17 @@ static const char *const recount_sums[] = {
 	"SELECT count(*) FROM project p WHERE trash_size <> "
 	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
 	"WHERE project = p.id AND trashed = 1)",
+	"SELECT count(*) FROM project p WHERE trash_waiting <> "
+	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = p.id AND expires_us IS NOT NULL)",
+	"SELECT count(*) FROM type_quota q WHERE trash_waiting <> "
+	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = q.project AND type = q.type AND expires_us IS NOT NULL)",
+	"SELECT count(*) FROM backend b WHERE (trash_waiting, purging) <> "
+	"((SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE backend = b.id AND expires_us IS NOT NULL), "
+	"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 2))",
+	"SELECT count(*) FROM volume WHERE trashed = 0 AND expires_us IS NOT NULL",
 	"SELECT count(*) FROM type_quota q WHERE (volumes, size) <> "
 	"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
 	"(SELECT coalesce(sum(size), 0) FROM snapshot "

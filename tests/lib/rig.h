@@ -23,7 +23,8 @@ struct rig {
 	const struct driver *driver; /* for the next rig_up(); driver_fault */
 };
 
-/* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. Dies on failure. */
+/* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. What is deleted is purged at once, unless these say
+ * otherwise. Dies on failure. */
 void rig_make(struct rig *r, size_t backends, const char *more);
 /* The same; each[i]: more lines of backend i, such as its zone. */
 void rig_make_of(struct rig *r, size_t backends, const char *more, const char *const *each);

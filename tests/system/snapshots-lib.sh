@@ -235,6 +235,37 @@ snapshots_while_in_use()
 	done
 }
 
+# snapshots_are_read NAME COMMAND…: COMMAND kills the server. Who has one open keeps it.
+snapshots_are_read()
+{
+	local name=$1 s=$1/snapshots/read was out
+	shift
+	scribble "$name" 3
+	was=$(sum "$name/data")
+	ok mkdir "$s"
+	eq "400 $(stat -c %u:%g "$name/data")" "$(stat -c '%a %u:%g' "$s/data")"
+	ok chmod 640 "$name/data"
+	eq 440 "$(stat -c %a "$s/data")"
+	ok chmod 600 "$name/data"
+	refused EROFS "never changes" read "$s/data" RDWR
+	refused EROFS "never changes" write "$s/data" x NOTRUNC
+	refused EROFS "never changes" truncate "$s/data" 0
+	refused EROFS "never changes" chmod "$s/data" 777
+	ok touch -c "$s/data"
+	exec 7<"$s/data"
+	eq "available" "$(cat "$name/status")"
+	eq "" "$(ls "$name/attachments")"
+	refused EBUSY "is open" rmdir "$s"
+	"$@"
+	scribble "$name" 3
+	refused EBUSY "is open" rmdir "$s"
+	out=$(sha256sum <&7 | cut -d' ' -f1)
+	eq "$was" "$out"
+	exec 7<&-
+	wait_for 10 rmdir "$s"
+	wait_for 60 none_stored "$name"
+}
+
 # Who freezes, takes a snapshot and thaws must get out; and then none is taken.
 snapshots_are_interrupted()
 {

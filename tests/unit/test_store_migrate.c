@@ -130,7 +130,7 @@ static void add_rows(struct buf *out, const char *text)
 static char *contents(bool migrated)
 {
 	static const char *const tables[] = {
-		"SELECT * FROM backend",
+		"SELECT id, name, disabled, volumes, allocated, pending, up, total, free FROM backend",
 		"SELECT id, uuid, name, status, trashed, size, reserved, generation, uid, gid, mode, "
 		"created_us, updated_us, project, backend, used, protected, image_id, zone, "
 		"description, reason, spec FROM volume",
@@ -227,6 +227,7 @@ static void every_row_is_still_there(void **state)
 	assert_int_equal(sql("SELECT sum(trash_size) FROM project"), 50 + 6 + 60 + 70);
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'web'"), 56);
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'default'"), 0);
+	assert_int_equal(sql("SELECT purging FROM backend WHERE name = 'b0'"), 50);
 	recount();
 	free(before);
 	before = after;

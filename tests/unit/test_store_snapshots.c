@@ -332,28 +332,30 @@ static void sums_equal_a_recount(void **state)
 
 /* --- the trash --- */
 
+struct put {
+	int64_t id, expires_us;
+};
+
 static int trash(struct tx *tx, void *arg, struct err *e)
 {
-	const struct trashed *t = arg;
+	const struct put *t = arg;
 
 	return tx_volume_trash(tx, t->id, t->expires_us);
 }
 
 struct asked {
-	int64_t now, project, backend, id[4];
-	int n, oldest;
-	int64_t oldest_id;
+	int64_t now, project, type, backend, id[4];
+	int n, next;
+	struct trashed at;
 };
 
 static int ask(struct tx *tx, void *arg, struct err *e)
 {
 	struct asked *a = arg;
-	struct trashed at = { 0 };
 
 	a->n = tx_trash_expired(tx, a->now, a->id, 4);
-	a->oldest =
-		a->backend ? tx_trash_on(tx, a->backend, &at) : tx_trash_of(tx, a->project, 0, &at);
-	a->oldest_id = at.id;
+	a->next = a->project ? tx_trash_of(tx, a->project, a->type, &a->at)
+			     : tx_trash_on(tx, a->backend, &a->at);
 	return 0;
 }
 
@@ -365,12 +367,24 @@ static struct asked expired(int64_t now)
 	return a;
 }
 
-static int64_t oldest(int64_t project, int64_t backend)
+/* The one after that; NULL: the oldest. */
+static int64_t after(const struct trashed *at, int64_t project, int64_t type, int64_t backend)
 {
-	struct asked a = { .project = project, .backend = backend };
+	struct asked a = { .project = project, .type = type, .backend = backend };
 
+	if (at)
+		a.at = *at;
 	assert_int_equal(change(ask, &a), 0);
-	return a.oldest < 0 ? a.oldest : a.oldest_id;
+	return a.next < 0 ? a.next : a.at.id;
+}
+
+static int64_t waiting_of(const char *project)
+{
+	char text[96];
+
+	(void)snprintf(text, sizeof text, "SELECT trash_waiting FROM project WHERE name = '%s'",
+		project);
+	return sql(text);
 }
 
 static int begin_purge(struct tx *tx, void *arg, struct err *e)
@@ -381,23 +395,24 @@ static int begin_purge(struct tx *tx, void *arg, struct err *e)
 static int64_t in_trash(const char *name, const char *project, const char *backend, int64_t expires)
 {
 	struct volume vol = volume(name);
-	struct trashed t;
+	struct put t;
 
 	(void)snprintf(vol.project, sizeof vol.project, "%s", project);
 	(void)snprintf(vol.backend, sizeof vol.backend, "%s", backend);
 	assert_int_equal(change(add_volume, &vol), 0);
-	t = (struct trashed){ .id = vol.id, .expires_us = expires };
+	t = (struct put){ vol.id, expires };
 	assert_int_equal(change(trash, &t), 0);
 	return vol.id;
 }
 
 static void what_expires_first_comes_first(void **state)
 {
-	int64_t us, a, b, c, alive;
+	int64_t us, a, b, c, p, alive;
 	struct asked got;
 	struct volume vol;
 
 	assert_int_equal(view_trash_next(v, &us), -ENOENT);
+	assert_int_equal(after(NULL, 0, 0, 1), -ENOENT);
 	alive = added("alive");
 	a = in_trash("a", "p", "b", 300);
 	b = in_trash("b", "q", "c", 100);
@@ -410,13 +425,21 @@ static void what_expires_first_comes_first(void **state)
 	assert_int_equal(got.n, 2);
 	assert_int_equal(got.id[0], b);
 	assert_int_equal(got.id[1], c);
-	assert_int_equal(oldest(sql("SELECT id FROM project WHERE name = 'p'"), 0), c);
-	assert_int_equal(oldest(0, sql("SELECT id FROM backend WHERE name = 'b'")), a);
+	p = sql("SELECT id FROM project WHERE name = 'p'");
+	assert_int_equal(after(NULL, p, 0, 0), c);
+	assert_int_equal(after(&(struct trashed){ 200, c, 0 }, p, 0, 0), a);
+	assert_int_equal(after(&(struct trashed){ 300, a, 0 }, p, 0, 0), -ENOENT);
+	assert_int_equal(after(NULL, p, 1, 0), -ENOENT);
+	assert_int_equal(after(NULL, 0, 0, sql("SELECT id FROM backend WHERE name = 'c'")), b);
+	assert_int_equal(after(NULL, 0, 0, sql("SELECT id FROM backend WHERE name = 'b'")), a);
+	assert_int_equal(waiting_of("p"), 2 << 20);
+	assert_int_equal(sql("SELECT trash_waiting FROM backend WHERE name = 'c'"), 2 << 20);
 	assert_int_equal(change(begin_purge, &b), 0);
 	got = expired(INT64_MAX);
 	assert_int_equal(got.n, 2);
 	assert_int_equal(got.id[0], c);
-	assert_int_equal(oldest(sql("SELECT id FROM project WHERE name = 'q'"), 0), -ENOENT);
+	assert_int_equal(after(NULL, sql("SELECT id FROM project WHERE name = 'q'"), 0, 0), -ENOENT);
+	assert_int_equal(waiting_of("q"), 0);
 	assert_int_equal(view_volume(v, b, &vol), 0);
 	assert_int_equal(vol.expires_us, 0);
 	assert_int_equal(view_volume(v, a, &vol), 0);
@@ -461,7 +484,7 @@ static void it_comes_back(void **state)
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'p'"), 0);
 	assert_int_equal(sql("SELECT volumes FROM project WHERE name = 'p'"), 2);
 	recount();
-	assert_int_equal(change(trash, &(struct trashed){ .id = id, .expires_us = 7 }), 0);
+	assert_int_equal(change(trash, &(struct put){ id, 7 }), 0);
 	b.name = vol.uuid; /* by its UUID again */
 	assert_int_equal(change(restore, &b), 0);
 	assert_int_equal(view_entry_by_name(v, vol.uuid, &entry), 0);
