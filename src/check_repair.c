@@ -215,12 +215,19 @@ static int mend_snap_missing(struct repair *r, const struct difference *d, struc
 	return code < 0 ? code : 1;
 }
 
+/* What removes parts removes all of an image: only where there is nothing else of it. */
 static int mend_parts(struct repair *r, const struct difference *d, struct err *err)
 {
+	struct driver_found whole;
+	char name[UUID_LEN + 8];
 	int code;
 
 	if (d->volume)
-		return 0; /* what removes them would take its image along */
+		return 0;
+	(void)snprintf(name, sizeof name, "volume-%s", d->image.uuid);
+	code = r->driver->look(r->be, name, &whole, err);
+	if (code != -ENOENT)
+		return code < 0 ? code : 0;
 	code = r->driver->remove(r->be, &d->image, err);
 	return code < 0 ? code : 1;
 }

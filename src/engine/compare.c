@@ -21,7 +21,7 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 	case DIFF_PARTS:
 		(void)snprintf(text, DIFFERENCE_TEXT,
 			"'%s' was left over by an interrupted change%s", name,
-			d->volume ? ", beside a volume's image: remove it by hand" : "");
+			d->volume ? ": its volume is there, so decide by hand" : "");
 		break;
 	case DIFF_MISSING:
 		(void)snprintf(text, DIFFERENCE_TEXT, "volume '%s' (%s): its image is missing",
@@ -252,6 +252,7 @@ static int look_at(struct compare *c, int64_t id, struct differences *all, struc
 
 	if (r != 0)
 		return r < 0 ? r : 0;
+	c->volumes++;
 	(void)snprintf(image, sizeof image, "volume-%s", v.uuid);
 	r = c->driver->look(c->be, image, &found, err);
 	if (r == -ENOENT)
@@ -289,12 +290,12 @@ static int tell(
 static int compare_volume(struct compare *c, int64_t id, struct err *err)
 {
 	CLEANUP(differences_release) struct differences first = { 0 }, second = { 0 };
-	uint64_t snapshots = c->snapshots;
+	uint64_t volumes = c->volumes, snapshots = c->snapshots;
 	int r = look_at(c, id, &first, err);
 
-	c->volumes++;
 	if (r < 0 || !first.len)
 		return r;
+	c->volumes = volumes;
 	c->snapshots = snapshots;
 	r = look_at(c, id, &second, err);
 	return r < 0 ? r : tell(c, &first, &second);

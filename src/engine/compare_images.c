@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAUSE_EVERY = 64 }; /* images */
+enum {
+	PAUSE_EVERY = 64, /* images */
+	KNOWN = -1,
+};
 
 /* One look: the storage is listed, each image looked up in the catalogue as it comes. */
 struct listing {
@@ -87,8 +90,8 @@ static int by_image_id(const void *a, const void *b)
 		((const struct difference *)b)->image.image_id);
 }
 
-/* row: of the volume or of the job's. */
-static void note_known(struct listing *l, const char *image_id, int64_t row)
+/* A row has that id. */
+static void note_known(struct listing *l, const char *image_id)
 {
 	struct difference key = { 0 }, *d;
 
@@ -98,7 +101,7 @@ static void note_known(struct listing *l, const char *image_id, int64_t row)
 		;
 	for (; d && d < l->unknown.at + l->unknown.len && by_image_id(d, &key) == 0; d++)
 		if (!*d->image.uuid)
-			d->volume = row;
+			d->volume = KNOWN;
 }
 
 static int note_volumes(struct listing *l)
@@ -110,7 +113,7 @@ static int note_volumes(struct listing *l)
 	while ((n = view_images(l->c->view, l->c->backend, after, row, 64)) > 0)
 		for (int i = 0; i < n; i++) {
 			after = row[i].id;
-			note_known(l, row[i].image_id, after);
+			note_known(l, row[i].image_id);
 		}
 	return n;
 }
@@ -128,7 +131,7 @@ static int note_jobs(struct listing *l, enum job_class class)
 			after = brief[i].id;
 			r = view_job(v, after, &job);
 			if (r == 0)
-				note_known(l, job.image_id, job.volume);
+				note_known(l, job.image_id);
 			else if (r != -ENOENT)
 				return r;
 		}
@@ -140,7 +143,7 @@ static void drop_known(struct differences *all)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < all->len; i++)
-		if (*all->at[i].image.uuid || !all->at[i].volume)
+		if (all->at[i].volume != KNOWN)
 			all->at[kept++] = all->at[i];
 	all->len = kept;
 }

@@ -1,7 +1,7 @@
 /*
  * The trash: what was deleted and may come back.
  *
- *   rmdir ─▶ trash_put ─▶ [ in the trash, its status unchanged, expires_us ] ── mv ─▶ [ restored: alive again, generation + 1 ]
+ *   rmdir ─▶ trash_put ─▶ [ in the trash, its status unchanged, expires_us ] ── mv ─▶ [ restored: alive again ]
  *                 │            │ expired · rmdir there · its project's trash is too large · a backend needs the room (reclaim.c)
  *                 │            ▼
  *                 └──────▶ purge_begin (op_purge.c): from here on it does not come back

@@ -258,6 +258,8 @@ static void snapshots_rmdir(struct ctx *c, const struct entry *e)
 	if (is_walked(ch, s.volume, s.id))
 		change_answer(ch, -EPERM,
 			"this process was just refused to remove files here; use rmdir alone");
+	else if (file_snapshot_is_open(c->fs, s.id))
+		change_answer(ch, -EBUSY, "its data is open");
 	else
 		engine_snapshot_remove(
 			c->fs->engine, ch->id, &ch->who.caller, s.id, change_done, ch);

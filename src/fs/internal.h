@@ -399,6 +399,8 @@ bool keys_rename(struct ctx *c, int64_t dir, const char *name, const char *newna
 int files_new(struct fs *fs,
 	struct err *err); /* with those that earlier servers had open; before any request */
 void files_free(struct fs *fs);
+/* Has anybody a snapshot's `data` open, here? Then it cannot be removed. */
+bool file_snapshot_is_open(struct fs *fs, int64_t snapshot);
 int file_stat(struct ctx *c, struct node n, struct stat *st);
 void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set);
 void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi);

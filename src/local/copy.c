@@ -109,7 +109,7 @@ static int next(int fd, uint64_t at, uint64_t size, int whence, uint64_t *ret)
 
 static int copy_data(struct copy *c, uint64_t size)
 {
-	uint64_t from, to = 0;
+	uint64_t from = 0, to = 0;
 	int r = ftruncate(c->to, (off_t)size) < 0 ? -errno : 0;
 
 	while (r == 0 && to < size) {

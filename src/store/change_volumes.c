@@ -108,11 +108,11 @@ int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const ch
 {
 	int64_t now = clock_wall_us();
 
-	/* A purge that has begun does not expire any more, even if it fails. */
+	/* A purge that has begun does not expire any more, even if it fails. generation: as in tx_volume_trash(). */
 	if (status == VOL_DELETING)
 		return changed(conn_do(tx->conn,
-			"UPDATE volume SET status = ?, reason = ?, expires_us = NULL, updated_us = ? "
-			"WHERE id = ?",
+			"UPDATE volume SET status = ?, reason = ?, expires_us = NULL, "
+			"generation = generation + 1, updated_us = ? WHERE id = ?",
 			"ieii", (int64_t)status, reason, now, id));
 	return changed(conn_do(tx->conn,
 		"UPDATE volume SET status = ?, reason = ?, updated_us = ? WHERE id = ?", "ieii",
@@ -184,7 +184,7 @@ int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid, mode_t mode)
 		"iiiii", (int64_t)uid, (int64_t)gid, (int64_t)mode, clock_wall_us(), id));
 }
 
-/* For the kernel the directory is removed for good: what is found in the trash is another. mv brings back the very same. */
+/* For the kernel the directory is removed for good by rmdir: what is found in the trash is another. mv brings back the very same. */
 int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us)
 {
 	return changed(conn_do(tx->conn,

@@ -151,6 +151,7 @@ answers()
 	is_mounted && timeout 5 cat "$MNT/.volfs/version" >/dev/null 2>&1
 }
 
+# shellcheck disable=SC2120 # tests pass them
 local_conf()
 {
 	mkdir -p "$STATE/disk"

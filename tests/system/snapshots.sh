@@ -1,5 +1,6 @@
 #!/bin/bash
 # Snapshots on the local driver: taken, listed, named, counted, of a volume in use, interrupted, over the death of the server; their bytes.
+# The storage is a filesystem of the test's own, which shares bytes between files, and can be frozen: then every change waits.
 # timeout: 240 full: 1200
 # sanitize
 # shellcheck source=/dev/null
@@ -28,11 +29,11 @@ stored_snapshots()
 }
 hang()
 {
-	mv "$STATE/disk" "$STATE/away"
+	fsfreeze -f "$STATE/disk"
 }
 go_on()
 {
-	mv "$STATE/away" "$STATE/disk"
+	fsfreeze -u "$STATE/disk"
 }
 kill_server()
 {
@@ -48,6 +49,11 @@ new_server()
 }
 
 make_files
+mkdir -p "$STATE/disk"
+truncate -s 1G "$T/disk.img"
+mkfs.xfs -q "$T/disk.img"
+ok mount -o loop "$T/disk.img" "$STATE/disk"
+at_exit 'mountpoint -q "$STATE/disk" && { fsfreeze -u "$STATE/disk"; umount "$STATE/disk"; } 2>/dev/null'
 allow_log 'backend local: '
 start_volfs --restarts 0 -c "$(local_conf 'stats_interval = 1;')"
 cd "$MNT"
@@ -69,6 +75,9 @@ snapshots_while_in_use db
 note "a filesystem"
 snapshots_hold_a_filesystem db
 
+note "read"
+snapshots_are_read db kill_server
+
 note "interrupted"
 snapshots_are_interrupted db
 
@@ -83,3 +92,4 @@ eq "$(printf '%s\n' "volume-$(cat db/id)" "volume-$(cat other/id)" | sort)" "$(l
 rmdir db other
 cd /
 stop_volfs
+umount "$STATE/disk"

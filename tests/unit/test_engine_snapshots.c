@@ -248,22 +248,25 @@ static void nothing_grows_meanwhile(void **state)
 
 static void costs_quota(void **state)
 {
-	int64_t id;
+	int64_t id, snap;
 
 	begin(1, "quota = { snapshots = 2; size = \"7M\"; };");
 	id = made_as(&user, "size=2M name=db");
 	(void)taken(id, "a");
-	(void)taken(id, "b");
+	snap = taken(id, "b");
 	refused(id, "c", -EDQUOT, "quota of project 'daemon': 2M wanted, 6M of 7M in use");
 	assert_int_equal(rig_extend(&rig, id, 3 << 20), 0);
 	rig_idle(&rig);
-	id = made("size=1M name=web");
+	assert_int_equal(rig_unsnap(&rig, snap), 0);
+	id = made_as(&user, "size=1M name=web");
 	(void)taken(id, "a");
+	refused(id, "b", -EDQUOT, "quota of project 'daemon': 1M wanted, 7M of 7M in use");
+	assert_int_equal(rig_unsnap(&rig, rig_sql(&rig, "SELECT min(id) FROM snapshot")), 0);
 	(void)taken(id, "b");
 	refused(id, "c", -EDQUOT,
-		"quota of project 'root': 1 more wanted, 2 of 2 snapshots in use");
+		"quota of project 'daemon': 1 more wanted, 2 of 2 snapshots in use");
 	rig_idle(&rig);
-	assert_int_equal(rig_snapshots(&rig), 4);
+	assert_int_equal(rig_snapshots(&rig), 2);
 }
 
 static void costs_quota_of_the_type(void **state)
