@@ -1,15 +1,20 @@
 #include "check.h"
 
 #include "base/cleanup.h"
+#include "base/lock.h"
 #include "check_repair.h"
 #include "dblock.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { LOOKERS = 8 }; /* threads: the storage takes some milliseconds for each volume */
 
 static const struct driver *const drivers[] = { &driver_rbd, &driver_local, NULL };
 
@@ -20,7 +25,9 @@ struct check {
 	struct view *view;
 	struct repair repair; /* if it mends */
 	const char *backend;  /* the one at hand */
-	uint64_t found, mended, volumes, snapshots;
+	struct lock lock;
+	uint64_t found, mended; /* lock, while there are lookers */
+	uint64_t volumes, snapshots;
 	bool blind; /* something could not be looked at */
 };
 
@@ -52,9 +59,11 @@ static int found(void *arg, const struct difference *d)
 	char text[DIFFERENCE_TEXT];
 	const char *how = NULL;
 	struct err err = { 0 };
-	int code = c->mends ? repair_difference(&c->repair, d, &how, &err) : 0;
+	int code;
 
 	difference_text(d, text);
+	LOCK_SCOPE(&c->lock);
+	code = c->mends ? repair_difference(&c->repair, d, &how, &err) : 0;
 	say(c, c->backend, text, code, how, &err);
 	return 0;
 }
@@ -87,16 +96,91 @@ static void check_sums(struct check *c)
 
 /* --- one backend --- */
 
+struct looker {
+	struct check *check;
+	pthread_t thread;
+	struct compare with;
+	atomic_bool *ended; /* one of them has failed */
+	int code;
+	struct err err;
+};
+
+static int looker_found(void *arg, const struct difference *d)
+{
+	const struct looker *l = arg;
+
+	return found(l->check, d);
+}
+
+static bool looker_pause(void *arg)
+{
+	const struct looker *l = arg;
+
+	return atomic_load(l->ended);
+}
+
+static void *looker_thread(void *arg)
+{
+	struct looker *l = arg;
+
+	l->code = view_open(l->check->store, &l->with.view, &l->err);
+	if (l->code == 0)
+		l->code = compare_backend(&l->with, &l->err);
+	view_close(l->with.view);
+	if (l->code < 0)
+		atomic_store(l->ended, true);
+	return NULL;
+}
+
+/* Of those that failed, the one that did so by itself. */
+static int end_lookers(struct check *c, struct looker *all, size_t n, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		pthread_join(all[i].thread, NULL);
+		c->volumes += all[i].with.volumes;
+		c->snapshots += all[i].with.snapshots;
+		if (all[i].code < 0 && (r == 0 || r == -EINTR)) {
+			r = all[i].code;
+			*err = all[i].err;
+		}
+	}
+	return r;
+}
+
+static int compare_all(struct check *c, const struct compare *with, struct err *err)
+{
+	struct looker all[LOOKERS];
+	atomic_bool ended = false;
+	size_t n;
+	int r = 0;
+
+	for (n = 0; n < LOOKERS && r == 0; n++) {
+		all[n] = (struct looker){ .check = c, .with = *with, .ended = &ended };
+		all[n].with.part = (unsigned)n;
+		all[n].with.arg = &all[n];
+		r = -pthread_create(&all[n].thread, NULL, looker_thread, &all[n]);
+	}
+	if (r < 0) {
+		n--;
+		atomic_store(&ended, true);
+		(void)end_lookers(c, all, n, err);
+		return err_set(err, r, "cannot start a thread: %s", strerror(-r));
+	}
+	return end_lookers(c, all, n, err);
+}
+
 static int compare(struct check *c, const struct driver *driver, void *be, struct err *err)
 {
 	struct backend_sums row = { 0 };
 	struct compare with = {
-		.view = c->view,
 		.driver = driver,
 		.be = be,
 		.name = c->backend,
-		.found = found,
-		.arg = c,
+		.found = looker_found,
+		.pause = looker_pause,
+		.parts = LOOKERS,
 	};
 	struct backend_stats stats;
 	int r = driver->stat(be, &stats, err); /* it connects, or says why not */
@@ -107,11 +191,9 @@ static int compare(struct check *c, const struct driver *driver, void *be, struc
 		r = repair_enter(&c->repair, c->backend, driver, be, &with.backend, err);
 	else if (view_backend(c->view, c->backend, &row) == 0)
 		with.backend = row.id; /* else nothing was ever placed there */
-	r = r < 0 ? r : compare_backend(&with, err);
+	r = r < 0 ? r : compare_all(c, &with, err);
 	if (c->mends)
 		repair_leave(&c->repair);
-	c->volumes += with.volumes;
-	c->snapshots += with.snapshots;
 	return r;
 }
 
@@ -221,6 +303,7 @@ int check_run(const struct conf *conf, bool repair)
 
 	if (!repair && is_asked_by_supervisor(conf))
 		return CHECK_AGREES;
+	lock_init(&c.lock);
 	r = repair ? open_for_repair(&c, &lock, &err)
 		   : store_look(conf->database, &conf->quota, &c.store, &err);
 	r = r < 0 ? r : view_open(c.store, &c.view, &err);
@@ -232,5 +315,6 @@ int check_run(const struct conf *conf, bool repair)
 	}
 	view_close(c.view);
 	store_close(c.store);
+	lock_release(&c.lock);
 	return r;
 }

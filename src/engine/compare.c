@@ -327,6 +327,11 @@ int compare_pause(struct compare *c, struct err *err)
 	return c->pause && c->pause(c->arg) ? err_set(err, -EINTR, "it was ended") : 0;
 }
 
+static bool is_mine(const struct compare *c, int64_t id)
+{
+	return c->parts < 2 || id % c->parts == c->part;
+}
+
 static int compare_volumes(struct compare *c, struct err *err)
 {
 	struct vol_image row[64];
@@ -336,6 +341,8 @@ static int compare_volumes(struct compare *c, struct err *err)
 	while ((n = view_images(c->view, c->backend, after, row, 64)) > 0)
 		for (int i = 0; i < n; i++) {
 			after = row[i].id;
+			if (!is_mine(c, after))
+				continue;
 			r = compare_pause(c, err);
 			r = r < 0 ? r : compare_volume(c, after, err);
 			if (r < 0)
@@ -346,11 +353,12 @@ static int compare_volumes(struct compare *c, struct err *err)
 
 int compare_backend(struct compare *c, struct err *err)
 {
-	int r;
+	int r = 0;
 
 	if (!c->driver->list || !c->driver->look)
 		return err_set(err, -ENOTSUP, "the driver '%s' cannot list what is there",
 			c->driver->name);
-	r = compare_images(c, err);
+	if (c->part == 0)
+		r = compare_images(c, err);
 	return r < 0 ? r : compare_volumes(c, err);
 }

@@ -51,6 +51,9 @@ struct compare {
 	/* Between two questions to the storage; true: enough, end it. NULL: never. */
 	bool (*pause)(void *arg);
 	void *arg;
+	/* Several threads, each with its own struct and view: this one is `part` of `parts` and looks at its share of the volumes; the first
+	 * one (0) lists the storage, too. 0 parts: it does all. */
+	unsigned part, parts;
 	uint64_t volumes, snapshots; /* how many of them were compared */
 };
 

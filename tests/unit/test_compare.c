@@ -567,6 +567,36 @@ static void it_can_be_ended(void **state)
 	assert_int_equal(disk.looks, 2);
 }
 
+static void each_part_looks_at_its_share(void **state)
+{
+	struct volume gone = volume("gone");
+	uint64_t sum = 0;
+
+	for (int i = 0; i < 10; i++) {
+		struct volume vol = added(NULL, VOL_AVAILABLE);
+
+		(void)put_volume(&vol);
+	}
+	(void)put_volume(&gone);
+	buf_clear(&said);
+	for (unsigned i = 0; i < 3; i++) {
+		compared = (struct compare){ .view = v,
+			.driver = &driver_disk,
+			.backend = 1,
+			.name = "b",
+			.found = found,
+			.part = i,
+			.parts = 3 };
+		assert_int_equal(compare_backend(&compared, &err), 0);
+		assert_in_range(compared.volumes, 3, 4);
+		sum += compared.volumes;
+	}
+	assert_int_equal(sum, 10);
+	assert_int_equal(disk.looks, 10);
+	assert_int_equal(disk.lists, 2); /* by the first one, twice */
+	assert_string_equal(strchr(buf_text(&said), '\n'), "\n");
+}
+
 static void a_driver_that_cannot_list_says_so(void **state)
 {
 	const struct driver none = { .name = "none" };
@@ -685,6 +715,7 @@ int main(void)
 		TEST(a_chain_of_many_is_read_whole),
 		TEST(a_storage_that_does_not_answer_is_no_difference),
 		TEST(it_can_be_ended),
+		TEST(each_part_looks_at_its_share),
 		TEST(a_driver_that_cannot_list_says_so),
 		TEST(wrong_sums_are_named_and_counted_anew),
 		TEST(looking_writes_nothing),
