@@ -28,81 +28,96 @@ const char *rb_source_snap_name(const struct driver_create *c, char ret[RB_NAME_
 
 /* --- the source of a clone */
 
-/* The image's id: the one that was chosen for it, unless librbd made it. Also its header. */
-static int find_image(struct rb_pool *p, const struct driver_image *image,
-	char ret_id[RB_NAME_ROOM], struct rb_header *ret)
+/* All that is asked of the source's header, in one operation. */
+struct questions {
+	struct rb_header_query header;
+	char metadata[METADATA_ROOM];
+	size_t metadata_len;
+	int metadata_code;
+};
+
+static int ask(struct rb_pool *p, const char *id, struct questions *q)
+{
+	char header[RB_OBJECT_ROOM];
+	rados_read_op_t op = rb_header_ask(&q->header);
+	struct enc in = { .len = 0 };
+	int r;
+
+	enc_string(&in, ""); /* from the first */
+	enc_u64(&in, METADATA_MAX);
+	rados_read_op_exec_user_buf(op, "rbd", "metadata_list", in.at, in.len, q->metadata,
+		sizeof q->metadata, &q->metadata_len, &q->metadata_code);
+	r = rados_read_op_operate(op, p->io, rb_object(header, "rbd_header.", id), 0);
+	rados_release_read_op(op);
+	return r;
+}
+
+/* The image's id: the one that was chosen for it, unless librbd made it. */
+static int ask_image(struct rb_pool *p, const struct driver_image *image, char ret_id[RB_NAME_ROOM],
+	struct questions *q)
 {
 	char name[RB_NAME_ROOM];
 	int r;
 
 	(void)strcpy(ret_id, image->image_id);
-	r = ret_id[0] ? rb_format_header(p, ret_id, ret) : -ENOENT;
+	r = ret_id[0] ? ask(p, ret_id, q) : -ENOENT;
 	if (r != -ENOENT)
 		return r;
 	r = rb_format_find(p, rb_image_name(image->uuid, name), ret_id);
-	return r < 0 ? r : rb_format_header(p, ret_id, ret);
+	return r < 0 ? r : ask(p, ret_id, q);
 }
 
-/* Has it metadata other than limits on its speed, which a clone has of its own? 1, 0, -errno. */
-static int has_metadata(struct rb_pool *p, const char *id)
+/* Has it none other than limits on its speed, which a clone has of its own? */
+static bool has_no_metadata(const struct questions *q)
 {
-	char header[RB_OBJECT_ROOM], raw[METADATA_ROOM];
-	struct enc in = { .len = 0 };
-	struct dec d = { .at = raw };
-	bool found = false;
-	int r;
+	struct dec d = { q->metadata, q->metadata_len, q->metadata_code < 0 };
+	uint32_t n = dec_u32(&d);
+	bool none = true;
 
-	enc_string(&in, ""); /* from the first */
-	enc_u64(&in, METADATA_MAX);
-	r = rados_exec(p->io, rb_object(header, "rbd_header.", id), "rbd", "metadata_list", in.at,
-		in.len, raw, sizeof raw);
-	if (r < 0)
-		return r == -ERANGE ? 1 : r;
-	d.left = (size_t)r;
-	for (uint32_t n = dec_u32(&d); n > 0 && !d.bad; n--) {
+	for (; n > 0 && !d.bad; n--) {
 		char key[RB_NAME_ROOM];
 
 		dec_string_cut(&d, key, sizeof key);
 		dec_raw(&d, NULL, dec_u32(&d));
-		found = found || !rb_qos_is_limit(key);
+		none = none && rb_qos_is_limit(key);
 	}
-	return d.bad ? -EBADMSG : found;
+	return none && !d.bad;
 }
 
-/* Is anything about it librbd's? */
-static bool is_plain_source(
-	const struct rb_backend *be, const struct rb_header *h, const struct rb_snap *snap)
+/* Is nothing about it librbd's? */
+static bool is_plain_source(const struct rb_backend *be, const struct questions *q,
+	const struct rb_header *h, const struct rb_snap *snap)
 {
 	const char *space = be->conf->namespace ? be->conf->namespace : "";
 
 	return rb_is_plain(h) && h->features & be->features & RBD_FEATURE_LAYERING &&
-	       !snap->is_protected && strlen(space) < RB_NAME_ROOM;
+	       has_no_metadata(q) && !snap->is_protected && strlen(space) < RB_NAME_ROOM;
 }
 
 int rb_source_find(
 	struct rb_backend *be, struct rb_pool *p, struct driver_create *c, struct rb_source *ret)
 {
-	char name[RB_NAME_ROOM], snap_name[RB_NAME_ROOM];
+	char snap_name[RB_NAME_ROOM];
 	struct rb_parent *parent = &ret->parent;
+	struct questions q;
 	struct rb_header h;
 	struct rb_snap snap;
-	int r = find_image(p, &c->source->image, parent->id, &h);
+	int r = ask_image(p, &c->source->image, parent->id, &q);
 
-	rb_image_name(c->source->image.uuid, name);
+	rb_source_snap_name(c, snap_name);
 	if (r >= 0)
-		r = rb_snap_find(p, parent->id, rb_source_snap_name(c, snap_name), &snap);
+		r = rb_header_answer(&q.header, &h);
+	if (r >= 0)
+		r = rb_snap_find_in(p, parent->id, &q.header, snap_name, &snap);
 	if (r < 0)
-		return rb_fail(be, &c->err, r, "look at snapshot '%s' of image '%s'",
-			rb_source_snap_name(c, snap_name), name);
-	r = is_plain_source(be, &h, &snap) ? has_metadata(p, parent->id) : 1;
-	if (r < 0)
-		return rb_fail(be, &c->err, r, "read the metadata of image '%s'", name);
+		return rb_fail(be, &c->err, r, "look at snapshot '%s' of image 'volume-%s'",
+			snap_name, c->source->image.uuid);
 	parent->pool = p->id;
 	parent->snap = snap.id;
 	(void)snprintf(parent->space, sizeof parent->space, "%s",
 		be->conf->namespace ? be->conf->namespace : "");
 	ret->size = snap.size;
-	return r ? RB_NOT_PLAIN : 0;
+	return is_plain_source(be, &q, &h, &snap) ? 0 : RB_NOT_PLAIN;
 }
 
 /* --- an image as it is now */

@@ -74,10 +74,14 @@ static void make_by_librbd(
 static void make_direct(
 	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
 {
+	struct flight look[RB_BATCH];
 	struct rb_make make[RB_BATCH];
 	struct sources s;
 	size_t count = 0;
 
+	for (size_t i = 0; i < n; i++)
+		if (each[i].source)
+			rb_format_look(be, p, &each[i].image, &look[i]);
 	for (size_t i = 0; i < n; i++) {
 		struct driver_create *c = &each[i];
 
@@ -86,7 +90,10 @@ static void make_direct(
 			s.code[i] = check_source(c, &s.of[i], &c->err);
 		c->code = s.code[i];
 		if (c->code == 0)
-			make[count++] = (struct rb_make){ c, c->source ? &s.of[i] : NULL };
+			make[count++] =
+				(struct rb_make){ c, c->source ? &s.of[i] : NULL, &look[i] };
+		else
+			(void)rb_land(&look[i]);
 	}
 	if (count > 0)
 		rb_format_create(be, p, make, count);

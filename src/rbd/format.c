@@ -60,7 +60,7 @@ struct making {
 	struct driver_create *c;
 	const struct rb_source *source; /* NULL: no parent to attach */
 	bool attached;			/* by an earlier try */
-	struct flight look, entry, id, header, parent, child, map;
+	struct flight *look, entry, id, header, parent, child, map;
 };
 
 static void add_entry(rados_write_op_t op, const struct driver_image *image)
@@ -294,13 +294,14 @@ static void judge(struct rb_backend *be, struct rb_pool *p, struct making *m)
 
 /* --- clones that an earlier try began */
 
-static void send_look(struct rb_backend *be, struct rb_pool *p, struct making *m)
+void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f)
 {
 	char object[RB_OBJECT_ROOM];
 
-	rb_object(object, "rbd_header.", m->c->image.image_id);
-	if (rb_flight_begin(be, &m->look))
-		rb_flight_sent(&m->look, rados_aio_stat(p->io, object, m->look.done, NULL, NULL));
+	rb_object(object, "rbd_header.", image->image_id);
+	if (rb_flight_begin(be, f))
+		rb_flight_sent(f, rados_aio_stat(p->io, object, f->done, NULL, NULL));
 }
 
 static bool is_same_parent(const struct rb_parent *a, const struct rb_parent *b)
@@ -312,7 +313,7 @@ static bool is_same_parent(const struct rb_parent *a, const struct rb_parent *b)
 /* There is a header: how far did it get? -EEXIST: it is a clone of something else. */
 static int take_up(struct rb_pool *p, struct making *m)
 {
-	char name[RB_NAME_ROOM], is[RB_NAME_ROOM];
+	char name[RB_NAME_ROOM], is[NAME_LEN + 1];
 	struct rb_header h;
 	int r = rb_format_header(p, m->c->image.image_id, &h);
 
@@ -327,17 +328,14 @@ static int take_up(struct rb_pool *p, struct making *m)
 	return 0;
 }
 
-static void look_for_earlier(struct rb_backend *be, struct rb_pool *p, struct making *m, size_t n)
+static void take_up_all(struct rb_pool *p, struct making *m, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (m[i].source)
-			send_look(be, p, &m[i]);
 	for (size_t i = n; i-- > 0;) {
 		int r;
 
 		if (!m[i].source)
 			continue;
-		r = rb_land(&m[i].look);
+		r = rb_land(m[i].look);
 		if (r >= 0)
 			r = take_up(p, &m[i]);
 		m[i].parent.code = r == -ENOENT ? 0 : r;
@@ -403,8 +401,8 @@ void rb_format_create(
 
 	assert(n <= RB_BATCH);
 	for (size_t i = 0; i < n; i++)
-		m[i] = (struct making){ .c = each[i].c, .source = each[i].source };
-	look_for_earlier(be, p, m, n);
+		m[i] = (struct making){ each[i].c, each[i].source, .look = each[i].look };
+	take_up_all(p, m, n);
 	/* The directory first: it is the largest, and batches of other threads queue up behind it. */
 	count = choose(m, n, false, empty);
 	enter_all(be, p, empty, count);

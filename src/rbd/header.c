@@ -22,9 +22,9 @@ int rb_format_id_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROO
 }
 
 static int ask_directory(
-	struct rb_pool *p, const char *method, const char *about, char ret[RB_NAME_ROOM])
+	struct rb_pool *p, const char *method, const char *about, char *ret, size_t room)
 {
-	char raw[4 + RB_NAME_ROOM];
+	char raw[4 + NAME_LEN + 1];
 	struct enc in = { .len = 0 };
 	struct dec d = { .at = raw };
 	int r;
@@ -34,18 +34,18 @@ static int ask_directory(
 	if (r < 0)
 		return r;
 	d.left = (size_t)r;
-	dec_string(&d, ret, RB_NAME_ROOM);
+	dec_string(&d, ret, room);
 	return d.bad ? -EBADMSG : 0;
 }
 
 int rb_format_entry_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])
 {
-	return ask_directory(p, "dir_get_id", name, ret_id);
+	return ask_directory(p, "dir_get_id", name, ret_id, RB_NAME_ROOM);
 }
 
-int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[RB_NAME_ROOM])
+int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[NAME_LEN + 1])
 {
-	return ask_directory(p, "dir_get_name", id, ret_name);
+	return ask_directory(p, "dir_get_name", id, ret_name, NAME_LEN + 1);
 }
 
 int rb_format_find(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])
@@ -103,25 +103,26 @@ static void read_parent(struct dec *d, bool too_long, struct rb_parent *ret)
 int rb_header_answer(const struct rb_header_query *q, struct rb_header *ret)
 {
 	struct dec d[RB_QUESTIONS];
-	bool many = q->code[3] == -ERANGE; /* more snapshots than fit: they need not be counted */
+	bool many = q->code[RB_QUESTION_SNAPS] ==
+		    -ERANGE; /* more snapshots than fit: they need not be counted */
 	bool too_long = q->code[5] == -ERANGE;
 
 	for (size_t i = 0; i < RB_QUESTIONS; i++) {
 		d[i] = (struct dec){ q->answer[i], q->len[i], false };
-		if (q->code[i] < 0 && !(many && i == 3) && !(too_long && i == 5))
+		if (q->code[i] < 0 && !(many && i == RB_QUESTION_SNAPS) && !(too_long && i == 5))
 			return q->code[i];
 	}
 	ret->order = dec_u8(&d[0]);
 	ret->size = dec_u64(&d[0]);
 	ret->features = dec_u64(&d[1]);
 	ret->flags = dec_u64(&d[2]);
-	(void)dec_u64(&d[3]);
-	ret->snapshots = many ? 1 : dec_u32(&d[3]);
+	(void)dec_u64(&d[RB_QUESTION_SNAPS]);
+	ret->snapshots = many ? 1 : dec_u32(&d[RB_QUESTION_SNAPS]);
 	ret->data_pool = (int64_t)dec_u64(&d[4]);
 	read_parent(&d[5], too_long, &ret->parent);
 	ret->op_features = dec_u64(&d[6]);
 	for (size_t i = 0; i < RB_QUESTIONS; i++)
-		if (d[i].bad && !(many && i == 3))
+		if (d[i].bad && !(many && i == RB_QUESTION_SNAPS))
 			return -EBADMSG;
 	return ret->order >= 12 && ret->order <= 25 ? 0 : -EBADMSG;
 }

@@ -107,61 +107,64 @@ int rb_snap_get(struct rb_pool *p, const char *image_id, uint64_t id, struct rb_
 
 /* --- all of them */
 
-/* The ids, the newest first, as the object class has them: *ret malloc'ed; how many. */
+/* The ids, the oldest first, out of what get_snapcontext answered: *ret malloc'ed; how many. */
+static int read_ids(const char *raw, size_t len, uint64_t **ret)
+{
+	struct dec d = { raw, len, false };
+	uint32_t n;
+
+	(void)dec_u64(&d);
+	n = dec_u32(&d);
+	if (d.bad || d.left < n * sizeof **ret)
+		return -EBADMSG;
+	*ret = malloc(n * sizeof **ret + 1);
+	if (!*ret)
+		return -ENOMEM;
+	for (uint32_t i = n; i-- > 0;)
+		(*ret)[i] = dec_u64(&d);
+	return (int)n;
+}
+
 static int get_ids(struct rb_pool *p, const char *header, uint64_t **ret)
 {
 	int r = -ERANGE;
 
 	for (size_t room = 4096; r == -ERANGE && room <= 16 << 20; room *= 16) {
 		CLEANUP_FREE char *raw = malloc(room);
-		struct dec d = { .at = raw };
-		uint32_t n;
 
 		if (!raw)
 			return -ENOMEM;
 		r = rados_exec(p->io, header, "rbd", "get_snapcontext", NULL, 0, raw, room);
-		if (r < 0)
-			continue;
-		d.left = (size_t)r;
-		(void)dec_u64(&d);
-		n = dec_u32(&d);
-		if (d.bad || d.left < n * sizeof **ret)
-			return -EBADMSG;
-		*ret = malloc(n * sizeof **ret + 1);
-		if (!*ret)
-			return -ENOMEM;
-		for (uint32_t i = 0; i < n; i++)
-			(*ret)[i] = dec_u64(&d);
-		return (int)n;
+		if (r >= 0)
+			return read_ids(raw, (size_t)r, ret);
 	}
 	return r;
 }
 
-static int list_once(struct rb_pool *p, const char *image_id, struct rb_snap **ret)
+static int get_each(
+	struct rb_pool *p, const char *header, const uint64_t *id, int n, struct rb_snap **ret)
 {
-	char header[RB_OBJECT_ROOM];
-	CLEANUP_FREE uint64_t *id = NULL;
-	CLEANUP_FREE struct rb_snap *all = NULL;
-	int n, r = 0;
+	CLEANUP_FREE struct rb_snap *all = calloc((size_t)n + 1, sizeof *all);
+	int r = all ? 0 : -ENOMEM;
 
-	n = get_ids(p, rb_object(header, "rbd_header.", image_id), &id);
-	if (n < 0)
-		return n == -ENOENT ? -ESTALE : n;
-	all = calloc((size_t)n + 1, sizeof *all);
-	if (!all)
-		return -ENOMEM;
-	for (int i = 0; i < n / 2; i++) {
-		uint64_t newer = id[i];
-
-		id[i] = id[n - 1 - i];
-		id[n - 1 - i] = newer;
-	}
 	for (int i = 0; i < n && r >= 0; i += SHEAF)
 		r = get_sheaf(p, header, id + i, (size_t)(n - i < SHEAF ? n - i : SHEAF), all + i);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&all);
 	return n;
+}
+
+/* -ENOENT: one was removed meanwhile; -ESTALE: there is no image. */
+static int list_once(struct rb_pool *p, const char *image_id, struct rb_snap **ret)
+{
+	CLEANUP_FREE uint64_t *id = NULL;
+	char header[RB_OBJECT_ROOM];
+	int n = get_ids(p, rb_object(header, "rbd_header.", image_id), &id);
+
+	if (n < 0)
+		return n == -ENOENT ? -ESTALE : n;
+	return get_each(p, header, id, n, ret);
 }
 
 static void mark_last(struct rb_snap *all, int n)
@@ -186,18 +189,42 @@ int rb_snap_list(struct rb_pool *p, const char *image_id, struct rb_snap **ret)
 	return n;
 }
 
+static int find(const struct rb_snap *all, int n, const char *name, struct rb_snap *ret)
+{
+	for (int i = 0; i < n; i++)
+		if (all[i].space == RB_SNAP_USER && !strcmp(all[i].name, name)) {
+			*ret = all[i];
+			return 0;
+		}
+	return n < 0 ? n : -ENOENT;
+}
+
 int rb_snap_find(
 	struct rb_pool *p, const char *image_id, const char *snap_name, struct rb_snap *ret)
 {
 	CLEANUP_FREE struct rb_snap *all = NULL;
 	int n = rb_snap_list(p, image_id, &all);
 
-	for (int i = 0; i < n; i++)
-		if (all[i].space == RB_SNAP_USER && !strcmp(all[i].name, snap_name)) {
-			*ret = all[i];
-			return 0;
-		}
-	return n < 0 ? n : -ENOENT;
+	return find(all, n, snap_name, ret);
+}
+
+int rb_snap_find_in(struct rb_pool *p, const char *image_id, const struct rb_header_query *q,
+	const char *snap_name, struct rb_snap *ret)
+{
+	CLEANUP_FREE struct rb_snap *all = NULL;
+	CLEANUP_FREE uint64_t *id = NULL;
+	char header[RB_OBJECT_ROOM];
+	int n = q->code[RB_QUESTION_SNAPS];
+
+	if (n >= 0)
+		n = read_ids(q->answer[RB_QUESTION_SNAPS], q->len[RB_QUESTION_SNAPS], &id);
+	if (n >= 0)
+		n = get_each(p, rb_object(header, "rbd_header.", image_id), id, n, &all);
+	/* More than fit there, or one of them went meanwhile. */
+	if (n == -ERANGE || n == -ENOENT)
+		return rb_snap_find(p, image_id, snap_name, ret);
+	mark_last(all, n);
+	return find(all, n, snap_name, ret);
 }
 
 /* --- names */

@@ -195,7 +195,7 @@ snapshots_while_in_use()
 		: >"$name/data"
 		rm -f "$T/acknowledged"
 		timeout 120 /usr/bin/python3 -S - "$name/data" "$T/acknowledged" "$how" <<-'END' &
-			import mmap, os, struct, sys
+			import mmap, os, struct, sys, time
 			how = {"DIRECT": os.O_DIRECT | os.O_DSYNC, "SYNC": os.O_DSYNC}[sys.argv[3]]
 			fd = os.open(sys.argv[1], os.O_WRONLY | how)
 			told = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -204,6 +204,7 @@ snapshots_while_in_use()
 			    block[:8] = struct.pack("<Q", n)
 			    os.pwrite(fd, block, (n - 1) * 4096)
 			    os.pwrite(told, b"%d\n" % n, 0)
+			    time.sleep(0.001) # as many as there is room for last longer than the test
 		END
 		writer=$!
 		wait_for 30 test -s "$T/acknowledged"

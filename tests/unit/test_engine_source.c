@@ -908,6 +908,7 @@ static void a_source_is_locked_meanwhile(void **state)
 				assert_int_equal(rig_unsnap(&rig, monday), 0);
 			(void)rig_settle(&rig, db);
 			assert_int_equal(rig_delete(&rig, db), 0);
+			assert_int_equal(rig_delete(&rig, copy), 0);
 			tear_down(NULL);
 		}
 }

@@ -88,24 +88,27 @@ static int open_image(int64_t id)
 	return fd;
 }
 
+enum { BLOCK = 64 << 10, BLOCKS = 32 };
+
+/* Two blocks; the rest are holes. */
 static unsigned char pattern(off_t at)
 {
-	return (unsigned char)(at / 4096 % 3 ? 0 : 1 + at % 250);
+	return (unsigned char)(at / BLOCK % BLOCKS ? 0 : 1 + at % 250);
 }
 
-/* A third of it, in blocks; the rest are holes. */
 static void write_pattern(int64_t id)
 {
+	unsigned char *block = malloc(BLOCK);
 	int fd = open_image(id);
 
-	for (off_t at = 0; at < SIZE; at += 3 * 4096) {
-		unsigned char block[4096];
-
-		for (off_t i = 0; i < 4096; i++)
+	assert_non_null(block);
+	for (off_t at = 0; at < SIZE; at += BLOCK * BLOCKS) {
+		for (off_t i = 0; i < BLOCK; i++)
 			block[i] = pattern(at + i);
-		assert_int_equal(pwrite(fd, block, sizeof block, at), sizeof block);
+		assert_int_equal(pwrite(fd, block, BLOCK, at), BLOCK);
 	}
 	close(fd);
+	free(block);
 }
 
 static void has_pattern(int64_t id)
