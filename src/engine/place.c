@@ -207,14 +207,14 @@ static bool enough(const struct field *f, const struct sched_request *want, size
 	return fits(f, want, i, &as);
 }
 
-/* So much of its trash, to a MiB, that the volume fits. It does if all of it goes. */
+/* So many bytes of its trash that the volume fits, and not one more: it might be another volume's. It fits if all of it goes. */
 static uint64_t least(const struct field *f, const struct sched_request *want, size_t i)
 {
 	uint64_t low = 0, high = f->own[i].row.trash;
 
 	if (enough(f, want, i, 0))
 		return 0;
-	while (high - low > SIZE_MIN) {
+	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2;
 
 		if (enough(f, want, i, middle))

@@ -298,6 +298,7 @@ static int remove_data(struct removal *m, const unsigned char *bits)
 {
 	struct flight flight[DATA_FLIGHTS] = { 0 };
 	uint64_t count = rb_object_count(m->h.size, m->h.order), sent = 0;
+	rados_ioctx_t io = m->h.data_pool >= 0 ? m->p->data : m->p->io;
 	char prefix[RB_NAME_ROOM], object[RB_OBJECT_ROOM];
 	int r = 0;
 
@@ -317,7 +318,7 @@ static int remove_data(struct removal *m, const unsigned char *bits)
 		if (rb_land(f) < 0 && f->code != -ENOENT)
 			r = f->code;
 		(void)snprintf(object, sizeof object, "rbd_data.%s.%016" PRIx64, prefix, i);
-		rb_fly_remove(m->be, f, m->p->data, object);
+		rb_fly_remove(m->be, f, io, object);
 		sent++;
 	}
 	for (size_t i = 0; i < DATA_FLIGHTS; i++)

@@ -4,7 +4,8 @@
  * What a crash leaves:
  *   revert    a map that tells of the snapshot's objects, while those written since are still there: the map is called invalid until the
  *             end
- *   flatten   everything copied, and the source has forgotten the clone, but not the clone its source
+ *   flatten   a map that tells of objects which were not copied yet: called invalid too. Or everything is copied, and the source has
+ *             forgotten the clone, but not the clone its source
  */
 #include "rbd/internal.h"
 
@@ -12,6 +13,10 @@
 #include "rbd/encode.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NOTIFY_MS = 5000 };
 
 #define MAP_FLAGS (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID)
 
@@ -40,12 +45,7 @@ static void meter_start(struct meter *m, struct driver_progress *progress, uint6
 	atomic_store(&progress->total, size);
 }
 
-/* --- revert */
-
-struct revert {
-	const char *snap;
-	struct driver_progress *progress;
-};
+/* --- the flags of the object map */
 
 static int read_flags(const struct rb_change *c, uint64_t snap, uint64_t *ret)
 {
@@ -64,7 +64,7 @@ static int read_flags(const struct rb_change *c, uint64_t snap, uint64_t *ret)
 	return d.bad ? -EBADMSG : 0;
 }
 
-/* Of the image itself. librbd, which has it open, does not hear of it: the map that it has in memory is a good one. */
+/* Of the image itself. Who has it open does not hear of it. */
 static int write_flags(const struct rb_change *c, uint64_t flags)
 {
 	rados_write_op_t op = rados_create_write_op();
@@ -79,6 +79,26 @@ static int write_flags(const struct rb_change *c, uint64_t flags)
 	rb_fly(c->be, &f, c->p->io, rb_object(header, "rbd_header.", c->id), op);
 	return rb_land(&f);
 }
+
+/* Everybody who has the image open looks at its header anew, and has done so when this returns, but for those who do not answer. */
+static void tell_watchers(const struct rb_change *c)
+{
+	struct enc in = { .len = 0 };
+	char header[RB_OBJECT_ROOM], *reply = NULL;
+	size_t len;
+
+	enc_header_updated(&in);
+	(void)rados_notify2(c->p->io, rb_object(header, "rbd_header.", c->id), in.at, (int)in.len,
+		NOTIFY_MS, &reply, &len);
+	rados_buffer_free(reply);
+}
+
+/* --- revert */
+
+struct revert {
+	const char *snap;
+	struct driver_progress *progress;
+};
 
 /* Can the maps of image and snapshot be trusted? 1, 0, or -errno. */
 static int maps_are_sound(const struct rb_change *c, uint64_t snap)
@@ -110,8 +130,11 @@ static int roll_back_mapped(
 		r = rbd_snap_rollback_with_progress(c->image, v->snap, on_progress, m);
 	if (r < 0)
 		return r;
-	if (sound)
-		return write_flags(c, 0);
+	if (sound) {
+		r = write_flags(c, 0);
+		tell_watchers(c);
+		return r;
+	}
 	(void)rbd_rebuild_object_map(
 		c->image, on_progress, m); /* without it all is slower, no more */
 	return 0;
@@ -167,19 +190,18 @@ int rb_revert(void *backend, const struct driver_image *image, const struct driv
 
 /* --- flatten */
 
+struct flatten {
+	struct rb_header h;
+	bool blank; /* the map knows of no object */
+	struct meter m;
+};
+
 /* Snapshots of a clone need its source too, but for the feature that flattens them as well. */
 static int flatten_opened(struct rb_change *c, void *arg)
 {
-	rbd_linked_image_spec_t parent;
-	rbd_snap_spec_t snap;
-	struct meter m;
-	uint64_t size;
-	int r = rbd_get_parent(c->image, &parent, &snap);
+	struct flatten *f = arg;
+	int r;
 
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	rbd_linked_image_spec_cleanup(&parent);
-	rbd_snap_spec_cleanup(&snap);
 	if (!(c->features & RBD_FEATURE_DEEP_FLATTEN)) {
 		CLEANUP_FREE struct rb_snap *all = NULL;
 
@@ -187,12 +209,47 @@ static int flatten_opened(struct rb_change *c, void *arg)
 		if (r != 0)
 			return r < 0 ? r : -ENOTEMPTY;
 	}
-	r = rbd_get_size(c->image, &size);
+	r = rbd_flatten_with_progress(c->image, on_progress, &f->m);
+	if (r == -EINVAL) /* somebody else has done it */
+		r = 0;
+	if (r >= 0 && c->features & RBD_FEATURE_OBJECT_MAP && !f->blank)
+		(void)rbd_rebuild_object_map(c->image, on_progress, &f->m);
+	return r;
+}
+
+static bool is_blank(const struct rb_change *c, const struct rb_header *h)
+{
+	uint64_t count = rb_object_count(h->size, h->order);
+	CLEANUP_FREE unsigned char *bits = NULL;
+
+	if (h->flags & MAP_FLAGS || rb_format_map(c->p, c->id, count, &bits) < 0)
+		return false;
+	for (uint64_t i = 0; i < count; i++)
+		if (rb_map_state(bits, i))
+			return false;
+	return true;
+}
+
+/*
+ * librbd (16.2) skips objects that the map knows. But a writer enters an object into the map first and copies it from the source after
+ * that; where it died in between, the object would be lost with the source. So librbd is told not to trust the map, unless that
+ * knows of nothing; and should it die itself, the next one is told so, too.
+ */
+static int flatten_mapped(struct rb_change *c, struct flatten *f)
+{
+	int r;
+
+	f->blank = is_blank(c, &f->h);
+	r = write_flags(c, MAP_FLAGS);
 	if (r < 0)
 		return r;
-	meter_start(&m, arg, size);
-	r = rbd_flatten_with_progress(c->image, on_progress, &m);
-	return r == -EINVAL ? 0 : r; /* somebody else has done it */
+	tell_watchers(c);
+	r = rb_change_image(c, flatten_opened, f);
+	if (r < 0 || f->blank) {
+		(void)write_flags(c, f->h.flags);
+		tell_watchers(c);
+	}
+	return r;
 }
 
 /* Is the snapshot that a clone is made of gone? 0, -EEXIST, or another -errno. */
@@ -200,8 +257,12 @@ static int parent_is_gone(struct rb_pool *p, const struct rb_parent *parent)
 {
 	struct rb_pool there = *p; /* but for another I/O context; it stays here */
 	struct rb_snap snap;
-	int r = rados_ioctx_create2(p->cluster, parent->pool, &there.io);
+	int r;
 
+	if (strlen(parent->space) + 1 == sizeof parent->space ||
+		strlen(parent->id) + 1 == sizeof parent->id)
+		return -EEXIST; /* perhaps cut */
+	r = rados_ioctx_create2(p->cluster, parent->pool, &there.io);
 	if (r < 0)
 		return r;
 	rados_ioctx_set_namespace(there.io, parent->space);
@@ -215,19 +276,13 @@ static int parent_is_gone(struct rb_pool *p, const struct rb_parent *parent)
  * from the clone. Dead in between, it leaves an image that nobody can open, since what it is a clone of is not there. A snapshot never goes
  * while it has clones; so this one had none any more, and its last has all its data. -ENOENT: that is not why it cannot be opened.
  */
-static int finish_flatten(struct rb_change *c)
+static int finish_flatten(struct rb_change *c, const struct rb_header *h)
 {
 	rados_write_op_t op;
 	char header[RB_OBJECT_ROOM];
-	struct rb_header h;
 	struct flight f;
-	int r = rb_format_find(c->p, c->name, c->id);
+	int r = parent_is_gone(c->p, &h->parent);
 
-	if (r >= 0)
-		r = rb_format_header(c->p, c->id, &h);
-	if (r < 0)
-		return r;
-	r = h.parent.pool < 0 ? -EEXIST : parent_is_gone(c->p, &h.parent);
 	if (r < 0)
 		return r == -EEXIST ? -ENOENT : r;
 	op = rados_create_write_op();
@@ -235,6 +290,21 @@ static int finish_flatten(struct rb_change *c)
 	rados_write_op_exec(op, "rbd", "parent_detach", NULL, 0, NULL);
 	rb_fly(c->be, &f, c->p->io, rb_object(header, "rbd_header.", c->id), op);
 	return rb_land(&f);
+}
+
+static int flatten_image(struct rb_change *c, struct driver_progress *progress)
+{
+	struct flatten f = { .blank = false };
+	int r = rb_format_find(c->p, c->name, c->id);
+
+	if (r >= 0)
+		r = rb_format_header(c->p, c->id, &f.h);
+	if (r < 0 || f.h.parent.pool < 0)
+		return r;
+	meter_start(&f.m, progress, f.h.size);
+	r = f.h.features & RBD_FEATURE_OBJECT_MAP ? flatten_mapped(c, &f)
+						  : rb_change_image(c, flatten_opened, &f);
+	return r == -ENOENT ? finish_flatten(c, &f.h) : r;
 }
 
 int rb_flatten(void *backend, const struct driver_image *image, struct driver_progress *progress,
@@ -249,9 +319,7 @@ int rb_flatten(void *backend, const struct driver_image *image, struct driver_pr
 	if (r < 0)
 		return r;
 	rb_image_name(image->uuid, c.name);
-	r = rb_change_image(&c, flatten_opened, progress);
-	if (r == -ENOENT)
-		r = finish_flatten(&c);
+	r = flatten_image(&c, progress);
 	rb_pool_put(c.p);
 	if (r == -ENOTEMPTY)
 		return err_set(err, r,

@@ -21,6 +21,17 @@ static void clone_must(const struct driver_image *image, const struct driver_sou
 		fail_msg("clone: %s", err.text);
 }
 
+/* Who died while it removed a snapshot of the parent holds its lock, until somebody else wants it. */
+static void pass_the_lock(void)
+{
+	rbd_image_t handle;
+
+	assert_int_equal(rbd_open(rig.vols, rig_image_name(&parent), &handle, NULL), 0);
+	assert_int_equal(rbd_lock_acquire(handle, RBD_LOCK_MODE_EXCLUSIVE), 0);
+	assert_int_equal(rbd_lock_release(handle), 0);
+	assert_int_equal(rbd_close(handle), 0);
+}
+
 static int setup(const char *direct)
 {
 	struct driver_image image = rig_image(96 * MIB);
@@ -57,17 +68,6 @@ static int teardown(void **state)
 	rig_close(&backend);
 	free(before);
 	return 0;
-}
-
-/* Who died while it removed a snapshot of the parent holds its lock, until somebody else wants it. */
-static void pass_the_lock(void)
-{
-	rbd_image_t handle;
-
-	assert_int_equal(rbd_open(rig.vols, rig_image_name(&parent), &handle, NULL), 0);
-	assert_int_equal(rbd_lock_acquire(handle, RBD_LOCK_MODE_EXCLUSIVE), 0);
-	assert_int_equal(rbd_lock_release(handle), 0);
-	assert_int_equal(rbd_close(handle), 0);
 }
 
 static void nothing_left(void)

@@ -103,6 +103,21 @@ static struct driver_image written(unsigned seed)
 	return image;
 }
 
+/* Does the object map tell the truth, and do others trust it? */
+static void check_map(const struct driver_image *image)
+{
+	const char *space = backend.conf.namespace;
+	uint64_t flags = 1;
+	rbd_image_t handle;
+
+	rig_sh("rbd -c $CONF object-map check --no-progress vols/%s%s%s", space,
+		space[0] ? "/" : "", rig_image_name(image));
+	assert_int_equal(rbd_open_read_only(rig.vols, rig_image_name(image), &handle, NULL), 0);
+	assert_int_equal(rbd_get_flags(handle, &flags), 0);
+	assert_int_equal(rbd_close(handle), 0);
+	assert_int_equal(flags, 0);
+}
+
 /* --- the tests */
 
 static void test_snapshot(void **state)
@@ -247,6 +262,7 @@ static void test_revert(void **state)
 	rig_put(&backend, &image, 20 * MIB, MIB, 2);
 	revert(&image, &snap);
 	assert_true(rig_sum(&backend, &image, image.size, NULL) == sum);
+	check_map(&image);
 	revert(&image, &snap); /* again, nothing having changed */
 	/* Grown meanwhile: it gets its size back. */
 	assert_int_equal(backend.driver->resize(backend.be, &image, 40 * MIB, NULL), 0);
@@ -259,6 +275,7 @@ static void test_revert(void **state)
 	assert_int_equal(rbd_close(handle), 0);
 	assert_int_equal(size, 24 * MIB);
 	assert_true(rig_sum(&backend, &image, image.size, NULL) == sum);
+	check_map(&image);
 	rig_put(&backend, &image, 20 * MIB, 4096, 4);
 	revert(&image, &snap);
 	assert_true(rig_sum(&backend, &image, image.size, NULL) == sum);
@@ -313,9 +330,47 @@ static void test_flatten(void **state)
 	assert_true(rig_sum(&backend, &clone, clone.size, NULL) == sum);
 	flatten(&clone);
 	flatten(&clone);
+	check_map(&clone);
 	/* The source's snapshot went with its last clone: else the image could not be removed. */
 	rig_must_remove(&backend, &image);
 	assert_true(rig_sum(&backend, &clone, clone.size, NULL) == sum);
+	rig_must_remove(&backend, &clone);
+	nothing_left();
+}
+
+/*
+ * One that a dead writer has left with a map which knows an object that is not there: librbd would not copy it. And one that is open
+ * for writing here.
+ */
+static void test_flatten_of_a_used_clone(void **state)
+{
+	struct driver_image image = written(1), clone = rig_image(24 * MIB);
+	struct driver_snap snap = rig_new_snap();
+	struct rig_data d;
+	uint64_t sum;
+	char object[64];
+	rbd_image_t handle;
+
+	snap_create(&image, &snap);
+	rig_clone_by_librbd(&image, &snap, &clone, 2);
+	snap_remove(&image, &snap);
+	rig_put(&backend, &clone, 0, 4096, 1); /* what it holds already */
+	sum = rig_sum(&backend, &clone, clone.size, NULL);
+	assert_int_equal(rbd_open_read_only(rig.vols, rig_image_name(&clone), &handle, NULL), 0);
+	assert_int_equal(rbd_get_id(handle, clone.image_id, sizeof clone.image_id), 0);
+	assert_int_equal(rbd_close(handle), 0);
+	(void)snprintf(object, sizeof object, "rbd_data.%s.%016x", clone.image_id, 0);
+	assert_int_equal(rados_remove(rig.vols, object), 0);
+	assert_true(rig_sum(&backend, &clone, clone.size, NULL) == sum);
+	assert_int_equal(rig_data_open(&d, &backend, &clone, NULL, true), 0);
+	rig_data_put(&d, 16 * MIB, 4096, 0);
+	sum = rig_sum(&backend, &clone, clone.size, NULL);
+	flatten(&clone);
+	rig_must_remove(&backend, &image);
+	assert_true(rig_sum(&backend, &clone, clone.size, NULL) == sum);
+	rig_data_put(&d, 20 * MIB, 4096, 0);
+	rig_data_close(&d);
+	check_map(&clone);
 	rig_must_remove(&backend, &clone);
 	nothing_left();
 }
@@ -423,6 +478,7 @@ int snap_tests(void)
 		cmocka_unit_test(test_revert),
 		cmocka_unit_test(test_revert_of_an_open_image),
 		cmocka_unit_test(test_flatten),
+		cmocka_unit_test(test_flatten_of_a_used_clone),
 		cmocka_unit_test(test_a_protected_snapshot),
 		cmocka_unit_test(test_flatten_with_snapshots),
 		cmocka_unit_test(test_many_at_once),

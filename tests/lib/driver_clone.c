@@ -195,6 +195,40 @@ static int clone_revert(void *be, const struct driver_image *image, const struct
 	return driver_fault.revert(((struct cloning *)be)->be, image, snap, progress, err);
 }
 
+static int clone_list(void *be, bool parts,
+	int (*each)(void *arg, const struct driver_found *found), void *arg, struct err *err)
+{
+	return driver_fault.list(((struct cloning *)be)->be, parts, each, arg, err);
+}
+
+static int clone_look(void *be, const char *name, struct driver_found *ret, struct err *err)
+{
+	return driver_fault.look(((struct cloning *)be)->be, name, ret, err);
+}
+
+static int clone_snaps(
+	void *be, const char *name, struct driver_found_snap *ret, size_t n, struct err *err)
+{
+	return driver_fault.snaps(((struct cloning *)be)->be, name, ret, n, err);
+}
+
+static int clone_adopt(void *be, const char *name, struct driver_image *image, struct err *err)
+{
+	return driver_fault.adopt(((struct cloning *)be)->be, name, image, err);
+}
+
+static int clone_snap_adopt(void *be, const struct driver_image *image, const char *name,
+	const struct driver_snap *snap, struct err *err)
+{
+	return driver_fault.snap_adopt(((struct cloning *)be)->be, image, name, snap, err);
+}
+
+static int clone_disown(
+	void *be, const struct driver_image *image, const char *name, struct err *err)
+{
+	return driver_fault.disown(((struct cloning *)be)->be, image, name, err);
+}
+
 static int clone_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err)
 {
 	return driver_fault.used(((struct cloning *)be)->be, image, ret, err);
@@ -348,6 +382,12 @@ static struct driver common(void)
 		.snap_create = clone_snap_create,
 		.snap_remove = clone_snap_remove,
 		.revert = clone_revert,
+		.list = clone_list,
+		.look = clone_look,
+		.snaps = clone_snaps,
+		.adopt = clone_adopt,
+		.snap_adopt = clone_snap_adopt,
+		.disown = clone_disown,
 		.used = clone_used,
 		.connection = clone_connection,
 		.qos_known = driver_fault.qos_known,

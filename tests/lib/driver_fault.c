@@ -349,12 +349,17 @@ static int fault_snap_adopt(void *be, const struct driver_image *image, const ch
 static int fault_disown(
 	void *be, const struct driver_image *image, const char *name, struct err *err)
 {
+	char ours[UUID_LEN + 16];
+	struct driver_found found;
 	struct wrapped *w = be;
+	struct err ignored;
 	int r;
 
+	(void)snprintf(ours, sizeof ours, "volume-%s", image->uuid);
 	slow(w);
 	r = fault_point(err);
-	if (r == 0 && is(&fault.outside, w))
+	if (r == 0 && is(&fault.outside, w) &&
+		driver_local.look(w->be, ours, &found, &ignored) == 0)
 		r = err_set(err, -EBUSY, "%s has it open", FAULT_WATCHER);
 	r = r < 0 ? r : driver_local.disown(w->be, image, name, err);
 	if (r < 0)

@@ -45,10 +45,11 @@ struct fault {
 		outside; /* backend whose images FAULT_WATCHER has open, until it is evicted */
 	const char *_Atomic
 		mute; /* backend that does not say who has an image open until this is another */
-	_Atomic unsigned asked; /* how often it was to say so */
-	_Atomic uint64_t free; /* that is told, of `total`; 0: all */
+	_Atomic unsigned asked;	       /* how often it was to say so */
+	_Atomic uint64_t free;	       /* that is told, of `total`; 0: all */
 	const char *_Atomic hang_list; /* backend that lists nothing until this is another */
-	const char *_Atomic foreign;   /* backend whose images have FAULT_SNAPS snapshots, if only in name */
+	const char *_Atomic
+		foreign; /* backend whose images have FAULT_SNAPS snapshots, if only in name */
 	_Atomic unsigned listed, adopted, snaps_adopted, disowned;
 };
 extern struct fault fault;

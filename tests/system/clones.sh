@@ -32,7 +32,7 @@ needs() # no file needs another
 slow()
 {
 	strace -f -qq -o /dev/null -e trace=pwrite64,pwritev,pwritev2,copy_file_range \
-		-e inject=pwrite64,pwritev,pwritev2,copy_file_range:delay_enter=300000 -p "$(server_pid)" &
+		-e inject=pwrite64,pwritev,pwritev2,copy_file_range:delay_enter=100000 -p "$(server_pid)" &
 	tracer=$!
 	wait_for 10 grep -q 'TracerPid:.[1-9]' "/proc/$(server_pid)/status"
 }
