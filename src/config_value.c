@@ -99,7 +99,7 @@ static bool delay_of(const char *text, long *ret)
 	static const struct {
 		char unit;
 		long seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	} units[] = { { '\0', 1 }, { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
 	char *end;
 	long n;
 
@@ -109,13 +109,13 @@ static bool delay_of(const char *text, long *ret)
 	n = strtol(text, &end, 10);
 	if (errno || n > INT_MAX)
 		return false;
-	*ret = n;
-	for (size_t i = 0; *end && i < sizeof units / sizeof units[0]; i++)
-		if (*end == units[i].unit && !end[1] && n <= INT_MAX / units[i].seconds) {
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+		if (*end == units[i].unit && (i == 0 || !end[1]) &&
+			n <= INT_MAX / units[i].seconds) {
 			*ret = n * units[i].seconds;
 			return true;
 		}
-	return !*end;
+	return false;
 }
 
 int conf_set_delay(const struct option *o, const config_setting_t *s, void *field, struct reader *r)

@@ -125,7 +125,7 @@ struct volume {
 	int64_t parent; /* row of the volume (perhaps purged) whose image its own needs, on the same backend; 0: none */
 	char origin[ORIGIN_LEN +
 		    1]; /* what it was made from: UUID of a volume, or of both as "volume@snapshot"; "" */
-	uint64_t generation;		/* counts up when it comes back from the trash */
+	uint64_t generation; /* counts up when it goes into the trash, and when it is purged */
 	int64_t created_us, updated_us; /* clock_wall_us() */
 };
 

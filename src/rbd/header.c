@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define NO_SNAP UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
-
 /* --- names */
 
 int rb_format_id_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])
@@ -74,8 +72,8 @@ rados_read_op_t rb_header_ask(struct rb_header_query *q)
 		"op_features_get",
 	};
 
-	enc_u64(&snap, NO_SNAP);
-	enc_u64(&snap_ro, NO_SNAP);
+	enc_u64(&snap, RB_NO_SNAP);
+	enc_u64(&snap_ro, RB_NO_SNAP);
 	enc_u8(&snap_ro, 1);
 	for (size_t i = 0; i < RB_QUESTIONS; i++) {
 		const struct enc *in = i == 1 ? &snap_ro : &snap;

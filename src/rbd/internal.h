@@ -372,6 +372,22 @@ int rb_image_resize(
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 
+/* --- snap.c: see driver.h */
+
+#define RB_NO_SNAP UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
+
+/* All snapshots of an open image, in order of their taking: how many, or -errno. */
+int rb_snaps_of(rbd_image_t image, rbd_snap_info_t **ret);
+void rb_snaps_end(rbd_snap_info_t *list);
+int rb_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct err *err);
+int rb_snap_remove(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct err *err);
+int rb_revert(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct driver_progress *progress, struct err *err);
+int rb_flatten(void *be, const struct driver_image *image, struct driver_progress *progress,
+	struct err *err);
+
 /* --- data.c: see driver.h */
 
 void rb_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
@@ -406,6 +422,9 @@ int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct er
 int rb_others(const char *reply, size_t len,
 	bool (*is_ours)(const void *arg, uint64_t client, uint64_t watch, bool late),
 	const void *arg);
+
+/* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
+int rb_is_open_beside(rbd_image_t image);
 
 /* Is that client of the cluster one of this backend's connections? */
 bool rb_is_own(struct rb_backend *be, uint64_t client);

@@ -248,6 +248,18 @@ static int list(struct rb_backend *be, struct rb_pool *p, const char *name,
 	return r;
 }
 
+int rb_is_open_beside(rbd_image_t image)
+{
+	rbd_image_watcher_t found[LIST_MAX];
+	size_t n = LIST_MAX;
+	int r = rbd_watchers_list(image, found, &n);
+
+	if (r < 0)
+		return r == -ERANGE ? -EBUSY : r;
+	rbd_watchers_list_cleanup(found, n);
+	return n > 1 ? -EBUSY : 0;
+}
+
 int rb_watchers(void *backend, const struct driver_image *image, struct driver_watcher *ret,
 	size_t n, struct err *err)
 {

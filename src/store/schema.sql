@@ -26,7 +26,8 @@ CREATE TABLE project (
   backups INTEGER NOT NULL DEFAULT 0,
   backup_size INTEGER NOT NULL DEFAULT 0,
   groups INTEGER NOT NULL DEFAULT 0,
-  trash_size INTEGER NOT NULL DEFAULT 0
+  trash_size INTEGER NOT NULL DEFAULT 0,
+  trash_waiting INTEGER NOT NULL DEFAULT 0 -- of trash_size, what is not being purged yet
 );
 INSERT INTO project (name) VALUES ('default'); -- its limits are those of every project that has none
 
@@ -76,7 +77,8 @@ CREATE TABLE type_quota (
   backup_size INTEGER NOT NULL DEFAULT 0,
   groups INTEGER NOT NULL DEFAULT 0,
   trash_size INTEGER NOT NULL DEFAULT 0,
-  in_use INTEGER NOT NULL DEFAULT 0
+  in_use INTEGER NOT NULL DEFAULT 0,
+  trash_waiting INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX type_quota_of ON type_quota (project, type);
 
@@ -89,7 +91,9 @@ CREATE TABLE backend (
   pending INTEGER NOT NULL DEFAULT 0,
   up INTEGER NOT NULL DEFAULT 0,    -- as last reported
   total INTEGER NOT NULL DEFAULT 0, -- -1: unknown, -2: infinite
-  free INTEGER NOT NULL DEFAULT 0
+  free INTEGER NOT NULL DEFAULT 0,
+  trash_waiting INTEGER NOT NULL DEFAULT 0, -- of allocated: in the trash
+  purging INTEGER NOT NULL DEFAULT 0 -- of allocated: on its way out
 );
 
 CREATE TABLE volume (
@@ -218,6 +222,8 @@ CREATE INDEX job_volume ON job (volume) WHERE class <> 1; -- a plain creation's 
 CREATE INDEX job_source ON job (source) WHERE source IS NOT NULL;
 CREATE INDEX job_snapshot ON job (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
+CREATE INDEX job_clean ON job (uuid) WHERE kind = 4;
+CREATE INDEX job_image ON job (backend, image) WHERE kind IN (8, 9);
 
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -372,4 +378,42 @@ CREATE TRIGGER snapshot_moved AFTER UPDATE OF name, project, type ON snapshot BE
     WHERE id = NEW.project AND NEW.name IS NOT NULL;
   UPDATE type_quota SET snapshots = snapshots + 1, size = size + NEW.size
     WHERE project = NEW.project AND type = NEW.type AND NEW.name IS NOT NULL;
+END;
+
+-- What lies in the trash and could be purged, of projects, types and backends; and what is being purged, of backends. (A type's row in
+-- another project may be made here or by typed_moved, whichever comes first.)
+CREATE TRIGGER trash_moved AFTER UPDATE OF expires_us, size, reserved, project, backend, type ON volume
+    WHEN OLD.expires_us IS NOT NULL OR NEW.expires_us IS NOT NULL BEGIN
+  UPDATE project SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE id = OLD.project AND OLD.expires_us IS NOT NULL;
+  UPDATE project SET trash_waiting = trash_waiting + NEW.size + NEW.reserved
+    WHERE id = NEW.project AND NEW.expires_us IS NOT NULL;
+  UPDATE type_quota SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE project = OLD.project AND type = OLD.type AND OLD.expires_us IS NOT NULL;
+  INSERT INTO type_quota (project, type, trash_waiting)
+    SELECT NEW.project, NEW.type, NEW.size + NEW.reserved WHERE NEW.type IS NOT NULL AND NEW.expires_us IS NOT NULL
+    ON CONFLICT (project, type) DO UPDATE SET trash_waiting = trash_waiting + excluded.trash_waiting;
+  UPDATE backend SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE id = OLD.backend AND OLD.expires_us IS NOT NULL;
+  UPDATE backend SET trash_waiting = trash_waiting + NEW.size + NEW.reserved
+    WHERE id = NEW.backend AND NEW.expires_us IS NOT NULL;
+END;
+
+CREATE TRIGGER trash_removed AFTER DELETE ON volume WHEN OLD.expires_us IS NOT NULL BEGIN
+  UPDATE project SET trash_waiting = trash_waiting - OLD.size - OLD.reserved WHERE id = OLD.project;
+  UPDATE type_quota SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE project = OLD.project AND type = OLD.type;
+  UPDATE backend SET trash_waiting = trash_waiting - OLD.size - OLD.reserved WHERE id = OLD.backend;
+END;
+
+CREATE TRIGGER purge_added AFTER INSERT ON job WHEN NEW.kind = 2 BEGIN
+  UPDATE backend SET purging = purging + NEW.size WHERE id = NEW.backend;
+END;
+
+CREATE TRIGGER purge_removed AFTER DELETE ON job WHEN OLD.kind = 2 BEGIN
+  UPDATE backend SET purging = purging - OLD.size WHERE id = OLD.backend;
+END;
+
+CREATE TRIGGER purge_turned AFTER UPDATE OF kind ON job WHEN OLD.kind = 2 AND NEW.kind <> 2 BEGIN
+  UPDATE backend SET purging = purging - OLD.size WHERE id = OLD.backend;
 END;

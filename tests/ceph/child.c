@@ -100,7 +100,7 @@ static int child_open(const char *name, bool write)
 	return rbd_close(image) < 0;
 }
 
-/* child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does it. */
+/* child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does it. CRASH_AT < 0: a message. */
 static int child_change(int n, char **w)
 {
 	struct rig_backend b = { .driver = &driver_rbd };
@@ -111,7 +111,7 @@ static int child_change(int n, char **w)
 	int r;
 
 	rig_backend_conf(&b.conf, w[1]);
-	b.conf.crash_at = atol(w[5]);
+	b.conf.crash_at = atol(w[5]) > 0 ? atol(w[5]) : 0;
 	(void)snprintf(image.uuid, sizeof image.uuid, "%s", w[2]);
 	(void)snprintf(image.image_id, sizeof image.image_id, "%s", w[3]);
 	if (n > 6) {
@@ -123,12 +123,13 @@ static int child_change(int n, char **w)
 		b.driver->address(b.be, address, sizeof address, &err) < 0)
 		return 2;
 	say(address);
+	rig_die_at_message(-atol(w[5]));
 	if (!strcmp(w[0], "create"))
 		r = rig_create(&b, &image, &err);
 	else if (!strcmp(w[0], "limited"))
 		r = qos_create(&b, &image, &err);
 	else if (!strcmp(w[0], "clone"))
-		r = rig_clone(&b, &image, &source, &err);
+		r = rig_make_clone(&b, &image, &source, &err);
 	else
 		r = b.driver->remove(b.be, &image, &err);
 	if (r < 0)
@@ -140,6 +141,8 @@ int rig_child_main(int argc, char **argv)
 {
 	if (argc == 2)
 		return child_open(argv[1], !strcmp(argv[0], "write"));
+	if (argc == 7)
+		return rig_die_main(argv);
 	return argc == 6 || argc == 9 ? child_change(argc, argv) : 2;
 }
 

@@ -17,8 +17,19 @@ static void clone_must(const struct driver_image *image, const struct driver_sou
 {
 	struct err err = { 0 };
 
-	if (rig_clone(&backend, image, of, &err) != 0)
+	if (rig_make_clone(&backend, image, of, &err) != 0)
 		fail_msg("clone: %s", err.text);
+}
+
+/* Who died while it removed a snapshot of the parent holds its lock, until somebody else wants it. */
+static void pass_the_lock(void)
+{
+	rbd_image_t handle;
+
+	assert_int_equal(rbd_open(rig.vols, rig_image_name(&parent), &handle, NULL), 0);
+	assert_int_equal(rbd_lock_acquire(handle, RBD_LOCK_MODE_EXCLUSIVE), 0);
+	assert_int_equal(rbd_lock_release(handle), 0);
+	assert_int_equal(rbd_close(handle), 0);
 }
 
 static int setup(const char *direct)
@@ -34,7 +45,7 @@ static int setup(const char *direct)
 	source = now = (struct driver_source){ .image = parent };
 	clone_must(&image, &now);
 	rig_must_remove(&backend, &image);
-	rig_snap(&backend, &parent, source.snapshot);
+	rig_take(&backend, &parent, source.snapshot);
 	pass_the_lock();
 	before = rig_dump(rig.vols, NULL);
 	return 0;
@@ -52,22 +63,11 @@ static int setup_librbd(void **state)
 
 static int teardown(void **state)
 {
-	rig_snap_remove(&backend, &parent, source.snapshot);
+	rig_untake(&backend, &parent, source.snapshot);
 	rig_must_remove(&backend, &parent);
 	rig_close(&backend);
 	free(before);
 	return 0;
-}
-
-/* Who died while it removed a snapshot of the parent holds its lock, until somebody else wants it. */
-static void pass_the_lock(void)
-{
-	rbd_image_t handle;
-
-	assert_int_equal(rbd_open(rig.vols, rig_image_name(&parent), &handle, NULL), 0);
-	assert_int_equal(rbd_lock_acquire(handle, RBD_LOCK_MODE_EXCLUSIVE), 0);
-	assert_int_equal(rbd_lock_release(handle), 0);
-	assert_int_equal(rbd_close(handle), 0);
 }
 
 static void nothing_left(void)
@@ -157,23 +157,6 @@ static void test_clone_of_an_image(void **state)
 	assert_int_equal(clone_at_every_operation(&now), 7);
 }
 
-/* Given up after its process died: what stays of the snapshot goes with the image that it is of. */
-static void test_given_up(void **state)
-{
-	bool died = true;
-
-	for (int n = 1; died; n++) {
-		struct driver_image base = rig_image(64 * MIB), image = rig_image(64 * MIB);
-		struct driver_source of = { .image = base };
-
-		rig_must_create(&backend, &base);
-		died = rig_dies_at(&backend, "clone", &image, &of, n);
-		rig_must_remove(&backend, &image);
-		rig_must_remove(&backend, &base);
-		nothing_left();
-	}
-}
-
 static void remove_at_every_operation(const struct driver_source *of)
 {
 	bool died = true;
@@ -202,56 +185,85 @@ static void test_remove_the_last_clone(void **state)
 	remove_at_every_operation(&now);
 }
 
-/* --- at any time */
+/* --- at every message: what librbd does, too */
 
-static void clone_at_any_time(const struct driver_source *of, unsigned until, unsigned step)
+static int step(void)
 {
-	for (unsigned us = 0; us < until; us += step) {
+	return rig.full ? 1 : 13;
+}
+
+static void clone_at_every_message(const struct driver_source *of)
+{
+	bool died = true;
+
+	for (int n = 1; died; n += step()) {
 		struct driver_image image = rig_image(96 * MIB);
 
-		rig_dies_after(&backend, "clone", &image, of, us);
-		if (us / step % 2 || !of->snapshot[0]) {
-			clone_must(&image, of);
-			check_clone(&image);
-		}
+		died = rig_dies_at(&backend, "clone", &image, of, -n);
+		clone_must(&image, of);
+		check_clone(&image);
+		rig_must_remove(&backend, &image);
+		nothing_left();
+
+		if (!of->snapshot[0])
+			continue;
+		image = rig_image(96 * MIB);
+		(void)rig_dies_at(&backend, "clone", &image, of, -n);
 		rig_must_remove(&backend, &image);
 		nothing_left();
 	}
 }
 
-static void test_clone_at_any_time(void **state)
+static void test_clone_at_every_message(void **state)
 {
-	clone_at_any_time(&source, 100000, rig.full ? 1000 : 12000);
+	clone_at_every_message(&source);
 }
 
-static void test_clone_an_image_at_any_time(void **state)
+static void test_clone_an_image_at_every_message(void **state)
 {
-	clone_at_any_time(&now, 300000, rig.full ? 2000 : 30000);
+	clone_at_every_message(&now);
 }
 
-static void remove_at_any_time(const struct driver_source *of)
+/* Given up after its process died: what stays of the snapshot goes with the image that it is of. */
+static void test_given_up_at_every_message(void **state)
 {
-	unsigned step = rig.full ? 1000 : 20000;
+	bool died = true;
 
-	for (unsigned us = 0; us < 200000; us += step) {
+	for (int n = 1; died; n += step()) {
+		struct driver_image base = rig_image(64 * MIB), image = rig_image(64 * MIB);
+		struct driver_source of = { .image = base };
+
+		rig_must_create(&backend, &base);
+		died = rig_dies_at(&backend, "clone", &image, &of, -n);
+		rig_must_remove(&backend, &image);
+		rig_must_remove(&backend, &base);
+		nothing_left();
+	}
+}
+
+static void remove_at_every_message(const struct driver_source *of)
+{
+	bool died = true;
+
+	for (int n = 1; died; n += step()) {
 		struct driver_image image = rig_image(96 * MIB);
 
 		clone_must(&image, of);
 		rig_write(&image, 3);
-		rig_dies_after(&backend, "remove", &image, NULL, us);
+		died = rig_dies_at(&backend, "remove", &image, NULL, -n);
 		rig_must_remove(&backend, &image);
 		nothing_left();
 	}
 }
 
-static void test_remove_at_any_time(void **state)
+static void test_remove_at_every_message(void **state)
 {
-	remove_at_any_time(&source);
+	remove_at_every_message(&source);
 }
 
-static void test_remove_the_last_at_any_time(void **state)
+static void test_remove_the_last_at_every_message(void **state)
 {
-	remove_at_any_time(&now);
+	remove_at_every_message(&now);
 }
 
 int clone_crash_tests(void)
@@ -259,17 +271,18 @@ int clone_crash_tests(void)
 	const struct CMUnitTest direct[] = {
 		cmocka_unit_test(test_clone_of_a_snapshot),
 		cmocka_unit_test(test_clone_of_an_image),
-		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_remove_a_clone),
 		cmocka_unit_test(test_remove_the_last_clone),
-		cmocka_unit_test(test_clone_an_image_at_any_time),
-		cmocka_unit_test(test_remove_the_last_at_any_time),
+		cmocka_unit_test(test_clone_an_image_at_every_message),
+		cmocka_unit_test(test_given_up_at_every_message),
+		cmocka_unit_test(test_remove_the_last_at_every_message),
 	};
 	const struct CMUnitTest librbd[] = {
-		cmocka_unit_test(test_clone_at_any_time),
-		cmocka_unit_test(test_clone_an_image_at_any_time),
-		cmocka_unit_test(test_remove_at_any_time),
-		cmocka_unit_test(test_remove_the_last_at_any_time),
+		cmocka_unit_test(test_clone_at_every_message),
+		cmocka_unit_test(test_clone_an_image_at_every_message),
+		cmocka_unit_test(test_given_up_at_every_message),
+		cmocka_unit_test(test_remove_at_every_message),
+		cmocka_unit_test(test_remove_the_last_at_every_message),
 	};
 
 	return cmocka_run_group_tests_name("clone, crash: direct", direct, setup_direct, teardown) +

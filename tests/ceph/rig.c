@@ -81,7 +81,7 @@ int rig_create(struct rig_backend *b, const struct driver_image *image, struct e
 	return c.code;
 }
 
-int rig_clone(struct rig_backend *b, const struct driver_image *image,
+int rig_make_clone(struct rig_backend *b, const struct driver_image *image,
 	const struct driver_source *source, struct err *err)
 {
 	struct driver_create c = { .image = *image, .source = source };
@@ -130,7 +130,7 @@ void rig_id(const struct rig_backend *b, const struct driver_image *image, char 
 	rados_ioctx_destroy(io);
 }
 
-uint64_t rig_snap(
+uint64_t rig_take(
 	const struct rig_backend *b, const struct driver_image *image, char uuid[UUID_LEN + 1])
 {
 	rados_ioctx_t io;
@@ -147,8 +147,7 @@ uint64_t rig_snap(
 	return id;
 }
 
-void rig_snap_remove(
-	const struct rig_backend *b, const struct driver_image *image, const char *uuid)
+void rig_untake(const struct rig_backend *b, const struct driver_image *image, const char *uuid)
 {
 	rados_ioctx_t io;
 	rbd_image_t handle = look(b, image, &io);
@@ -299,6 +298,8 @@ static void dump_attributes(rados_ioctx_t io, const char *object, const char *he
 	rados_getxattrs_end(iter);
 }
 
+#define IN_SNAPSHOTS " in snapshots only"
+
 static void dump_object(
 	rados_ioctx_t io, const char *space, const char *object, const char *id, struct lines *l)
 {
@@ -312,8 +313,10 @@ static void dump_object(
 	add_name(&b, object, id);
 	head = strdup(buf_text(&b));
 	n = rados_read(io, object, content, sizeof content, 0);
-	if (n == -ENOENT) { /* removed, but not yet from a snapshot that is gone too */
-		buf_release(&b);
+	if (n ==
+		-ENOENT) { /* listed for the sake of a snapshot, which the OSD has not trimmed yet */
+		buf_adds(&b, IN_SNAPSHOTS);
+		add_line(l, &b);
 		return;
 	}
 	assert_true(n >= 0);
@@ -387,6 +390,27 @@ void rig_same(const char *before, char *after)
 	}
 	free(after);
 	assert_true(same);
+}
+
+char *rig_dump_trimmed(rados_ioctx_t pool)
+{
+	int64_t until = clock_mono_ns() + INT64_C(20) * 1000000000;
+	char *now = rig_dump(pool, NULL);
+
+	while (strstr(now, IN_SNAPSHOTS) && clock_mono_ns() < until) {
+		free(now);
+		usleep(50 * 1000);
+		now = rig_dump(pool, NULL);
+	}
+	return now;
+}
+
+void rig_same_soon(const char *before, rados_ioctx_t pool, const char *space)
+{
+	char *now = rig_dump_trimmed(pool);
+
+	rados_ioctx_set_namespace(pool, space);
+	rig_same(before, now);
 }
 
 void rig_space(const char *space)

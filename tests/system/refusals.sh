@@ -2,7 +2,7 @@
 # Bad input: the errno that a user would guess, from write(2) wherever it can be known there, and one line in `errors`.
 . "$(dirname "$0")/../system/lib.sh"
 cat >"$T/volfs.conf" <<END
-database = "$T/volfs.db";
+database = "$T/volfs.db"; trash_delay = 0;
 quota = { volumes = 1000; size = "100G"; per_volume_size = "50G"; };
 backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
 END

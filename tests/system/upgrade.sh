@@ -8,7 +8,7 @@ db=$T/volfs.db
 mkdir "$T/disk"
 chmod 755 "$T"
 cat >"$T/volfs.conf" <<-END
-	database = "$db"; stats_interval = 3600;
+	database = "$db"; trash_delay = 0; stats_interval = 3600;
 	backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
 END
 start_volfs -c "$T/volfs.conf"

@@ -74,6 +74,8 @@ static const struct {
 	/* sources */
 	{ "source=db", "source=db\n" },
 	{ "snapshot=db@monday name=copy", "name=copy\nsnapshot=db@monday\n" },
+	{ "snapshot=0f8fad5b-d9cb-469f-a165-70867728950e",
+		"snapshot=0f8fad5b-d9cb-469f-a165-70867728950e\n" },
 	{ "size=10 image=debian", "size=10G\nimage=debian\n" },
 	{ "backup=b1", "backup=b1\n" },
 	{ "size=10 group=g hint.same_backend=a,b hint.different_backend=c hint.query='[\"=\",1,1]'",
@@ -201,6 +203,8 @@ static const struct {
 		"line 1, column 16: only one of source, snapshot, image and backup" },
 	{ "source=a source=a\n", -EINVAL, "line 1, column 10: key 'source' is given twice" },
 	{ "snapshot=a\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
+	{ "snapshot=0f8fad5b-d9cb-469f-a165-7086772895\n", -EINVAL,
+		"line 1, column 10: a snapshot is given as" },
 	{ "snapshot=@a\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
 	{ "snapshot=a@\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
 	{ "snapshot=a@b@c\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
