@@ -333,8 +333,8 @@ struct engine_ready {
 };
 bool engine_when_ready(struct engine *e, void *be, struct engine_ready *r);
 
-/* Called before an image is removed, by a worker: returns when this server has it open no more. -EBUSY: it is used. Set before
- * engine_start(). */
+/* Called before an image is removed or reverted, or a snapshot removed (by its own UUID), by a worker: returns when this server has it
+ * open no more. -EBUSY: it is used. Set before engine_start(). */
 void engine_on_remove(struct engine *e,
 	int (*let_go)(void *arg, const void *be, const char *image_uuid), void *arg);
 

@@ -489,6 +489,31 @@ struct reader {
 	struct tx *tx;
 };
 
+/* --- unused.c: nobody uses a volume --- */
+
+/* Begins the struct of a request that wants so; its divert is unused_divert. */
+struct unused {
+	struct request q;
+	enum {
+		UNUSED_GO_ON,
+		UNUSED_TRY_AGAIN,
+		UNUSED_LOOK
+	} next;			   /* of the last apply(): what it wants before it runs again */
+	int64_t patience_ns;	   /* until when it waits for a close; 0: it did not yet */
+	struct backend *at;	   /* UNUSED_LOOK: whom to ask */
+	struct driver_image image; /* … of what */
+	bool looked;		   /* the storage was asked */
+	uint64_t look;		   /* number of the question */
+	int said;		   /* its answer */
+};
+
+/* In apply(): first; then whether it is attached, or open here; last of all checks whether it is open outside. -EBUSY with a sentence, which
+ * may not be the last word. */
+void unused_begin(struct unused *u);
+int unused_here(struct unused *u, struct tx *tx, const struct volume *v, struct err *err);
+int unused_outside(struct unused *u, const struct volume *v, struct err *err);
+bool unused_divert(struct request *q, int code);
+
 /* --- op_snapshot.c, op_unsnap.c, op_revert.c --- */
 
 /* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */

@@ -18,7 +18,7 @@
 #include <string.h>
 
 struct revert {
-	struct request q;
+	struct unused u;
 	char snapshot[NAME_LEN + 1];
 	struct backend *b; /* of the last apply(); NULL */
 	struct job_row job;
@@ -26,17 +26,8 @@ struct revert {
 
 /* --- the request --- */
 
-/* Who only reads would see what was there and what is there now, mixed. */
-static int check_uses(struct tx *tx, const struct volume *v, struct err *err)
+static int check_status(struct tx *tx, const struct volume *v, struct err *err)
 {
-	char who[USE_WHO];
-	struct use u;
-	int r = tx_use_holder(tx, v->id, false, &u);
-
-	if (r == 0)
-		return err_set(err, -EBUSY, "volume '%s' is %s", v->name, use_who(&u, who));
-	if (r != -ENOENT)
-		return r;
 	if (v->status != VOL_AVAILABLE)
 		return err_set(
 			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
@@ -45,7 +36,7 @@ static int check_uses(struct tx *tx, const struct volume *v, struct err *err)
 
 static int check_backend(struct revert *x, const struct volume *v, struct err *err)
 {
-	struct backend *b = backend_by_name(x->q.e, v->backend);
+	struct backend *b = backend_by_name(x->u.q.e, v->backend);
 
 	if (!b)
 		return err_set(err, -EIO, "backend '%s' is not configured", v->backend);
@@ -101,9 +92,9 @@ static int begin(struct revert *x, struct tx *tx, const struct volume *v, const 
 	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_RESTORING, "");
 	r = r < 0 ? r
 		  : request_event(
-			    &x->q, tx, v->id, "volume.revert.start", "to snapshot %s", s->name);
-	note_volume(x->q.e, v->id, VOL_CHANGED_STATUS, VOL_REVERTING, false);
-	snapshot_note(x->q.e, v, s->id);
+			    &x->u.q, tx, v->id, "volume.revert.start", "to snapshot %s", s->name);
+	note_volume(x->u.q.e, v->id, VOL_CHANGED_STATUS, VOL_REVERTING, false);
+	snapshot_note(x->u.q.e, v, s->id);
 	return r;
 }
 
@@ -115,10 +106,14 @@ static int revert_apply(struct request *q, struct tx *tx, struct err *err)
 	int r;
 
 	x->b = NULL;
+	unused_begin(&x->u);
 	r = volume_live(tx, q->volume, &v, err);
 	r = r < 0 ? r : find_latest(x, tx, &v, &s, err);
-	r = r < 0 ? r : check_uses(tx, &v, err);
+	/* Also who only reads would see what was there and what is there now, mixed. */
+	r = r < 0 ? r : unused_here(&x->u, tx, &v, err);
+	r = r < 0 ? r : check_status(tx, &v, err);
 	r = r < 0 ? r : check_backend(x, &v, err);
+	r = r < 0 ? r : unused_outside(&x->u, &v, err);
 	return r < 0 ? r : begin(x, tx, &v, &s);
 }
 
@@ -140,16 +135,17 @@ void engine_revert(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!x)
 		return;
-	x->q.volume = x->q.row = volume;
-	x->q.apply = revert_apply;
-	x->q.ended = revert_ended;
+	x->u.q.volume = x->u.q.row = volume;
+	x->u.q.apply = revert_apply;
+	x->u.q.ended = revert_ended;
+	x->u.q.divert = unused_divert;
 	if (strlen(snapshot) > NAME_LEN) {
 		err_set(&err, -EINVAL, "no snapshot has so long a name");
-		request_refuse(&x->q, err.code, &err);
+		request_refuse(&x->u.q, err.code, &err);
 		return;
 	}
 	(void)snprintf(x->snapshot, sizeof x->snapshot, "%s", snapshot);
-	request_submit(&x->q);
+	request_submit(&x->u.q);
 }
 
 /* --- the step --- */

@@ -168,11 +168,10 @@ void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_crea
 	if (is_finished(p, c))
 		return;
 	c->code = rb_snap_create(be, source, &snap, &c->err);
-	if (c->code < 0)
-		return;
-	make(be, p, c, 1);
-	if (c->code >=
-		0) /* to the trash namespace, since it has a clone: the monitors need not be asked */
+	if (c->code >= 0)
+		make(be, p, c, 1);
+	/* To the trash namespace, since it has a clone: the monitors need not be asked. */
+	if (c->code >= 0)
 		c->code = rb_snap_remove(be, source, &snap, &c->err);
 	if (c->code < 0)
 		undo(be, c, &snap);

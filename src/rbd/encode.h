@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The longest that is ever sent: a directory entry or a lock, names of at most some 64 bytes each. */
+/* The longest that is ever sent: a rename, of two names that people may have chosen, and an id. */
 struct enc {
-	char at[320];
+	char at[640];
 	size_t len;
 };
 

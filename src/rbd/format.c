@@ -313,7 +313,7 @@ static bool is_same_parent(const struct rb_parent *a, const struct rb_parent *b)
 /* There is a header: how far did it get? -EEXIST: it is a clone of something else. */
 static int take_up(struct rb_pool *p, struct making *m)
 {
-	char name[RB_NAME_ROOM], is[RB_NAME_ROOM];
+	char name[RB_NAME_ROOM], is[NAME_LEN + 1];
 	struct rb_header h;
 	int r = rb_format_header(p, m->c->image.image_id, &h);
 

@@ -22,9 +22,9 @@ int rb_format_id_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROO
 }
 
 static int ask_directory(
-	struct rb_pool *p, const char *method, const char *about, char ret[RB_NAME_ROOM])
+	struct rb_pool *p, const char *method, const char *about, char *ret, size_t room)
 {
-	char raw[4 + RB_NAME_ROOM];
+	char raw[4 + NAME_LEN + 1];
 	struct enc in = { .len = 0 };
 	struct dec d = { .at = raw };
 	int r;
@@ -34,18 +34,18 @@ static int ask_directory(
 	if (r < 0)
 		return r;
 	d.left = (size_t)r;
-	dec_string(&d, ret, RB_NAME_ROOM);
+	dec_string(&d, ret, room);
 	return d.bad ? -EBADMSG : 0;
 }
 
 int rb_format_entry_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])
 {
-	return ask_directory(p, "dir_get_id", name, ret_id);
+	return ask_directory(p, "dir_get_id", name, ret_id, RB_NAME_ROOM);
 }
 
-int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[RB_NAME_ROOM])
+int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[NAME_LEN + 1])
 {
-	return ask_directory(p, "dir_get_name", id, ret_name);
+	return ask_directory(p, "dir_get_name", id, ret_name, NAME_LEN + 1);
 }
 
 int rb_format_find(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])

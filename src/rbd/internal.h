@@ -28,7 +28,7 @@
 enum {
 	RB_BATCH = 32,	      /* creations that share one operation on the directory */
 	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
-	RB_OBJECT_ROOM = 160, /* name of a RADOS object */
+	RB_OBJECT_ROOM = 288, /* name of a RADOS object, with a name that people may have chosen */
 	RB_SNAP_NAME_ROOM = NAME_LEN + 1,
 };
 
@@ -200,8 +200,8 @@ int rb_format_find(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM
 int rb_format_id_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM]);
 int rb_format_entry_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM]);
 
-/* The name that the directory has for an id; -ENOENT. */
-int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[RB_NAME_ROOM]);
+/* The name that the directory has for an id: somebody may have chosen it; -ENOENT. */
+int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[NAME_LEN + 1]);
 
 /* Is there a directory entry, id object, header and map that agree, of this size? 0, -ENOENT (something is missing or differs). */
 int rb_format_complete(struct rb_pool *p, const char *name, const char *id, uint64_t size);
@@ -376,17 +376,56 @@ int rb_image_used(
 
 #define RB_NO_SNAP UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
 
-/* All snapshots of an open image, in order of their taking: how many, or -errno. */
-int rb_snaps_of(rbd_image_t image, rbd_snap_info_t **ret);
-void rb_snaps_end(rbd_snap_info_t *list);
 int rb_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
 	struct err *err);
 int rb_snap_remove(void *be, const struct driver_image *image, const struct driver_snap *snap,
 	struct err *err);
+
+/* An image opened for a change. */
+struct rb_change {
+	struct rb_backend *be;
+	struct rb_pool *p;
+	rbd_image_t image;
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM]; /* be, p and name come from the caller */
+	uint64_t features;
+};
+
+/* Opens the image, lets run() change it, closes it. */
+int rb_change_image(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg);
+
+/* 0; -ENOENT: the snapshot has no object map. */
+int rb_change_find_map(const struct rb_change *c, uint64_t snap);
+
+/* --- rewrite.c: see driver.h */
+
 int rb_revert(void *be, const struct driver_image *image, const struct driver_snap *snap,
 	struct driver_progress *progress, struct err *err);
 int rb_flatten(void *be, const struct driver_image *image, struct driver_progress *progress,
 	struct err *err);
+
+/* --- images.c: see driver.h */
+
+int rb_list(void *be, bool parts, int (*each)(void *arg, const struct driver_found *found),
+	void *arg, struct err *err);
+
+/* Is name before<uuid>behind? */
+bool rb_uuid_of(const char *name, const char *before, const char *behind, char ret[UUID_LEN + 1]);
+
+/* --- look.c: see driver.h */
+
+int rb_look(void *be, const char *name, struct driver_found *ret, struct err *err);
+int rb_snaps(void *be, const char *name, struct driver_found_snap *ret, size_t n, struct err *err);
+
+/* May it be adopted? 0; -errno and a sentence that does not name the image: why not; -errno alone: it could not be found out. */
+int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const char *id,
+	struct err *err);
+
+/* --- adopt.c: see driver.h */
+
+int rb_adopt(void *be, const char *name, struct driver_image *image, struct err *err);
+int rb_snap_adopt(void *be, const struct driver_image *image, const char *name,
+	const struct driver_snap *snap, struct err *err);
+int rb_disown(void *be, const struct driver_image *image, const char *name, struct err *err);
 
 /* --- data.c: see driver.h */
 
@@ -422,6 +461,10 @@ int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct er
 int rb_others(const char *reply, size_t len,
 	bool (*is_ours)(const void *arg, uint64_t client, uint64_t watch, bool late),
 	const void *arg);
+
+/* Who has an open image open, but for this backend's connections: up to room of them, how many there are, or -errno. */
+int rb_watchers_of(
+	struct rb_backend *be, rbd_image_t image, struct driver_watcher *ret, size_t room);
 
 /* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
 int rb_is_open_beside(rbd_image_t image);

@@ -413,7 +413,7 @@ static int remove_parts(struct removal *m, bool had_entry, bool had_header)
 /* Has a person renamed it? Then the directory leads from its id to another name, and it is theirs. */
 static bool is_renamed(struct removal *m)
 {
-	char name[RB_NAME_ROOM];
+	char name[NAME_LEN + 1];
 
 	return rb_format_name_of(m->p, m->id, name) >= 0 && strcmp(name, m->name);
 }

@@ -100,7 +100,10 @@ static int child_open(const char *name, bool write)
 	return rbd_close(image) < 0;
 }
 
-/* child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does it. CRASH_AT < 0: a message. */
+/*
+ * child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does
+ * it. CRASH_AT: of the driver's operations, or if negative of the messages.
+ */
 static int child_change(int n, char **w)
 {
 	struct rig_backend b = { .driver = &driver_rbd };
@@ -129,7 +132,7 @@ static int child_change(int n, char **w)
 	else if (!strcmp(w[0], "limited"))
 		r = qos_create(&b, &image, &err);
 	else if (!strcmp(w[0], "clone"))
-		r = rig_make_clone(&b, &image, &source, &err);
+		r = rig_clone(&b, &image, &source, &err);
 	else
 		r = b.driver->remove(b.be, &image, &err);
 	if (r < 0)
@@ -139,10 +142,10 @@ static int child_change(int n, char **w)
 
 int rig_child_main(int argc, char **argv)
 {
-	if (argc == 2)
-		return child_open(argv[1], !strcmp(argv[0], "write"));
 	if (argc == 7)
 		return rig_die_main(argv);
+	if (argc == 2)
+		return child_open(argv[1], !strcmp(argv[0], "write"));
 	return argc == 6 || argc == 9 ? child_change(argc, argv) : 2;
 }
 

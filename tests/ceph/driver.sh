@@ -2,7 +2,7 @@
 # The drivers' conformance tests on a cluster of their own. VOLFS_TEST_FULL=1: every combination, many rounds.
 # timeout: 300 full: 3000
 #
-#   BUILD=build tests/ceph/driver.sh [same|format|qos|clone|crash|clonecrash|snap|snapcrash|images|trouble …]
+#   BUILD=build tests/ceph/driver.sh [same|format|qos|clone|crash|clone-crash|snap|images|snap-crash|trouble …]
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")

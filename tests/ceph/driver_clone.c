@@ -71,7 +71,7 @@ static char *made_by(struct rig_backend *b, const struct driver_image *image,
 	char id[64], *vols, *data, *before = rig_dump(rig.vols, NULL);
 	struct buf all = { 0 };
 
-	if (rig_make_clone(b, image, source, &err) != 0)
+	if (rig_clone(b, image, source, &err) != 0)
 		fail_msg("clone: %s", err.text);
 	rig_id(b, image, id);
 	*id_len = strlen(id);
@@ -118,17 +118,17 @@ static void compare(const struct kind *k)
 
 	open_kind(&b, k, true, "on");
 	rig_must_create(&b, &parent);
-	rig_take(&b, &parent, source.snapshot);
+	rig_snap(&b, &parent, source.snapshot);
 	if (k->of_clone) {
-		assert_int_equal(rig_make_clone(&b, &middle, &source, NULL), 0);
-		rig_take(&b, &middle, second.snapshot);
+		assert_int_equal(rig_clone(&b, &middle, &source, NULL), 0);
+		rig_snap(&b, &middle, second.snapshot);
 	}
 	compare_clones(k, k->of_clone ? &second : &source);
 	if (k->of_clone) {
-		rig_untake(&b, &middle, second.snapshot);
+		rig_snap_remove(&b, &middle, second.snapshot);
 		rig_must_remove(&b, &middle);
 	}
-	rig_untake(&b, &parent, source.snapshot);
+	rig_snap_remove(&b, &parent, source.snapshot);
 	rig_must_remove(&b, &parent);
 	rig_close(&b);
 	nothing_left();
@@ -222,17 +222,17 @@ static void inherit(const char *direct)
 
 	open_backend(&b, direct);
 	qos_must_create(&b, &parent);
-	rig_take(&b, &parent, source.snapshot);
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+	rig_snap(&b, &parent, source.snapshot);
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 	qos_check(&b, &image, false);
 	rig_must_remove(&b, &image);
 	(void)snprintf(name, sizeof name, "%s", rig_image_name(&parent));
 	rig_sh("rbd -c $CONF image-meta set vols/%s colour blue", name);
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 	rig_sh("test \"$(rbd -c $CONF image-meta list --format json vols/%s)\" = '{\"colour\":\"blue\"}'",
 		rig_image_name(&image));
 	rig_must_remove(&b, &image);
-	rig_untake(&b, &parent, source.snapshot);
+	rig_snap_remove(&b, &parent, source.snapshot);
 	rig_must_remove(&b, &parent);
 	rig_close(&b);
 	nothing_left();
@@ -278,9 +278,9 @@ static void test_tools_work_on_it(void **state)
 	open_backend(&b, "on");
 	rig_must_create(&b, &parent);
 	write_all(&parent, 'x', 8);
-	rig_take(&b, &parent, source.snapshot);
+	rig_snap(&b, &parent, source.snapshot);
 	write_all(&parent, 'z', 8);
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 	(void)snprintf(from, sizeof from, "%s", rig_image_name(&parent));
 	(void)snprintf(name, sizeof name, "%s", rig_image_name(&image));
 	has_bytes(&image, 'x', 8);
@@ -297,7 +297,7 @@ static void test_tools_work_on_it(void **state)
 	rig_sh("test -z \"$(rbd -c $CONF children vols/%s@snapshot-%s)\"", from, source.snapshot);
 	has_bytes(&image, 'y', 3);
 	rig_sh("rbd -c $CONF rm --no-progress vols/%s", name);
-	rig_untake(&b, &parent, source.snapshot);
+	rig_snap_remove(&b, &parent, source.snapshot);
 	rig_must_remove(&b, &parent);
 	rig_close(&b);
 	nothing_left();
@@ -317,14 +317,13 @@ static void test_a_batch(void **state)
 	open_backend(&b, "on");
 	for (size_t i = 0; i < 2; i++) {
 		rig_must_create(&b, &parent[i]);
-		rig_take(&b, &parent[i], source[i].snapshot);
+		rig_snap(&b, &parent[i], source[i].snapshot);
 	}
 	for (size_t i = 0; i < COUNT(each); i++)
 		each[i] = (struct driver_create){ .image = rig_image(GIB),
 			.source = i % 5 < 4 ? &source[i % 5] : NULL };
 	each[5].image.size = 512 * MIB; /* too small for its source */
-	assert_int_equal(
-		rig_make_clone(&b, &each[10].image, &source[0], NULL), 0); /* there already */
+	assert_int_equal(rig_clone(&b, &each[10].image, &source[0], NULL), 0); /* there already */
 	for (int again = 0; again < 2; again++) {
 		b.driver->create(b.be, each, COUNT(each));
 		for (size_t i = 0; i < COUNT(each); i++)
@@ -338,7 +337,7 @@ static void test_a_batch(void **state)
 	for (size_t i = 0; i < COUNT(each); i++)
 		rig_must_remove(&b, &each[i].image);
 	for (size_t i = 0; i < 2; i++) {
-		rig_untake(&b, &parent[i], source[i].snapshot);
+		rig_snap_remove(&b, &parent[i], source[i].snapshot);
 		rig_must_remove(&b, &parent[i]);
 	}
 	rig_close(&b);
@@ -354,12 +353,12 @@ static void test_repeated_after_flatten(void **state)
 
 	open_backend(&b, "on");
 	rig_must_create(&b, &parent);
-	rig_take(&b, &parent, source.snapshot);
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+	rig_snap(&b, &parent, source.snapshot);
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 	rig_sh("rbd -c $CONF flatten --no-progress vols/%s", rig_image_name(&image));
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 	rig_sh("! rbd -c $CONF info vols/%s | grep -q parent:", rig_image_name(&image));
-	rig_untake(&b, &parent, source.snapshot);
+	rig_snap_remove(&b, &parent, source.snapshot);
 	rig_must_remove(&b, &parent);
 	rig_must_remove(&b, &image);
 	rig_close(&b);
@@ -392,18 +391,18 @@ static void clone_an_image(const char *direct)
 	open_backend(&b, direct);
 	rig_must_create(&b, &parent);
 	write_all(&parent, 'x', 4);
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 	write_all(&parent, 'z', 4);
-	assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0); /* again: it is there */
+	assert_int_equal(rig_clone(&b, &image, &source, NULL), 0); /* again: it is there */
 	assert_int_equal(snapshots_of(&parent), 1);
 	has_bytes(&image, 'x', 4);
-	assert_int_equal(rig_make_clone(&b, &other, &source, NULL), 0);
+	assert_int_equal(rig_clone(&b, &other, &source, NULL), 0);
 	has_bytes(&other, 'z', 4);
 	assert_int_equal(snapshots_of(&parent), 2);
 	rig_sh("test $(rbd -c $CONF snap ls --all vols/%s | grep -c trash) = 2",
 		rig_image_name(&parent));
 
-	assert_int_equal(rig_make_clone(&b, &small, &source, &err), -EINVAL);
+	assert_int_equal(rig_clone(&b, &small, &source, &err), -EINVAL);
 	assert_true(err.text[0]);
 	assert_int_equal(snapshots_of(&parent), 2);
 
@@ -415,7 +414,7 @@ static void clone_an_image(const char *direct)
 	rig_must_remove(&b, &other);
 	assert_int_equal(snapshots_of(&parent), 0);
 	rig_must_remove(&b, &parent);
-	assert_int_equal(rig_make_clone(&b, &image, &source, &err), -ENOENT);
+	assert_int_equal(rig_clone(&b, &image, &source, &err), -ENOENT);
 	rig_must_remove(&b, &image);
 	rig_close(&b);
 	nothing_left();
@@ -467,9 +466,9 @@ static void leave_snapshots(struct rig_backend *b, const struct driver_image *pa
 
 	rig_sh("rbd -c $CONF snap create --no-progress vols/%s@volume-%s.clone_snap",
 		rig_image_name(parent), rig_image(GIB).uuid);
-	id = rig_take(b, parent, uuid);
+	id = rig_snap(b, parent, uuid);
 	fake_clone(b, parent, id, "child_attach");
-	rig_untake(b, parent, uuid);
+	rig_snap_remove(b, parent, uuid);
 	fake_clone(b, parent, id, "child_detach");
 	assert_int_equal(snapshots_of(parent), 2);
 }
@@ -483,13 +482,13 @@ static void order_of_removal(const char *direct)
 
 	open_backend(&b, direct);
 	rig_must_create(&b, &parent);
-	rig_take(&b, &parent, source.snapshot);
-	rig_take(&b, &parent, user);
-	assert_int_equal(rig_make_clone(&b, &clone, &source, NULL), 0);
+	rig_snap(&b, &parent, source.snapshot);
+	rig_snap(&b, &parent, user);
+	assert_int_equal(rig_clone(&b, &clone, &source, NULL), 0);
 	expect_untouched(&b, &parent, -ENOTEMPTY);
-	rig_untake(&b, &parent, source.snapshot);
+	rig_snap_remove(&b, &parent, source.snapshot);
 	expect_untouched(&b, &parent, -ENOTEMPTY); /* not -EMLINK: the other can go first */
-	rig_untake(&b, &parent, user);
+	rig_snap_remove(&b, &parent, user);
 	expect_untouched(&b, &parent, -EMLINK);
 	rig_must_remove(&b, &clone);
 	assert_int_equal(snapshots_of(&parent), 0);
@@ -571,22 +570,22 @@ static void test_sources_of_librbd(void **state)
 
 		open_backend(&b, "on");
 		rig_must_create(&b, &parent);
-		rig_take(&b, &parent, source.snapshot);
+		rig_snap(&b, &parent, source.snapshot);
 		(void)snprintf(name, sizeof name, "%s", rig_image_name(&parent));
 		if (journaled)
 			rig_sh("rbd -c $CONF feature enable vols/%s journaling", name);
 		else
 			rig_sh("rbd -c $CONF snap protect vols/%s@snapshot-%s", name,
 				source.snapshot);
-		assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+		assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 		rig_id(&b, &image, id);
 		assert_string_not_equal(id, image.image_id);
-		assert_int_equal(rig_make_clone(&b, &image, &source, NULL), 0);
+		assert_int_equal(rig_clone(&b, &image, &source, NULL), 0);
 		rig_must_remove(&b, &image);
 		if (!journaled)
 			rig_sh("rbd -c $CONF snap unprotect vols/%s@snapshot-%s", name,
 				source.snapshot);
-		rig_untake(&b, &parent, source.snapshot);
+		rig_snap_remove(&b, &parent, source.snapshot);
 		rig_must_remove(&b, &parent);
 		rig_close(&b);
 		nothing_left();
@@ -614,7 +613,7 @@ static void *remove_the_snapshot(void *arg)
 {
 	struct race *r = arg;
 
-	rig_untake(r->b, &r->parent, r->source.snapshot);
+	rig_snap_remove(r->b, &r->parent, r->source.snapshot);
 	return NULL;
 }
 
@@ -658,7 +657,7 @@ static void race_once(struct rig_backend *b)
 	rig_must_create(b, &r.parent);
 	write_all(&r.parent, 'x', 2);
 	r.source.image = r.parent;
-	rig_take(b, &r.parent, r.source.snapshot);
+	rig_snap(b, &r.parent, r.source.snapshot);
 	for (size_t i = 0; i < COUNT(r.each); i++)
 		r.each[i] =
 			(struct driver_create){ .image = rig_image(64 * MIB), .source = &r.source };

@@ -17,7 +17,7 @@ static void clone_must(const struct driver_image *image, const struct driver_sou
 {
 	struct err err = { 0 };
 
-	if (rig_make_clone(&backend, image, of, &err) != 0)
+	if (rig_clone(&backend, image, of, &err) != 0)
 		fail_msg("clone: %s", err.text);
 }
 
@@ -45,7 +45,7 @@ static int setup(const char *direct)
 	source = now = (struct driver_source){ .image = parent };
 	clone_must(&image, &now);
 	rig_must_remove(&backend, &image);
-	rig_take(&backend, &parent, source.snapshot);
+	rig_snap(&backend, &parent, source.snapshot);
 	pass_the_lock();
 	before = rig_dump(rig.vols, NULL);
 	return 0;
@@ -63,7 +63,7 @@ static int setup_librbd(void **state)
 
 static int teardown(void **state)
 {
-	rig_untake(&backend, &parent, source.snapshot);
+	rig_snap_remove(&backend, &parent, source.snapshot);
 	rig_must_remove(&backend, &parent);
 	rig_close(&backend);
 	free(before);
@@ -189,7 +189,7 @@ static void test_remove_the_last_clone(void **state)
 
 static int step(void)
 {
-	return rig.full ? 1 : 13;
+	return rig.full ? 1 : 23;
 }
 
 static void clone_at_every_message(const struct driver_source *of)

@@ -1,6 +1,8 @@
 /* Snapshots, revert and flatten: what is in them is told by sums of all bytes. */
 #include "rig.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -106,7 +108,7 @@ static struct driver_image written(unsigned seed)
 static void test_snapshot(void **state)
 {
 	struct driver_image image = written(1);
-	struct driver_snap snap = rig_snap(), other = rig_snap(), never = rig_snap();
+	struct driver_snap snap = rig_new_snap(), other = rig_new_snap(), never = rig_new_snap();
 	uint64_t sum = rig_sum(&backend, &image, image.size, NULL), now;
 	char name[128];
 
@@ -133,7 +135,7 @@ static void test_snapshot(void **state)
 static void test_no_image(void **state)
 {
 	struct driver_image image = rig_image(MIB);
-	struct driver_snap snap = rig_snap();
+	struct driver_snap snap = rig_new_snap();
 	struct driver_progress progress = { 0 };
 	struct err err = { 0 };
 	const struct driver *d = backend.driver;
@@ -150,7 +152,7 @@ static void test_no_image(void **state)
 static void test_next_in_a_snapshot(void **state)
 {
 	struct driver_image image = rig_image(24 * MIB);
-	struct driver_snap snap = rig_snap();
+	struct driver_snap snap = rig_new_snap();
 	struct rig_data d;
 	uint64_t at;
 
@@ -213,7 +215,7 @@ static void test_snapshot_of_what_is_written(void **state)
 	rig_data_put(&w.d, 16 * MIB, 4096, 0);
 	assert_int_equal(pthread_create(&w.thread, NULL, write_in_turn, &w), 0);
 	for (size_t i = 0; i < COUNT(snap); i++) {
-		snap[i] = rig_snap();
+		snap[i] = rig_new_snap();
 		snap_create(&image, &snap[i]);
 	}
 	atomic_store(&w.stop, true);
@@ -236,7 +238,7 @@ static void test_snapshot_of_what_is_written(void **state)
 static void test_revert(void **state)
 {
 	struct driver_image image = written(1);
-	struct driver_snap snap = rig_snap();
+	struct driver_snap snap = rig_new_snap();
 	uint64_t sum = rig_sum(&backend, &image, image.size, NULL), size = 0;
 	rbd_image_t handle;
 
@@ -268,7 +270,7 @@ static void test_revert(void **state)
 static void test_revert_of_an_open_image(void **state)
 {
 	struct driver_image image = written(1);
-	struct driver_snap snap = rig_snap();
+	struct driver_snap snap = rig_new_snap();
 	struct driver_progress progress = { 0 };
 	struct err err = { 0 };
 	struct rig_data d;
@@ -299,12 +301,12 @@ static void test_revert_of_an_open_image(void **state)
 static void test_flatten(void **state)
 {
 	struct driver_image image = written(1), clone = rig_image(24 * MIB);
-	struct driver_snap snap = rig_snap();
+	struct driver_snap snap = rig_new_snap();
 	uint64_t sum = rig_sum(&backend, &image, image.size, NULL);
 
 	flatten(&image); /* no clone */
 	snap_create(&image, &snap);
-	rig_clone(&image, &snap, &clone, 2);
+	rig_clone_by_librbd(&image, &snap, &clone, 2);
 	rig_put(&backend, &image, 0, MIB, 2);
 	snap_remove(&image, &snap);
 	snap_remove(&image, &snap);
@@ -322,7 +324,7 @@ static void test_flatten(void **state)
 static void test_a_protected_snapshot(void **state)
 {
 	struct driver_image image = written(1), clone = rig_image(24 * MIB);
-	struct driver_snap snap = rig_snap();
+	struct driver_snap snap = rig_new_snap();
 	struct err err = { 0 };
 	rbd_image_t handle;
 
@@ -330,7 +332,7 @@ static void test_a_protected_snapshot(void **state)
 	assert_int_equal(rbd_open(rig.vols, rig_image_name(&image), &handle, NULL), 0);
 	assert_int_equal(rbd_snap_protect(handle, rig_snap_name(&snap)), 0);
 	assert_int_equal(rbd_close(handle), 0);
-	rig_clone(&image, &snap, &clone, 1);
+	rig_clone_by_librbd(&image, &snap, &clone, 1);
 	assert_int_equal(backend.driver->snap_remove(backend.be, &image, &snap, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "clones"));
 	flatten(&clone);
@@ -346,14 +348,14 @@ static void test_a_protected_snapshot(void **state)
 static void test_flatten_with_snapshots(void **state)
 {
 	struct driver_image image = written(1), clone = rig_image(24 * MIB);
-	struct driver_snap snap = rig_snap(), own = rig_snap();
+	struct driver_snap snap = rig_new_snap(), own = rig_new_snap();
 	struct driver_progress progress = { 0 };
 	struct err err = { 0 };
 	rbd_image_t handle;
 	uint64_t sum = rig_sum(&backend, &image, image.size, NULL);
 
 	snap_create(&image, &snap);
-	rig_clone(&image, &snap, &clone, 2);
+	rig_clone_by_librbd(&image, &snap, &clone, 2);
 	snap_create(&clone, &own);
 	assert_int_equal(rbd_open(rig.vols, rig_image_name(&clone), &handle, NULL), 0);
 	assert_int_equal(rbd_update_features(handle, RBD_FEATURE_DEEP_FLATTEN, 0), 0);
@@ -388,18 +390,22 @@ static void *snap_one(void *arg)
 static void test_many_at_once(void **state)
 {
 	static struct one_of_many each[64];
+	int64_t began;
 
 	for (size_t i = 0; i < COUNT(each); i++) {
 		each[i].image = rig_image(GIB);
-		each[i].snap = rig_snap();
+		each[i].snap = rig_new_snap();
 		rig_must_create(&backend, &each[i].image);
 	}
+	began = clock_mono_ns();
 	for (size_t i = 0; i < COUNT(each); i++)
 		assert_int_equal(pthread_create(&each[i].thread, NULL, snap_one, &each[i]), 0);
 	for (size_t i = 0; i < COUNT(each); i++) {
 		pthread_join(each[i].thread, NULL);
 		assert_int_equal(each[i].code, 0);
 	}
+	print_message("%zu snapshots at once: %.2f s\n", COUNT(each),
+		(double)(clock_mono_ns() - began) / 1e9);
 	for (size_t i = 0; i < COUNT(each); i++) {
 		snap_remove(&each[i].image, &each[i].snap);
 		rig_must_remove(&backend, &each[i].image);

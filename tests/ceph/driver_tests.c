@@ -17,9 +17,10 @@ static const struct {
 	{ "qos", qos_tests },
 	{ "clone", clone_tests },
 	{ "crash", crash_tests },
-	{ "clonecrash", clone_crash_tests },
+	{ "clone-crash", clone_crash_tests },
 	{ "snap", snap_tests },
-	{ "snapcrash", snap_crash_tests },
+	{ "images", images_tests },
+	{ "snap-crash", snap_crash_tests },
 	{ "trouble", trouble_tests },
 };
 

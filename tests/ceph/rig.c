@@ -81,7 +81,7 @@ int rig_create(struct rig_backend *b, const struct driver_image *image, struct e
 	return c.code;
 }
 
-int rig_make_clone(struct rig_backend *b, const struct driver_image *image,
+int rig_clone(struct rig_backend *b, const struct driver_image *image,
 	const struct driver_source *source, struct err *err)
 {
 	struct driver_create c = { .image = *image, .source = source };
@@ -130,7 +130,7 @@ void rig_id(const struct rig_backend *b, const struct driver_image *image, char 
 	rados_ioctx_destroy(io);
 }
 
-uint64_t rig_take(
+uint64_t rig_snap(
 	const struct rig_backend *b, const struct driver_image *image, char uuid[UUID_LEN + 1])
 {
 	rados_ioctx_t io;
@@ -147,7 +147,8 @@ uint64_t rig_take(
 	return id;
 }
 
-void rig_untake(const struct rig_backend *b, const struct driver_image *image, const char *uuid)
+void rig_snap_remove(
+	const struct rig_backend *b, const struct driver_image *image, const char *uuid)
 {
 	rados_ioctx_t io;
 	rbd_image_t handle = look(b, image, &io);
@@ -300,8 +301,8 @@ static void dump_attributes(rados_ioctx_t io, const char *object, const char *he
 
 #define IN_SNAPSHOTS " in snapshots only"
 
-static void dump_object(
-	rados_ioctx_t io, const char *space, const char *object, const char *id, struct lines *l)
+static void dump_object(rados_ioctx_t io, const char *space, const char *object, const char *id,
+	bool trimmed, struct lines *l)
 {
 	static char content[1 << 20];
 	struct buf b = { 0 };
@@ -313,10 +314,12 @@ static void dump_object(
 	add_name(&b, object, id);
 	head = strdup(buf_text(&b));
 	n = rados_read(io, object, content, sizeof content, 0);
-	if (n ==
-		-ENOENT) { /* listed for the sake of a snapshot, which the OSD has not trimmed yet */
-		buf_adds(&b, IN_SNAPSHOTS);
-		add_line(l, &b);
+	if (n == -ENOENT) { /* removed, but not yet from a snapshot that is gone too */
+		if (trimmed) {
+			buf_adds(&b, IN_SNAPSHOTS);
+			add_line(l, &b);
+		}
+		buf_release(&b);
 		return;
 	}
 	assert_true(n >= 0);
@@ -338,7 +341,8 @@ static bool is_bookkeeping(const char *object)
 	return !strcmp(object, "rbd_info");
 }
 
-char *rig_dump(rados_ioctx_t pool, const char *id)
+/* trimmed: also what is there for a snapshot alone. */
+static char *dump(rados_ioctx_t pool, const char *id, bool trimmed)
 {
 	rados_list_ctx_t list;
 	const char *object, *key, *space;
@@ -352,7 +356,7 @@ char *rig_dump(rados_ioctx_t pool, const char *id)
 
 		assert_int_equal(rados_ioctx_create2(rig.admin, rados_ioctx_get_id(pool), &io), 0);
 		if (!is_bookkeeping(object))
-			dump_object(io, space, object, id, &l);
+			dump_object(io, space, object, id, trimmed, &l);
 		rados_ioctx_destroy(io);
 	}
 	rados_nobjects_list_close(list);
@@ -364,6 +368,11 @@ char *rig_dump(rados_ioctx_t pool, const char *id)
 	}
 	free(l.at);
 	return buf_detach(&all);
+}
+
+char *rig_dump(rados_ioctx_t pool, const char *id)
+{
+	return dump(pool, id, false);
 }
 
 /* Prints the lines of a that b lacks. */
@@ -395,12 +404,12 @@ void rig_same(const char *before, char *after)
 char *rig_dump_trimmed(rados_ioctx_t pool)
 {
 	int64_t until = clock_mono_ns() + INT64_C(20) * 1000000000;
-	char *now = rig_dump(pool, NULL);
+	char *now = dump(pool, NULL, true);
 
 	while (strstr(now, IN_SNAPSHOTS) && clock_mono_ns() < until) {
 		free(now);
 		usleep(50 * 1000);
-		now = rig_dump(pool, NULL);
+		now = dump(pool, NULL, true);
 	}
 	return now;
 }

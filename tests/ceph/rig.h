@@ -52,13 +52,14 @@ struct driver_image rig_image(uint64_t size);
 const char *rig_image_name(const struct driver_image *image); /* static, one at a time */
 
 int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err);
-int rig_make_clone(struct rig_backend *b, const struct driver_image *image,
+int rig_clone(struct rig_backend *b, const struct driver_image *image,
 	const struct driver_source *source, struct err *err);
 /* By librbd: its id; a snapshot `snapshot-<uuid>`, whose uuid is made here, and its id; that snapshot gone again. */
 void rig_id(const struct rig_backend *b, const struct driver_image *image, char id[64]);
-uint64_t rig_take(
+uint64_t rig_snap(
 	const struct rig_backend *b, const struct driver_image *image, char uuid[UUID_LEN + 1]);
-void rig_untake(const struct rig_backend *b, const struct driver_image *image, const char *uuid);
+void rig_snap_remove(
+	const struct rig_backend *b, const struct driver_image *image, const char *uuid);
 
 void rig_must_create(struct rig_backend *b, const struct driver_image *image);
 void rig_must_remove(struct rig_backend *b, const struct driver_image *image);
@@ -96,8 +97,9 @@ void rig_child_kill(struct rig_child *c); /* SIGKILL, and waits */
 int rig_child_main(int argc, char **argv);
 
 /*
- * Lets a process make a change (create, limited, clone, remove), die in it, and fences it. At its n-th operation (n < 0: before its -n-th message to
- * the cluster): true if it came to that; or us microseconds after it began. source: of a clone; else NULL.
+ * Lets a process make a change (create, limited, clone, remove), die in it, and fences it. At the driver's n-th operation, or with
+ * n < 0 before its -n-th message to the cluster: true if it came to that; or us microseconds after it began. source: of a clone; else
+ * NULL.
  */
 bool rig_dies_at(struct rig_backend *b, const char *what, const struct driver_image *image,
 	const struct driver_source *source, int n);
@@ -128,9 +130,9 @@ void rig_put(struct rig_backend *b, const struct driver_image *image, uint64_t o
 	unsigned seed);
 
 /* A clone by librbd, of the format that does not need a protected snapshot, or of the one that does. */
-void rig_clone(const struct driver_image *image, const struct driver_snap *snap,
+void rig_clone_by_librbd(const struct driver_image *image, const struct driver_snap *snap,
 	const struct driver_image *clone, int format);
-struct driver_snap rig_snap(void);			   /* with a uuid that no other has */
+struct driver_snap rig_new_snap(void);			   /* with a uuid that no other has */
 const char *rig_snap_name(const struct driver_snap *snap); /* static, one at a time */
 
 /*
@@ -154,11 +156,12 @@ void qos_check(const struct rig_backend *b, const struct driver_image *image, bo
 int same_tests(void);	/* every driver: the same tests */
 int format_tests(void); /* direct against librbd, and half-states */
 int clone_tests(void);	/* clones, and what becomes of the snapshots that they are made of */
+int crash_tests(void);	/* processes that die in the middle */
 int clone_crash_tests(void);
-int crash_tests(void);	    /* processes that die in the middle */
 int qos_tests(void);	    /* limits on an image's speed */
 int snap_tests(void);	    /* snapshots, revert, flatten */
-int snap_crash_tests(void); /* processes that die in the middle of these, and of adoption */
+int images_tests(void);	    /* what others made, and how it changes hands */
+int snap_crash_tests(void); /* processes that die in the middle of these two */
 int trouble_tests(void);    /* busy, full, deleted, stopped, refused, fenced */
 
 #endif

@@ -148,7 +148,7 @@ uint64_t rig_sum_outside(const char *name)
 
 /* --- snapshots and clones */
 
-struct driver_snap rig_snap(void)
+struct driver_snap rig_new_snap(void)
 {
 	struct driver_image image = rig_image(0);
 	struct driver_snap snap = { .temporary = false };
@@ -166,7 +166,7 @@ const char *rig_snap_name(const struct driver_snap *snap)
 	return name;
 }
 
-void rig_clone(const struct driver_image *image, const struct driver_snap *snap,
+void rig_clone_by_librbd(const struct driver_image *image, const struct driver_snap *snap,
 	const struct driver_image *clone, int format)
 {
 	char name[64];

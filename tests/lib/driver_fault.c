@@ -322,28 +322,28 @@ static int fault_adopt(void *be, const char *name, struct driver_image *image, s
 	int r;
 
 	slow(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.outside, w))
 		r = err_set(err, -EBUSY, "%s has it open", FAULT_WATCHER);
 	r = r < 0 ? r : driver_local.adopt(w->be, name, image, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.adopted, 1);
-	return point(err);
+	return fault_point(err);
 }
 
 static int fault_snap_adopt(void *be, const struct driver_image *image, const char *name,
 	const struct driver_snap *snap, struct err *err)
 {
 	struct wrapped *w = be;
-	int r = point(err);
+	int r = fault_point(err);
 
 	if (r == 0 && !has_foreign(w))
 		r = driver_local.snap_adopt(w->be, image, name, snap, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.snaps_adopted, 1);
-	return point(err);
+	return fault_point(err);
 }
 
 static int fault_disown(
@@ -353,14 +353,14 @@ static int fault_disown(
 	int r;
 
 	slow(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.outside, w))
 		r = err_set(err, -EBUSY, "%s has it open", FAULT_WATCHER);
 	r = r < 0 ? r : driver_local.disown(w->be, image, name, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.disowned, 1);
-	return point(err);
+	return fault_point(err);
 }
 
 static int fault_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err)

@@ -60,7 +60,7 @@ note "what is refused"
 images_are_refused
 printf x >>"$T/one/odd"
 match 'multiple of 512' "$(wait_for 10 seen odd && cat .volfs/unmanaged/one/odd/error)"
-refused EINVAL "512" rename .volfs/unmanaged/one/odd odd || true
+refused EBUSY "512" rename .volfs/unmanaged/one/odd odd
 rm "$T/one/odd"
 wait_for 10 unseen odd
 

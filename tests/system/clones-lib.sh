@@ -5,8 +5,10 @@
 #	same NAME            as in data-lib.sh
 #	needs NAME           whether its image needs another one
 #
-# There are two backends, with types `one` and `two` for them; max_clone_depth is 2. Functions take the name of a volume of 64 MiB and type
-# `one`, whose contents they destroy, and leave nothing else.
+# and slow, fast: from here on the storage's writes take long, or all that is asked of it; no longer.
+#
+# There are two backends, `one` and `two`, and the filter different_backend; max_clone_depth is 2. Functions take the name of a volume of
+# 64 MiB, whose contents they destroy, and leave nothing else.
 # shellcheck source=/dev/null
 
 # spread NAME: bytes here and there, and holes between
@@ -39,7 +41,7 @@ clones_of_a_snapshot()
 	volume clone "snapshot=$name@s"
 	eq "$was" "$(sum clone/data)"
 	same clone
-	eq "64M one available" "$(cat clone/{size,type,status} | paste -sd' ')"
+	eq "64M $(cat "$name/backend") available" "$(cat clone/{size,backend,status} | paste -sd' ')"
 	eq "$(cat "$name/id")@$(cat "$name/snapshots/s/id")" "$(jq -r .origin clone/json)"
 
 	note "each is written to by itself"
@@ -151,7 +153,7 @@ copies_to_another_backend()
 	was=$(sum "$name/data")
 	: >"$T/progress"
 	slow
-	echo "source=$name type=two" >new/far
+	echo "source=$name hint.different_backend=$name" >new/far
 	watch_progress far "$T/progress" &
 	watcher=$!
 	refused EBUSY "far" rmdir "$name"
@@ -161,9 +163,10 @@ copies_to_another_backend()
 	eq available "$(timeout 60 cat far/wait)"
 	wait "$watcher"
 	while read -r line; do
-		match '^[0-9]+% [0-9]+ MiB of 64 MiB copy$' "$line" "progress"
+		match '^[0-9]+% [0-9]+ MiB of [0-9]+ MiB copy$' "$line" "progress"
 	done <"$T/progress"
-	eq "two 64M" "$(cat far/{type,size} | paste -sd' ')"
+	not grep -qx "$(cat "$name/backend")" far/backend
+	eq 64M "$(cat far/size)"
 	eq "" "$(cat far/progress)"
 	eq "$was" "$(sum far/data)"
 	same far
@@ -173,7 +176,7 @@ copies_to_another_backend()
 	ok mkdir "$name/snapshots/s"
 	dirty "$name"
 	slow
-	echo "snapshot=$name@s type=two size=70M" >new/far2
+	echo "snapshot=$name@s size=70M hint.different_backend=$name" >new/far2
 	refused EBUSY "far2" rmdir "$name/snapshots/s"
 	fast
 	eq available "$(timeout 60 cat far2/wait)"
@@ -185,7 +188,7 @@ copies_to_another_backend()
 
 	note "given up while it is copied: nothing is left, and the source is free"
 	slow
-	echo "source=$name type=two" >new/far
+	echo "source=$name hint.different_backend=$name" >new/far
 	ok rmdir far
 	fast
 	wait_for 60 trash_is_empty
@@ -232,7 +235,7 @@ clones_outlive_servers() # NAME ROUNDS COMMAND…
 		for i in 1 2 3; do
 			echo "snapshot=$name@s" >"new/a$i"
 			echo "source=$name" >"new/b$i"
-			echo "source=$name type=two" >"new/c$i"
+			echo "source=$name hint.different_backend=$name" >"new/c$i"
 		done
 		sleep "0.0$(printf %02d $((RANDOM % 80)))" # the instant is the test
 		"$@"
@@ -251,7 +254,7 @@ clones_race() # ROUNDS
 {
 	local round was maker
 	for round in $(seq "$1"); do
-		volume source size=4M type=one
+		volume source size=4M
 		ok dd if=/dev/urandom of=source/data bs=1M count=4 conv=notrunc,fsync status=none
 		was=$(sum source/data)
 		(

@@ -56,15 +56,15 @@ new_server()
 
 mkdir "$T/one" "$T/two"
 cat >"$T/volfs.conf" <<-END
-	database = "$T/volfs.db"; trash_delay = 0; stats_interval = 1; max_clone_depth = 2; quota = { volumes = -1; size = -1; };
-	types = ( { name = "one"; extra_specs = [ "volume_backend_name=one" ]; },
-		  { name = "two"; extra_specs = [ "volume_backend_name=two" ]; } );
+	database = "$T/volfs.db"; trash_delay = 0; stats_interval = 1; max_clone_depth = 2;
+	quota = { volumes = -1; size = -1; };
+	scheduler = { filters = [ "availability_zone", "capacity", "capabilities", "different_backend" ]; };
 	backends = ( { name = "one"; driver = "local"; path = "$T/one"; max_over_subscription_ratio = 1000.0; },
 		     { name = "two"; driver = "local"; path = "$T/two"; max_over_subscription_ratio = 1000.0; } );
 END
 start_volfs --restarts 0 -c "$T/volfs.conf"
 cd "$MNT"
-volume db size=64M type=one
+volume db size=64M
 
 note "of a snapshot"
 clones_of_a_snapshot db

@@ -195,7 +195,7 @@ snapshots_while_in_use()
 		: >"$name/data"
 		rm -f "$T/acknowledged"
 		timeout 120 /usr/bin/python3 -S - "$name/data" "$T/acknowledged" "$how" <<-'END' &
-			import mmap, os, struct, sys
+			import mmap, os, struct, sys, time
 			how = {"DIRECT": os.O_DIRECT | os.O_DSYNC, "SYNC": os.O_DSYNC}[sys.argv[3]]
 			fd = os.open(sys.argv[1], os.O_WRONLY | how)
 			told = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -204,6 +204,7 @@ snapshots_while_in_use()
 			    block[:8] = struct.pack("<Q", n)
 			    os.pwrite(fd, block, (n - 1) * 4096)
 			    os.pwrite(told, b"%d\n" % n, 0)
+			    time.sleep(0.001) # as many as there is room for last longer than the test
 		END
 		writer=$!
 		wait_for 30 test -s "$T/acknowledged"
@@ -232,6 +233,37 @@ snapshots_while_in_use()
 		wait_for 30 grep -qx available "$name/status"
 		gone_everywhere "$name"
 	done
+}
+
+# snapshots_are_read NAME COMMAND…: COMMAND kills the server. Who has one open keeps it.
+snapshots_are_read()
+{
+	local name=$1 s=$1/snapshots/read was out
+	shift
+	scribble "$name" 3
+	was=$(sum "$name/data")
+	ok mkdir "$s"
+	eq "400 $(stat -c %u:%g "$name/data")" "$(stat -c '%a %u:%g' "$s/data")"
+	ok chmod 640 "$name/data"
+	eq 440 "$(stat -c %a "$s/data")"
+	ok chmod 600 "$name/data"
+	refused EROFS "never changes" read "$s/data" RDWR
+	refused EROFS "never changes" write "$s/data" x NOTRUNC
+	refused EROFS "never changes" truncate "$s/data" 0
+	refused EROFS "never changes" chmod "$s/data" 777
+	ok touch -c "$s/data"
+	exec 7<"$s/data"
+	eq "available" "$(cat "$name/status")"
+	eq "" "$(ls "$name/attachments")"
+	refused EBUSY "is open" rmdir "$s"
+	"$@"
+	scribble "$name" 3
+	refused EBUSY "is open" rmdir "$s"
+	out=$(sha256sum <&7 | cut -d' ' -f1)
+	eq "$was" "$out"
+	exec 7<&-
+	wait_for 10 rmdir "$s"
+	wait_for 60 none_stored "$name"
 }
 
 # Who freezes, takes a snapshot and thaws must get out; and then none is taken.

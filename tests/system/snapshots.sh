@@ -75,6 +75,9 @@ snapshots_while_in_use db
 note "a filesystem"
 snapshots_hold_a_filesystem db
 
+note "read"
+snapshots_are_read db kill_server
+
 note "interrupted"
 snapshots_are_interrupted db
 

@@ -176,6 +176,55 @@ static void is_refused(void **state)
 	refused(id, "monday", -EINVAL, "volume 'db' has 2M now, and had 1M in snapshot 'monday'");
 }
 
+/* A volume is made from it: it stays as it is until then. */
+static void the_source_stays(void **state)
+{
+	int64_t id, snap, copy;
+
+	begin(1, NULL);
+	id = made("size=1M name=db");
+	put(id, 'a');
+	snap = taken(id, "monday");
+	put(id, 'b');
+	atomic_store(&fault.hang, "b0");
+	if (rig_create(&rig, "snapshot=db@monday name=copy", &copy) != 0)
+		fail_msg("%s", rig_text);
+	assert_int_equal(rig_unsnap(&rig, snap), -EBUSY);
+	assert_string_equal(rig_text, "volume 'copy' is being made from it");
+	refused(id, "monday", -EBUSY, "volume 'copy' is being made from it");
+	assert_int_equal(rig_delete(&rig, id), -ENOTEMPTY);
+	assert_string_equal(rig_text, "volume 'db' has 1 snapshot: remove it first");
+	atomic_store(&fault.hang, NULL);
+	assert_int_equal(rig_settle(&rig, copy), VOL_AVAILABLE);
+	assert_int_equal(get(copy), 'a');
+	(void)taken(id, "tuesday");
+	assert_int_equal(rig_delete(&rig, id), -ENOTEMPTY);
+	assert_string_equal(rig_text, "volume 'db' has 2 snapshots: remove them first");
+	assert_int_equal(rig_unsnap(&rig, snap), 0);
+	assert_int_equal(rig_revert(&rig, id, "tuesday"), 0);
+	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
+	assert_int_equal(get(id), 'b');
+}
+
+static void a_program_outside_keeps_it(void **state)
+{
+	int64_t id;
+
+	fault_reset();
+	rig_make(&rig, 1, NULL);
+	rig.driver = &driver_watched;
+	rig_up(&rig);
+	id = made("size=1M name=db");
+	(void)taken(id, "monday");
+	atomic_store(&fault.outside, "b0");
+	refused(id, "monday", -EBUSY, "volume 'db' is open by a program outside");
+	assert_int_equal(atomic_load(&fault.asked), 1);
+	atomic_store(&fault.outside, NULL);
+	assert_int_equal(rig_revert(&rig, id, "monday"), 0);
+	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
+	assert_int_equal(atomic_load(&fault.reverted), 1);
+}
+
 static int holds(void *arg, const void *be, const char *uuid)
 {
 	return -EBUSY;
@@ -484,6 +533,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(goes_back),
 		TEST(is_refused),
+		TEST(the_source_stays),
+		TEST(a_program_outside_keeps_it),
 		TEST(a_failure_is_an_error),
 		TEST(copies_at_a_time),
 		TEST(its_backend_is_lost),

@@ -407,6 +407,11 @@ static void a_uuid_is_only_its_own_volume_s_name(void **state)
 	assert_int_equal(spec_name_check("a\xff", own, NULL), -EINVAL);
 	assert_int_equal(spec_name_check(N256, own, NULL), -ENAMETOOLONG);
 	assert_int_equal(spec_name_check("", own, NULL), -EINVAL);
+	assert_int_equal(spec_name_check("new", own, NULL), -EINVAL);
+	assert_int_equal(spec_snapshot_name_check("new", own, NULL), 0);
+	assert_int_equal(spec_snapshot_name_check("a@b", own, NULL), -EINVAL);
+	assert_int_equal(spec_snapshot_name_check(own, NULL, NULL), -EINVAL);
+	assert_int_equal(spec_snapshot_name_check(N256, own, NULL), -ENAMETOOLONG);
 }
 
 static void values_of_attributes_follow_the_same_rules(void **state)

@@ -382,8 +382,8 @@ static int64_t waiting_of(const char *project)
 {
 	char text[96];
 
-	(void)snprintf(
-		text, sizeof text, "SELECT trash_waiting FROM project WHERE name = '%s'", project);
+	(void)snprintf(text, sizeof text, "SELECT trash_waiting FROM project WHERE name = '%s'",
+		project);
 	return sql(text);
 }
 
@@ -438,8 +438,7 @@ static void what_expires_first_comes_first(void **state)
 	got = expired(INT64_MAX);
 	assert_int_equal(got.n, 2);
 	assert_int_equal(got.id[0], c);
-	assert_int_equal(
-		after(NULL, sql("SELECT id FROM project WHERE name = 'q'"), 0, 0), -ENOENT);
+	assert_int_equal(after(NULL, sql("SELECT id FROM project WHERE name = 'q'"), 0, 0), -ENOENT);
 	assert_int_equal(waiting_of("q"), 0);
 	assert_int_equal(view_volume(v, b, &vol), 0);
 	assert_int_equal(vol.expires_us, 0);

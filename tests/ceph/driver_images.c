@@ -1,0 +1,6 @@
+#include "rig.h"
+
+int images_tests(void)
+{
+	return 0;
+}
