@@ -319,6 +319,8 @@ static void outcome_ended(struct request *q, int code)
 		attempt_offer(o->next, &o->row, counted);
 	else if (counted)
 		room_return(q->e);
+	if (o->code == 0 && o->row.class == CLASS_COPY)
+		measure_now(o->b, o->row.volume);
 	if (!o->job)
 		return; /* its worker cleans up */
 	if (o->left_over) {

@@ -293,14 +293,16 @@ static int tell(struct create *c, struct tx *tx, double weight)
 {
 	const struct volume *v = &c->vol;
 	const char *typed = v->type[0] ? ", type " : "", *made = v->origin[0] ? ", from " : "";
-	char size[TEXT_SIZE_MAX];
+	char size[TEXT_SIZE_MAX], why[32] = "beside its source";
 	int r;
 
 	(void)text_of_size(v->size, size);
+	if (!made[0] || strcmp(v->backend, c->wish.from.vol.backend) != 0)
+		(void)snprintf(why, sizeof why, "weight %.3f", weight);
 	if (c->b)
 		r = request_event(&c->q, tx, v->id, "volume.create.start",
-			"size %s%s%s%s%s, project %s, on %s in zone %s, weight %.3f", size, typed,
-			v->type, made, v->origin, v->project, v->backend, v->zone, weight);
+			"size %s%s%s%s%s, project %s, on %s in zone %s, %s", size, typed, v->type,
+			made, v->origin, v->project, v->backend, v->zone, why);
 	else
 		r = request_event(&c->q, tx, v->id, "volume.create.error",
 			"size %s%s%s%s%s, project %s: %s", size, typed, v->type, made, v->origin,

@@ -114,8 +114,9 @@ struct outcome {
 	int64_t id, volume;
 	int code;
 	char sentence[ERR_TEXT_MAX];
-	struct held held; /* of the last apply(): what may go now, too */
-	bool again;	  /* the same: the job stays, as what the catalogue calls it now */
+	struct held held;   /* of the last apply(): what may go now, too */
+	bool again;	    /* the same: the job stays, … */
+	enum job_kind kind; /* … as what the catalogue calls it now */
 };
 
 static int purge_failed(struct outcome *o, struct tx *tx, const struct volume *v)
@@ -150,7 +151,7 @@ static int purge_held(
 	o->again = r == -ENOENT;
 	if (r < 0 && !o->again)
 		return r;
-	held.kind = JOB_CLEAN;
+	held.kind = o->kind = JOB_CLEAN;
 	held.class = o->again ? CLASS_OTHER : CLASS_HELD;
 	held.parent = v->parent;
 	r = tx_job_turn(tx, &held);
@@ -172,6 +173,7 @@ static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err
 	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
 	if (r < 0)
 		return r;
+	o->kind = row.kind;
 	if (tx_job_of_snapshots(tx, v.id, &other) == 0) {
 		o->again = true;
 		return 0;
@@ -188,8 +190,7 @@ static void purge_ended(struct request *q, int code)
 	if (!o->again) {
 		worker_forget(o->job);
 	} else {
-		if (o->code == -EMLINK)
-			o->job->kind = JOB_CLEAN;
+		o->job->kind = o->kind;
 		later_job(o->job);
 	}
 	held_ended(q->e, &o->held);

@@ -160,8 +160,8 @@ int local_snaps(
 	r = find_snaps(l, dir, name, &s, err);
 	if (r == 0 && !s.n)
 		r = local_look_at(l, dir, name, &st, err);
-	if (r == 0 && s.n)
-		memcpy(ret, s.list, (s.n < n ? s.n : n) * sizeof *ret);
+	for (size_t i = 0; r == 0 && i < s.n && i < n; i++)
+		ret[i] = s.list[i];
 	free(s.list);
 	return r < 0 ? r : (int)s.n;
 }

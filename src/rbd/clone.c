@@ -122,6 +122,16 @@ int rb_source_find(
 
 /* --- an image as it is now */
 
+static bool has_snapshot(struct rb_pool *p, const struct driver_create *c)
+{
+	char id[RB_NAME_ROOM], snap_name[RB_NAME_ROOM];
+	struct questions q;
+	struct rb_snap snap;
+
+	return ask_image(p, &c->source->image, id, &q) >= 0 &&
+	       rb_snap_find(p, id, rb_source_snap_name(c, snap_name), &snap) >= 0;
+}
+
 /* An earlier try came to its end: the clone is there, and its temporary snapshot is not. */
 static bool is_finished(struct rb_pool *p, const struct driver_create *c)
 {
@@ -129,76 +139,40 @@ static bool is_finished(struct rb_pool *p, const struct driver_create *c)
 
 	rb_image_name(c->image.uuid, name);
 	return rb_format_find(p, name, id) >= 0 &&
-	       rb_format_complete(p, name, id, c->image.size) >= 0;
-}
-
-/* 1: there was nothing left to do. */
-static int take_snapshot(rbd_image_t source, struct rb_pool *p, const struct driver_create *c)
-{
-	char id[RB_NAME_ROOM], snap_name[RB_NAME_ROOM];
-	struct rb_snap snap;
-	int r = rbd_get_id(source, id, sizeof id);
-
-	rb_source_snap_name(c, snap_name);
-	if (r >= 0)
-		r = rb_snap_find(p, id, snap_name, &snap);
-	if (r != -ENOENT)
-		return r;
-	if (is_finished(p, c))
-		return 1;
-	r = rbd_snap_create(source, snap_name);
-	return r == -EEXIST ? 0 : r;
-}
-
-/* With a clone it goes to the trash namespace: the monitors need not be asked. */
-static int remove_snapshot(rbd_image_t source, const struct driver_create *c)
-{
-	char snap_name[RB_NAME_ROOM];
-	int r = rbd_snap_remove(source, rb_source_snap_name(c, snap_name));
-
-	return r == -ENOENT ? 0 : r;
+	       rb_format_complete(p, name, id, c->image.size) >= 0 && !has_snapshot(p, c);
 }
 
 /* Half a clone goes before the snapshot: without that it would be taken for a whole one. What cannot be removed is left to remove(). */
-static void undo(struct rb_backend *be, rbd_image_t source, const struct driver_create *c)
+static void undo(
+	struct rb_backend *be, const struct driver_create *c, const struct driver_snap *snap)
 {
 	struct err err = { 0 };
 	int r = driver_rbd.remove(be, &c->image, &err);
 
 	if (r >= 0)
-		r = remove_snapshot(source, c);
+		r = rb_snap_remove(be, &c->source->image, snap, &err);
 	if (r < 0)
-		log_notice(
-			"backend %s: the temporary snapshot of volume %s stays until volume %s goes: %s",
-			be->conf->name, c->image.uuid, c->source->image.uuid,
-			err.text[0] ? err.text : strerror(-r));
+		log_notice("backend %s: a temporary snapshot stays until its image goes: %s",
+			be->conf->name, err.text);
 }
 
 void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_create *c,
 	void (*make)(
 		struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n))
 {
-	char name[RB_NAME_ROOM];
-	rbd_image_t source;
-	int r;
+	const struct driver_image *source = &c->source->image;
+	struct driver_snap snap = { .temporary = true };
 
-	rb_image_name(c->source->image.uuid, name);
-	c->code = rbd_open(p->io, name, &source, NULL);
-	if (c->code < 0) {
-		rb_fail(be, &c->err, c->code, "open image '%s'", name);
+	memcpy(snap.uuid, c->image.uuid, sizeof snap.uuid);
+	c->code = 0;
+	if (is_finished(p, c))
 		return;
-	}
-	r = take_snapshot(source, p, c);
-	if (r < 0)
-		rb_fail(be, &c->err, r, "take a snapshot of image '%s'", name);
-	c->code = r < 0 ? r : 0;
-	if (r == 0) {
+	c->code = rb_snap_create(be, source, &snap, &c->err);
+	if (c->code >= 0)
 		make(be, p, c, 1);
-		r = c->code < 0 ? c->code : remove_snapshot(source, c);
-		if (c->code >= 0 && r < 0)
-			c->code = rb_fail(be, &c->err, r, "remove a snapshot of image '%s'", name);
-		if (r < 0)
-			undo(be, source, c);
-	}
-	(void)rbd_close(source);
+	/* To the trash namespace, since it has a clone: the monitors need not be asked. */
+	if (c->code >= 0)
+		c->code = rb_snap_remove(be, source, &snap, &c->err);
+	if (c->code < 0)
+		undo(be, c, &snap);
 }

@@ -100,7 +100,10 @@ static int child_open(const char *name, bool write)
 	return rbd_close(image) < 0;
 }
 
-/* child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does it. */
+/*
+ * child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does
+ * it. CRASH_AT: of the driver's operations, or if negative of the messages.
+ */
 static int child_change(int n, char **w)
 {
 	struct rig_backend b = { .driver = &driver_rbd };
@@ -111,7 +114,7 @@ static int child_change(int n, char **w)
 	int r;
 
 	rig_backend_conf(&b.conf, w[1]);
-	b.conf.crash_at = atol(w[5]);
+	b.conf.crash_at = atol(w[5]) > 0 ? atol(w[5]) : 0;
 	(void)snprintf(image.uuid, sizeof image.uuid, "%s", w[2]);
 	(void)snprintf(image.image_id, sizeof image.image_id, "%s", w[3]);
 	if (n > 6) {
@@ -123,6 +126,7 @@ static int child_change(int n, char **w)
 		b.driver->address(b.be, address, sizeof address, &err) < 0)
 		return 2;
 	say(address);
+	rig_die_at_message(-atol(w[5]));
 	if (!strcmp(w[0], "create"))
 		r = rig_create(&b, &image, &err);
 	else if (!strcmp(w[0], "limited"))

@@ -157,23 +157,6 @@ static void test_clone_of_an_image(void **state)
 	assert_int_equal(clone_at_every_operation(&now), 7);
 }
 
-/* Given up after its process died: what stays of the snapshot goes with the image that it is of. */
-static void test_given_up(void **state)
-{
-	bool died = true;
-
-	for (int n = 1; died; n++) {
-		struct driver_image base = rig_image(64 * MIB), image = rig_image(64 * MIB);
-		struct driver_source of = { .image = base };
-
-		rig_must_create(&backend, &base);
-		died = rig_dies_at(&backend, "clone", &image, &of, n);
-		rig_must_remove(&backend, &image);
-		rig_must_remove(&backend, &base);
-		nothing_left();
-	}
-}
-
 static void remove_at_every_operation(const struct driver_source *of)
 {
 	bool died = true;
@@ -202,56 +185,85 @@ static void test_remove_the_last_clone(void **state)
 	remove_at_every_operation(&now);
 }
 
-/* --- at any time */
+/* --- at every message: what librbd does, too */
 
-static void clone_at_any_time(const struct driver_source *of, unsigned until, unsigned step)
+static int step(void)
 {
-	for (unsigned us = 0; us < until; us += step) {
+	return rig.full ? 1 : 23;
+}
+
+static void clone_at_every_message(const struct driver_source *of)
+{
+	bool died = true;
+
+	for (int n = 1; died; n += step()) {
 		struct driver_image image = rig_image(96 * MIB);
 
-		rig_dies_after(&backend, "clone", &image, of, us);
-		if (us / step % 2 || !of->snapshot[0]) {
-			clone_must(&image, of);
-			check_clone(&image);
-		}
+		died = rig_dies_at(&backend, "clone", &image, of, -n);
+		clone_must(&image, of);
+		check_clone(&image);
+		rig_must_remove(&backend, &image);
+		nothing_left();
+
+		if (!of->snapshot[0])
+			continue;
+		image = rig_image(96 * MIB);
+		(void)rig_dies_at(&backend, "clone", &image, of, -n);
 		rig_must_remove(&backend, &image);
 		nothing_left();
 	}
 }
 
-static void test_clone_at_any_time(void **state)
+static void test_clone_at_every_message(void **state)
 {
-	clone_at_any_time(&source, 100000, rig.full ? 1000 : 12000);
+	clone_at_every_message(&source);
 }
 
-static void test_clone_an_image_at_any_time(void **state)
+static void test_clone_an_image_at_every_message(void **state)
 {
-	clone_at_any_time(&now, 300000, rig.full ? 2000 : 30000);
+	clone_at_every_message(&now);
 }
 
-static void remove_at_any_time(const struct driver_source *of)
+/* Given up after its process died: what stays of the snapshot goes with the image that it is of. */
+static void test_given_up_at_every_message(void **state)
 {
-	unsigned step = rig.full ? 1000 : 20000;
+	bool died = true;
 
-	for (unsigned us = 0; us < 200000; us += step) {
+	for (int n = 1; died; n += step()) {
+		struct driver_image base = rig_image(64 * MIB), image = rig_image(64 * MIB);
+		struct driver_source of = { .image = base };
+
+		rig_must_create(&backend, &base);
+		died = rig_dies_at(&backend, "clone", &image, &of, -n);
+		rig_must_remove(&backend, &image);
+		rig_must_remove(&backend, &base);
+		nothing_left();
+	}
+}
+
+static void remove_at_every_message(const struct driver_source *of)
+{
+	bool died = true;
+
+	for (int n = 1; died; n += step()) {
 		struct driver_image image = rig_image(96 * MIB);
 
 		clone_must(&image, of);
 		rig_write(&image, 3);
-		rig_dies_after(&backend, "remove", &image, NULL, us);
+		died = rig_dies_at(&backend, "remove", &image, NULL, -n);
 		rig_must_remove(&backend, &image);
 		nothing_left();
 	}
 }
 
-static void test_remove_at_any_time(void **state)
+static void test_remove_at_every_message(void **state)
 {
-	remove_at_any_time(&source);
+	remove_at_every_message(&source);
 }
 
-static void test_remove_the_last_at_any_time(void **state)
+static void test_remove_the_last_at_every_message(void **state)
 {
-	remove_at_any_time(&now);
+	remove_at_every_message(&now);
 }
 
 int clone_crash_tests(void)
@@ -259,17 +271,18 @@ int clone_crash_tests(void)
 	const struct CMUnitTest direct[] = {
 		cmocka_unit_test(test_clone_of_a_snapshot),
 		cmocka_unit_test(test_clone_of_an_image),
-		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_remove_a_clone),
 		cmocka_unit_test(test_remove_the_last_clone),
-		cmocka_unit_test(test_clone_an_image_at_any_time),
-		cmocka_unit_test(test_remove_the_last_at_any_time),
+		cmocka_unit_test(test_clone_an_image_at_every_message),
+		cmocka_unit_test(test_given_up_at_every_message),
+		cmocka_unit_test(test_remove_the_last_at_every_message),
 	};
 	const struct CMUnitTest librbd[] = {
-		cmocka_unit_test(test_clone_at_any_time),
-		cmocka_unit_test(test_clone_an_image_at_any_time),
-		cmocka_unit_test(test_remove_at_any_time),
-		cmocka_unit_test(test_remove_the_last_at_any_time),
+		cmocka_unit_test(test_clone_at_every_message),
+		cmocka_unit_test(test_clone_an_image_at_every_message),
+		cmocka_unit_test(test_given_up_at_every_message),
+		cmocka_unit_test(test_remove_at_every_message),
+		cmocka_unit_test(test_remove_the_last_at_every_message),
 	};
 
 	return cmocka_run_group_tests_name("clone, crash: direct", direct, setup_direct, teardown) +

@@ -97,8 +97,9 @@ void rig_child_kill(struct rig_child *c); /* SIGKILL, and waits */
 int rig_child_main(int argc, char **argv);
 
 /*
- * Lets a process make a change (create, limited, clone, remove), die in it, and fences it. At its n-th operation: true if it came to
- * that; or us microseconds after it began. source: of a clone; else NULL.
+ * Lets a process make a change (create, limited, clone, remove), die in it, and fences it. At the driver's n-th operation, or with
+ * n < 0 before its -n-th message to the cluster: true if it came to that; or us microseconds after it began. source: of a clone; else
+ * NULL.
  */
 bool rig_dies_at(struct rig_backend *b, const char *what, const struct driver_image *image,
 	const struct driver_source *source, int n);
@@ -140,7 +141,8 @@ const char *rig_snap_name(const struct driver_snap *snap); /* static, one at a t
  */
 bool rig_dies_at_message(struct rig_backend *b, const char *what, const struct driver_image *image,
 	const char *other, int n);
-int rig_die_main(char **words); /* the other process */
+int rig_die_main(char **words);	 /* the other process */
+void rig_die_at_message(long n); /* this very process; 0: not any more */
 
 /*
  * driver_qos.c: images with limits of every key that there is, and one that no driver knows. The check: does librbd say that the image

@@ -23,6 +23,11 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return syscall(SYS_sendmsg, fd, message, flags);
 }
 
+void rig_die_at_message(long n)
+{
+	atomic_store(&messages_left, n);
+}
+
 /* --- the process that dies */
 
 struct task {
@@ -102,7 +107,7 @@ int rig_die_main(char **w)
 		return 2;
 	(void)printf("%s\n", address);
 	(void)fflush(stdout);
-	atomic_store(&messages_left, atol(w[5]));
+	rig_die_at_message(atol(w[5]));
 	for (size_t i = 0; i < COUNT(tasks); i++)
 		if (!strcmp(tasks[i].name, w[0]))
 			r = tasks[i].run(&t);

@@ -35,8 +35,8 @@ static struct {
 	int copies;
 	int write_errno; /* of pwrite() */
 	int sync_errno;
-	unsigned shared; /* FICLONE that went well */
-	int by_hand;	 /* pwrite() that went well */
+	_Atomic unsigned shared; /* FICLONE that went well */
+	int by_hand;		 /* pwrite() that went well */
 } kernel;
 
 int __real_ioctl(int fd, unsigned long what, ...);
