@@ -158,6 +158,19 @@ static int purge_held(
 	return r < 0 ? r : purge_row(&o->q, tx, v);
 }
 
+/* It was read from the job table just before it was held: its volume is gone already. */
+static int cleaned_meanwhile(struct outcome *o, struct tx *tx, const struct job_row *row)
+{
+	int r;
+
+	o->kind = JOB_CLEAN;
+	o->again = o->code < 0 && row->class != CLASS_HELD;
+	if (o->code < 0)
+		return 0;
+	r = tx_job_remove(tx, o->id);
+	return r < 0 ? r : release_held(tx, row->parent, &o->held);
+}
+
 static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct outcome *o = (struct outcome *)q;
@@ -170,6 +183,8 @@ static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err
 	o->again = false;
 	if (r == -ENOENT)
 		return 0;
+	if (r == 0 && row.kind == JOB_CLEAN)
+		return cleaned_meanwhile(o, tx, &row);
 	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
 	if (r < 0)
 		return r;
