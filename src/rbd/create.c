@@ -46,7 +46,12 @@ static int find_source(struct rb_backend *be, struct rb_pool *p, struct driver_c
 			s->of[i] = s->of[k];
 			return s->code[i] = s->code[k];
 		}
-	return s->code[i] = rb_source_find(be, p, c, &s->of[i]);
+	if (rb_known_get(be, p, c->source, &s->of[i]))
+		return s->code[i] = 0;
+	s->code[i] = rb_source_find(be, p, c, &s->of[i]);
+	if (s->code[i] == 0 && c->source->snapshot[0])
+		rb_known_put(be, c->source, &s->of[i]);
+	return s->code[i];
 }
 
 /* A source of this size fits into the clone? */

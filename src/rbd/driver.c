@@ -75,6 +75,7 @@ static void be_close(void *backend)
 	rb_link_release(&be->change);
 	rb_link_release(&be->look);
 	lock_release(&be->info_lock);
+	lock_release(&be->known_lock);
 	lock_release(&be->hold_lock);
 	pthread_cond_destroy(&be->hold_free);
 	free(be);
@@ -105,6 +106,7 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 	rb_link_init(&be->change, false);
 	rb_link_init(&be->look, true);
 	lock_init(&be->info_lock);
+	lock_init(&be->known_lock);
 	lock_init(&be->hold_lock);
 	cond_init(&be->hold_free);
 	*ret = be;

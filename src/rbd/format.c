@@ -285,11 +285,13 @@ static void judge(struct rb_backend *be, struct rb_pool *p, struct making *m)
 		c->code = codes[i];
 	if (c->code == -EEXIST)
 		(void)rb_format_remove(be, p, name, id, NULL);
-	if (c->code < 0 && c->code == m->child.code && c->code == -ENOENT)
+	if (c->code == -ENOENT && m->child.code == -ENOENT) {
+		rb_known_forget(be, m->source);
 		err_set(&c->err, c->code, "cannot create image '%s': what it is made from is gone",
 			name);
-	else if (c->code < 0)
+	} else if (c->code < 0) {
 		rb_fail(be, &c->err, c->code, "create image '%s'", name);
+	}
 }
 
 /* --- clones that an earlier try began */

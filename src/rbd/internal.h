@@ -29,6 +29,7 @@ enum {
 	RB_BATCH = 32,	      /* creations that share one operation on the directory */
 	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
 	RB_OBJECT_ROOM = 288, /* name of a RADOS object, with a name that people may have chosen */
+	RB_KNOWN = 16,	      /* sources of clones that are remembered */
 	RB_SNAP_NAME_ROOM = NAME_LEN + 1,
 };
 
@@ -57,6 +58,27 @@ struct rb_link {
 	struct rb_pool *pool;	  /* lock; NULL until first needed */
 };
 
+/* The snapshot that a clone is made of, as its header names it; pool -1: it is no clone. */
+struct rb_parent {
+	int64_t pool;
+	char space[RB_NAME_ROOM],
+		id[RB_NAME_ROOM]; /* namespace and id of the image; cut where longer */
+	uint64_t snap;
+};
+
+/* What a clone is made of. */
+struct rb_source {
+	struct rb_parent parent;
+	uint64_t size; /* of the snapshot */
+};
+
+/* A source of clones that was found to be fit for the direct way, and until when that is believed. */
+struct rb_known {
+	char image[UUID_LEN + 1], snapshot[UUID_LEN + 1];
+	struct rb_source source;
+	int64_t until_ns; /* 0: nothing */
+};
+
 struct flight;
 
 struct rb_backend {
@@ -67,6 +89,8 @@ struct rb_backend {
 	atomic_int direct;	/* enum rb_direct */
 	atomic_long calls;	/* under way */
 	atomic_long crash_left; /* test only: operations until the process kills itself */
+	struct lock known_lock;
+	struct rb_known known[RB_KNOWN]; /* known_lock */
 	struct lock hold_lock;
 	pthread_cond_t hold_free; /* a hold has ended */
 	struct rb_hold *holds;	  /* hold_lock */
@@ -94,14 +118,6 @@ enum rb_direct {
 /* The lock of who writes to an image, as librbd takes it. */
 #define RB_LOCK_NAME "rbd_lock"
 #define RB_LOCK_TAG  "internal"
-
-/* The snapshot that a clone is made of, as its header names it; pool -1: it is no clone. */
-struct rb_parent {
-	int64_t pool;
-	char space[RB_NAME_ROOM],
-		id[RB_NAME_ROOM]; /* namespace and id of the image; cut where longer */
-	uint64_t snap;
-};
 
 /* What an image's header says. */
 struct rb_header {
@@ -148,12 +164,6 @@ const char *rb_object(
 
 /* Objects that an image of that size has, without their number being limited. */
 uint64_t rb_object_count(uint64_t size, uint8_t order);
-
-/* What a clone is made of. */
-struct rb_source {
-	struct rb_parent parent;
-	uint64_t size; /* of the snapshot */
-};
 
 /* One creation of a batch. */
 struct rb_make {
@@ -304,6 +314,14 @@ const char *rb_source_snap_name(const struct driver_create *c, char ret[RB_NAME_
 void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_create *c,
 	void (*make)(
 		struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n));
+
+/* --- known.c: sources of clones, for a second after they were asked for */
+
+bool rb_known_get(struct rb_backend *be, const struct rb_pool *p, const struct driver_source *s,
+	struct rb_source *ret);
+void rb_known_put(
+	struct rb_backend *be, const struct driver_source *s, const struct rb_source *source);
+void rb_known_forget(struct rb_backend *be, const struct rb_source *source);
 
 /* --- release.c: snapshots that go with something else */
 
