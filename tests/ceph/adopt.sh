@@ -41,6 +41,11 @@ error_is() # NAME REGEX
 	ls "$UNMANAGED" >"$T/out"
 	grep -qE "$2" "$UNMANAGED/$1/error"
 }
+no_error()
+{
+	ls "$UNMANAGED" >"$T/out"
+	[ -z "$(cat "$UNMANAGED/$1/error")" ]
+}
 foreign img "$T/image"
 wait_for 15 seen img
 rbd_cmd lock add one/img mine
@@ -58,7 +63,7 @@ wait_for 15 error_is img 'open|watch'
 refused EBUSY 'open|watch' rename "$UNMANAGED/img" db
 exec 9>&-
 wait "$client"
-wait_for 15 error_is img '^$' || true
+wait_for 15 no_error img
 rbd_cmd create --size 1048577B one/odd
 wait_for 15 error_is odd '512'
 refused EBUSY '512' rename "$UNMANAGED/odd" odd

@@ -11,7 +11,7 @@ rounds=3 races=15
 [ -z "${VOLFS_TEST_FULL:-}" ] || rounds=30 races=100
 . "$SRC/tests/ceph/clones-rig.sh"
 
-volume db size=64M type=one
+volume db size=64M
 
 note "of a snapshot"
 clones_of_a_snapshot db
