@@ -74,6 +74,8 @@ static void be_close(void *backend)
 		return;
 	rb_link_release(&be->change);
 	rb_link_release(&be->look);
+	pthread_cond_destroy(&be->handle_changed);
+	lock_release(&be->handle_lock);
 	lock_release(&be->info_lock);
 	lock_release(&be->known_lock);
 	lock_release(&be->hold_lock);
@@ -105,6 +107,8 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 	atomic_init(&be->crash_left, conf->crash_at);
 	rb_link_init(&be->change, false);
 	rb_link_init(&be->look, true);
+	lock_init(&be->handle_lock);
+	cond_init(&be->handle_changed);
 	lock_init(&be->info_lock);
 	lock_init(&be->known_lock);
 	lock_init(&be->hold_lock);

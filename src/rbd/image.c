@@ -152,7 +152,7 @@ static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *na
 	int r;
 
 	rb_hold(be, &hold, id, true);
-	r = rb_snaps_clear(p, id);
+	r = rb_snaps_clear(be, p, id);
 	if (r >= 0 || r == -ENOENT) {
 		r = rbd_remove(p->io, name);
 		if (r == -EMLINK) /* it belongs to a group */
@@ -184,13 +184,14 @@ int rb_image_remove(
 int rb_image_resize(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err)
 {
+	struct rb_handle *h;
 	rbd_image_t image;
-	int r = rbd_open(p->io, name, &image, NULL);
+	int r = rb_handle_get(be, p, name, false, &h, &image);
 
 	if (r < 0)
 		return rb_fail(be, err, r, "open image '%s'", name);
 	r = grow(image, size);
-	(void)rbd_close(image);
+	rb_handle_put(be, h);
 	if (r == -EINVAL)
 		return err_set(err, r, "image '%s' cannot shrink", name);
 	return r < 0 ? rb_fail(be, err, r, "resize image '%s'", name) : 0;

@@ -41,6 +41,8 @@ struct rb_pool {
 	atomic_uint refs;
 };
 
+struct rb_handle;
+
 enum rb_link_state {
 	RB_LINK_DOWN,
 	RB_LINK_CONNECTING, /* one thread is at it, without the lock; others wait */
@@ -94,6 +96,9 @@ struct rb_backend {
 	struct lock hold_lock;
 	pthread_cond_t hold_free; /* a hold has ended */
 	struct rb_hold *holds;	  /* hold_lock */
+	struct lock handle_lock;
+	pthread_cond_t handle_changed;
+	struct rb_handle *handles; /* handle_lock */
 	struct lock info_lock;
 	char fsid[UUID_LEN + 1]; /* info_lock; "" until connected */
 	char monitors[512];	 /* info_lock */
@@ -342,7 +347,7 @@ void rb_unhold(struct rb_backend *be, struct rb_hold *h);
  * Removes the snapshots that go with an image: temporary ones, and those in the trash that nobody needs any more. 0: none is left.
  * -ENOTEMPTY: there are others; -EMLINK: clones need one. Then all are untouched.
  */
-int rb_snaps_clear(struct rb_pool *p, const char *id);
+int rb_snaps_clear(struct rb_backend *be, struct rb_pool *p, const char *id);
 
 /* A clone has left its parent's snapshot: removes that if it is in the trash and this was the last. Failure is only logged: then it
  * goes with its image. */
@@ -389,6 +394,13 @@ int rb_image_resize(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err);
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
+
+/* --- handle.c */
+
+/* Opens an image for a change, by its name or its id, or joins who has it open for one. Blocks; -ENOENT. */
+int rb_handle_get(struct rb_backend *be, struct rb_pool *p, const char *key, bool by_id,
+	struct rb_handle **ret, rbd_image_t *ret_image);
+void rb_handle_put(struct rb_backend *be, struct rb_handle *h); /* the last one closes it */
 
 /* --- snap.c: see driver.h */
 

@@ -47,10 +47,12 @@ void rb_unhold(struct rb_backend *be, struct rb_hold *h)
 /* --- removal of snapshots */
 
 /* Opened by its id: its name need not be ours. -ENOENT: the image or all of them are gone. */
-static int remove_snaps(struct rb_pool *p, const char *image_id, const struct rb_snap *snap, int n)
+static int remove_snaps(struct rb_backend *be, struct rb_pool *p, const char *image_id,
+	const struct rb_snap *snap, int n)
 {
+	struct rb_handle *h;
 	rbd_image_t image;
-	int r = rbd_open_by_id(p->io, image_id, &image, NULL);
+	int r = rb_handle_get(be, p, image_id, true, &h, &image);
 
 	if (r < 0)
 		return r;
@@ -59,7 +61,7 @@ static int remove_snaps(struct rb_pool *p, const char *image_id, const struct rb
 		if (r == -ENOENT)
 			r = 0;
 	}
-	(void)rbd_close(image);
+	rb_handle_put(be, h);
 	return r;
 }
 
@@ -72,7 +74,7 @@ static bool is_temporary(const struct rb_snap *s)
 	       n == 7 + UUID_LEN + m && !strcmp(s->name + n - m, suffix);
 }
 
-int rb_snaps_clear(struct rb_pool *p, const char *id)
+int rb_snaps_clear(struct rb_backend *be, struct rb_pool *p, const char *id)
 {
 	CLEANUP_FREE struct rb_snap *all = NULL;
 	int n = rb_snap_list(p, id, &all), r = 0;
@@ -86,7 +88,7 @@ int rb_snaps_clear(struct rb_pool *p, const char *id)
 	if (n < 0)
 		r = n;
 	if (n > 0 && r == 0) {
-		r = remove_snaps(p, id, all, n);
+		r = remove_snaps(be, p, id, all, n);
 		if (r == -EBUSY) /* it was cloned, or its clone came back, just now */
 			r = -EMLINK;
 	}
@@ -103,7 +105,7 @@ void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb
 		return;
 	if (r >= 0) {
 		rb_hold(be, &hold, parent->id, false);
-		r = remove_snaps(p, parent->id, &snap, 1);
+		r = remove_snaps(be, p, parent->id, &snap, 1);
 		rb_unhold(be, &hold);
 	}
 	if (r < 0 && r != -ENOENT)

@@ -248,7 +248,7 @@ static int take_hold_alone(struct removal *m)
 	for (int i = 0; i < SNAP_TRIES && r == HAS_SNAPSHOTS; i++) {
 		r = take_hold(m);
 		if (r == HAS_SNAPSHOTS) {
-			int cleared = rb_snaps_clear(m->p, m->id);
+			int cleared = rb_snaps_clear(m->be, m->p, m->id);
 
 			r = cleared < 0 ? cleared : r;
 		}

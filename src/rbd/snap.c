@@ -18,28 +18,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int change_open(struct rb_change *c, rados_ioctx_t io)
+static int run_opened(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg)
 {
-	int r = rbd_open(io, c->name, &c->image, NULL);
+	int r = rbd_get_id(c->image, c->id, sizeof c->id);
 
-	if (r < 0)
-		return r;
-	r = rbd_get_id(c->image, c->id, sizeof c->id);
 	if (r >= 0)
 		r = rbd_get_features(c->image, &c->features);
-	if (r < 0)
-		(void)rbd_close(c->image);
-	return r;
+	return r < 0 ? r : run(c, arg);
 }
 
 int rb_change_image(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg)
 {
-	int r = change_open(c, c->p->io);
+	struct rb_handle *h;
+	int r = rb_handle_get(c->be, c->p, c->name, false, &h, &c->image);
 
 	if (r < 0)
 		return r;
-	r = run(c, arg);
-	(void)rbd_close(c->image);
+	r = run_opened(c, run, arg);
+	rb_handle_put(c->be, h);
 	return r;
 }
 
