@@ -59,6 +59,10 @@ static int is_needed(struct tx *tx, const struct volume *v, struct err *err)
 	if (tx_volume(tx, id, &child) < 0)
 		return err_set(err, -EBUSY,
 			"the image of volume '%s' is needed by one that is being removed", v->name);
+	if (child.trashed)
+		return err_set(err, -EBUSY,
+			"volume '%s' in the trash was made from '%s' and still needs its image",
+			child.uuid, v->name);
 	return err_set(err, -EBUSY, "volume '%s' was made from '%s' and still needs its image",
 		child.name, v->name);
 }
