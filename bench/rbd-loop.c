@@ -2,7 +2,7 @@
  * The limits that volfs is measured against: a loop of T threads, each of which makes or removes
  * one image after the other.
  *
- *      rbd-loop CONF POOL create|clone|remove|write|open librbd|direct PREFIX COUNT THREADS
+ *      rbd-loop CONF POOL create|clone|remove|write|open|watchers librbd|direct PREFIX COUNT THREADS
  *
  *   create librbd   rbd_create4
  *   create direct   the object class, four operations an image, all at once; one directory operation an image
@@ -11,6 +11,7 @@
  *   remove librbd   rbd_remove
  *   remove direct   the driver's own removal
  *   write librbd    4 KiB into each of 256 objects
+ *   watchers librbd rbd_open_read_only, rbd_watchers_list, rbd_close
  *   open librbd     rbd_open, then 4 KiB written, flushed and read; all stay open to the end
  *
  * Images are 10 GiB in objects of 4 MiB with all features, named volume-PREFIX-0 … ; whatever made
@@ -144,6 +145,25 @@ static int remove_direct(struct loop *l, rados_ioctx_t io, const struct driver_i
 	return driver_rbd.remove(l->driver, image, NULL);
 }
 
+static int watchers_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
+{
+	rbd_image_watcher_t all[8];
+	size_t n = sizeof all / sizeof all[0];
+	char name[64];
+	rbd_image_t it;
+	int r;
+
+	image_name(image, name);
+	r = rbd_open_read_only(io, name, &it, NULL);
+	if (r < 0)
+		return r;
+	r = rbd_watchers_list(it, all, &n);
+	if (r >= 0)
+		rbd_watchers_list_cleanup(all, n);
+	(void)rbd_close(it);
+	return r;
+}
+
 static int open_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
 {
 	char name[64], block[4096] = "x";
@@ -239,6 +259,7 @@ static const struct {
 	{ "write", "librbd", write_librbd },
 	{ "remove", "librbd", remove_librbd },
 	{ "remove", "direct", remove_direct },
+	{ "watchers", "librbd", watchers_librbd },
 	{ "open", "librbd", open_librbd },
 };
 
@@ -351,7 +372,7 @@ int main(int argc, char **argv)
 			l.one = jobs[i].one;
 	if (!l.one || atoi(argv[6]) < 1 || atoi(argv[7]) < 1) {
 		(void)fprintf(stderr,
-			"usage: rbd-loop CONF POOL create|clone|remove|write|open librbd|direct PREFIX COUNT THREADS\n");
+			"usage: rbd-loop CONF POOL create|clone|remove|write|open|watchers librbd|direct PREFIX COUNT THREADS\n");
 		return 2;
 	}
 	conf.ceph_conf = argv[1];
