@@ -54,15 +54,15 @@ int clone_plan(struct tx *tx, const struct volume *vol, bool snapshot, const str
 	int r = 0;
 
 	*ret = (struct clone_plan){ .class = CLASS_COPY };
-	if (!here)
+	/* A driver whose clones need nothing of their source may have to copy all of it: nobody's creation is to wait for that. */
+	if (!here || !b->driver->flatten)
 		return 0;
-	if (b->driver->flatten)
-		r = is_deep(tx, vol, b->e->conf->max_clone_depth, &deep);
-	if (b->driver->flatten && (deep || b->conf->flatten || type_flattens(rules)))
+	r = is_deep(tx, vol, b->e->conf->max_clone_depth, &deep);
+	if (deep || b->conf->flatten || type_flattens(rules))
 		ret->flatten = true;
 	else
 		*ret = (struct clone_plan){ .class = snapshot ? CLASS_CREATE : CLASS_SNAP,
-			.parent = b->driver->flatten ? vol->id : 0 };
+			.parent = vol->id };
 	return r;
 }
 
