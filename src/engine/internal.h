@@ -204,6 +204,9 @@ struct backend {
 	} work[CLASS_COUNT];	/* lock */
 	struct job *shown;	/* lock; jobs that run and may have a progress */
 	unsigned threads, idle; /* lock */
+	int64_t calm_ns;	/* lock; until then creations come, though none waits or runs */
+	int64_t paced_ns;	/* lock; while they come, the next removal begins then */
+	bool pacing;		/* lock; a worker waits for paced_ns */
 	bool loading;		/* lock; a worker is reading a window */
 	bool offered;		/* lock; jobs of which the workers have not been told */
 

@@ -14,13 +14,18 @@
  */
 #include "engine/internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK = 512 * 1024 };
+enum {
+	STACK = 512 * 1024,
+	CALM_MS = 20, /* creations that follow each other are no farther apart */
+	PACE_MS = 10, /* while they come: from the beginning of one removal to the next */
+};
 
 static struct job **bucket(struct backend *b, int64_t id)
 {
@@ -62,11 +67,29 @@ static bool add_locked(struct backend *b, const struct job_brief *brief, bool co
 	return true;
 }
 
+/*
+ * A removal asks as much of the storage as many creations, and somebody waits for those: while they come, removals begin one by one,
+ * PACE_MS apart, and a moment after the last creation at full speed again. Not so many at once: one that hangs would stop all.
+ */
+static bool creations_come_locked(const struct backend *b)
+{
+	const struct work *create = &b->work[CLASS_CREATE];
+
+	return create->queue.waiting || create->busy || clock_mono_ns() < b->calm_ns;
+}
+
+/* How long until the next of CLASS_OTHER may begin, ns. */
+static int64_t pause_locked(const struct backend *b)
+{
+	int64_t left = b->paced_ns - clock_mono_ns();
+
+	return left > 0 && creations_come_locked(b) ? left : 0;
+}
+
 /* So many of a class may be under way. */
 static unsigned limit_locked(const struct backend *b, enum job_class class)
 {
 	unsigned workers = (unsigned)b->e->conf->workers;
-	const struct work *create = &b->work[CLASS_CREATE];
 
 	switch (class) {
 	case CLASS_CREATE:
@@ -75,8 +98,8 @@ static unsigned limit_locked(const struct backend *b, enum job_class class)
 		return SNAPS;
 	case CLASS_COPY:
 		return (unsigned)b->e->conf->copies;
-	default: /* a removal may take the storage fifty times as long as a creation: while those come, half of them */
-		return create->queue.waiting || create->busy ? (workers + 1) / 2 : workers;
+	default:
+		return creations_come_locked(b) ? (workers + 1) / 2 : workers;
 	}
 }
 
@@ -88,12 +111,24 @@ static unsigned threads_max(const struct backend *b)
 	return create + (unsigned)c->workers + SNAPS + (unsigned)c->copies;
 }
 
-/* May a worker begin anything of this class now? */
-static bool may_begin_locked(const struct backend *b, enum job_class class)
+/* Is there anything of this class that its limit allows? */
+static bool has_work_locked(const struct backend *b, enum job_class class)
 {
 	const struct work *w = &b->work[class];
 
 	return b->ready && !b->stopping && w->queue.waiting && w->busy < limit_locked(b, class);
+}
+
+/* May a worker begin it now? */
+static bool may_begin_locked(const struct backend *b, enum job_class class)
+{
+	return has_work_locked(b, class) && (class != CLASS_OTHER || pause_locked(b) == 0);
+}
+
+/* Is a worker to wait until the next removal may begin? One is enough. */
+static bool wants_pacer_locked(const struct backend *b)
+{
+	return !b->pacing && has_work_locked(b, CLASS_OTHER);
 }
 
 static bool wants_rows_locked(const struct backend *b, enum job_class class)
@@ -144,7 +179,8 @@ static int start_thread(void *(*fn)(void *), void *arg)
 
 static void wake_locked(struct backend *b)
 {
-	if (next_class_locked(b) == CLASS_COUNT && to_load_locked(b) == CLASS_COUNT)
+	if (next_class_locked(b) == CLASS_COUNT && to_load_locked(b) == CLASS_COUNT &&
+		!wants_pacer_locked(b))
 		return;
 	if (b->idle) {
 		pthread_cond_signal(&b->wake);
@@ -259,11 +295,38 @@ static size_t take_locked(struct backend *b, struct job **ret)
 		max = b->driver->batch(b->be);
 	max = max < BATCH_LIMIT ? max : BATCH_LIMIT;
 	w->busy++;
+	if (class == CLASS_OTHER)
+		b->paced_ns = clock_mono_ns() + PACE_MS * INT64_C(1000000);
 	while (n < max && w->queue.waiting)
 		ret[n++] = queue_take(&w->queue);
 	for (size_t i = 0; i < n; i++)
 		ret[i]->state = JOB_RUNS;
 	return n;
+}
+
+/* Until it is woken, or the next removal may begin. */
+static void idle_locked(struct backend *b)
+{
+	struct timespec until;
+
+	b->idle++;
+	if (wants_pacer_locked(b)) {
+		until = clock_mono_in_ms((long)(pause_locked(b) / 1000000) + 1);
+		b->pacing = true;
+		(void)lock_wait_until(&b->lock, &b->wake, &until);
+		b->pacing = false;
+	} else {
+		lock_wait(&b->lock, &b->wake);
+	}
+	b->idle--;
+}
+
+/* Its call has returned. */
+static void end_locked(struct backend *b, enum job_class class)
+{
+	b->work[class].busy--;
+	if (class == CLASS_CREATE)
+		b->calm_ns = clock_mono_ns() + CALM_MS * INT64_C(1000000);
 }
 
 /* Waits for work; 0: the engine stops. */
@@ -284,9 +347,7 @@ static size_t next_jobs(struct backend *b, struct job **ret)
 		}
 		if (to_load_locked(b) < CLASS_COUNT)
 			continue;
-		b->idle++;
-		lock_wait(&b->lock, &b->wake);
-		b->idle--;
+		idle_locked(b);
 	}
 	return 0;
 }
@@ -343,7 +404,7 @@ static void *work_thread(void *arg)
 
 		run_jobs(b, job, n);
 		lock_take(&b->lock);
-		b->work[class].busy--;
+		end_locked(b, class);
 		lock_drop(&b->lock);
 	}
 	lock_take(&b->lock);
