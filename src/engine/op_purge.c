@@ -71,6 +71,7 @@ int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const 
 	memcpy(job.image_id, v->image_id, sizeof job.image_id);
 	r = tx_project(tx, v->project, &job.project);
 	r = r < 0 ? r : tx_job_add(tx, &job);
+	r = r < 0 ? r : snapshots_end(q, tx, b, v, job.project);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_DELETING, "");
 	r = r < 0 ? r : request_offer(q, b, &job);
 	note_gone(q, v, VOL_DELETING, false);
@@ -114,7 +115,7 @@ struct outcome {
 	int64_t id, volume;
 	int code;
 	char sentence[ERR_TEXT_MAX];
-	struct held held;   /* of the last apply(): what may go now, too */
+	struct held held; /* of the last apply(): what may go now, too */
 	bool again;	    /* the same: the job stays, … */
 	enum job_kind kind; /* … as what the catalogue calls it now */
 };
