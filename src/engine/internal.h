@@ -74,6 +74,7 @@ struct job {
 	enum job_state state;
 	bool given_up; /* an attempt at creation that has been abandoned: its image must go */
 	bool counted;  /* holds one of engine.room */
+	bool alone; /* of JOB_PURGE: when it was tried last, nothing was being done to snapshots any more */
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
 	int64_t due_ns;	  /* when it waits anew */
