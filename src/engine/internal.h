@@ -72,8 +72,9 @@ struct job {
 		kind; /* … and class: who changes them has the job in JOB_ENDS, and queues it anew */
 	enum job_class class;
 	enum job_state state;
-	bool given_up;	   /* an attempt at creation that has been abandoned: its image must go */
-	bool counted;	   /* holds one of engine.room */
+	bool given_up; /* an attempt at creation that has been abandoned: its image must go */
+	bool counted;  /* holds one of engine.room */
+	bool alone; /* of JOB_PURGE: when it was tried last, nothing was being done to snapshots any more */
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
 	int64_t due_ns;	  /* when it waits anew */
@@ -528,6 +529,10 @@ int snapshots_rest(struct tx *tx, const struct volume *v, struct err *err);
 /* One that has a name, of a volume that is alive. -ENOENT with a sentence. */
 int snapshot_live(struct tx *tx, int64_t id, struct snapshot *ret, struct volume *ret_volume,
 	struct err *err);
+
+/* A purge begins: those of its snapshots that could not be removed are removed, before the image. */
+int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v,
+	int64_t project);
 
 /* From here on it is being removed: name and quota are free. Its job goes on as it stands in job, and keeps the name. */
 int snapshot_nameless(struct request *q, struct tx *tx, const struct volume *v,

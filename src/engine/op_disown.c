@@ -206,7 +206,8 @@ static int image_adopt(struct backend *b, struct run *r)
 	struct driver_image image = { .size = r->row.size };
 	struct err err = { 0 };
 
-	if (keeps_name(&r->row))
+	/* Of that name there is somebody else's: nothing was done, and it is not to become ours. */
+	if (keeps_name(&r->row) || r->code == -EEXIST)
 		return 0;
 	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
 	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);

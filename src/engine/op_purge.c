@@ -71,6 +71,7 @@ int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const 
 	memcpy(job.image_id, v->image_id, sizeof job.image_id);
 	r = tx_project(tx, v->project, &job.project);
 	r = r < 0 ? r : tx_job_add(tx, &job);
+	r = r < 0 ? r : snapshots_end(q, tx, b, v, job.project);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_DELETING, "");
 	r = r < 0 ? r : request_offer(q, b, &job);
 	note_gone(q, v, VOL_DELETING, false);
@@ -114,7 +115,8 @@ struct outcome {
 	int64_t id, volume;
 	int code;
 	char sentence[ERR_TEXT_MAX];
-	struct held held;   /* of the last apply(): what may go now, too */
+	struct held held; /* of the last apply(): what may go now, too */
+	bool alone; /* the same: nothing is done to its snapshots any more, as the next run will find */
 	bool again;	    /* the same: the job stays, … */
 	enum job_kind kind; /* … as what the catalogue calls it now */
 };
@@ -180,7 +182,7 @@ static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err
 	int r = tx_job(tx, o->id, &row);
 
 	o->held = (struct held){ 0 };
-	o->again = false;
+	o->again = o->alone = false;
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && row.kind == JOB_CLEAN)
@@ -191,6 +193,11 @@ static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err
 	o->kind = row.kind;
 	if (tx_job_of_snapshots(tx, v.id, &other) == 0) {
 		o->again = true;
+		return 0;
+	}
+	/* The last one may have gone since the driver looked. */
+	if (o->code == -ENOTEMPTY && !o->job->alone) {
+		o->again = o->alone = true;
 		return 0;
 	}
 	if (o->code == -EMLINK)
@@ -206,6 +213,7 @@ static void purge_ended(struct request *q, int code)
 		worker_forget(o->job);
 	} else {
 		o->job->kind = o->kind;
+		o->job->alone = o->alone;
 		later_job(o->job);
 	}
 	held_ended(q->e, &o->held);

@@ -69,6 +69,36 @@ static int begin(struct removal *m, struct tx *tx, const struct volume *v, const
 		     : request_event(&m->q, tx, v->id, "snapshot.delete.start", "name %s", s->name);
 }
 
+/* One that could not be removed would keep its image for ever: in the trash nobody else can try again. */
+int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v,
+	int64_t project)
+{
+	struct snapshot s;
+	int64_t after = 0;
+	int n, r = 0;
+
+	while (r == 0 && (n = tx_snapshots(tx, v->id, after, &s, 1)) != 0) {
+		struct job_row job = { .kind = JOB_UNSNAP,
+			.class = CLASS_SNAP,
+			.volume = v->id,
+			.backend = b->id,
+			.project = project,
+			.attempt = 1 };
+
+		if (n < 0)
+			return n;
+		after = job.snapshot = s.id;
+		if (s.status != SNAP_ERROR_DELETING || !b->driver->snap_remove)
+			continue;
+		memcpy(job.uuid, v->uuid, sizeof job.uuid);
+		memcpy(job.image_id, v->image_id, sizeof job.image_id);
+		r = tx_job_add(tx, &job);
+		r = r < 0 ? r : snapshot_nameless(q, tx, v, &s, &job);
+		r = r < 0 ? r : request_offer(q, b, &job);
+	}
+	return r;
+}
+
 static int removal_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct removal *m = (struct removal *)q;

@@ -520,9 +520,12 @@ static void lets_go_only_what_it_may(void **state)
 	assert_int_equal(rig_wait(&a, NULL), 0);
 	/* what the catalogue did not know: a name that is taken by now, one that cannot be, somebody who has it open */
 	put("late", 1 << 20);
+	assert_int_equal(mkdir(path_of(".late.snapshots"), 0700), 0);
 	assert_int_equal(let_go(id, "late"), 0);
 	assert_int_equal(rig_settle(&rig, id), VOL_ERROR_UNMANAGING);
 	assert_non_null(strstr(row(id).reason, "late"));
+	assert_null(strstr(row(id).reason, "by now"));
+	assert_true(there(".late.snapshots")); /* it was not taken over */
 	assert_int_equal(reset(id, VOL_AVAILABLE), 0);
 	assert_int_equal(let_go(id, "../up"), 0);
 	assert_int_equal(rig_settle(&rig, id), VOL_ERROR_UNMANAGING);

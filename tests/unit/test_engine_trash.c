@@ -729,11 +729,36 @@ static void dies_anywhere(void **state)
 	}
 }
 
+/* It would lie in the trash for ever: nobody finds its snapshot there. */
+static void test_purge_takes_a_snapshot_that_stuck(void **state)
+{
+	int64_t id, snap;
+
+	rig_up(&rig);
+	id = made("size=1 name=db");
+	assert_int_equal(rig_snapshot(&rig, id, "monday", &snap), 0);
+	atomic_store(&fault.hang_snap, "b0");
+	assert_int_equal(rig_unsnap(&rig, snap), 0);
+	assert_int_equal(rig_delete(&rig, id), 0);
+	atomic_store(&fault.stick_snap, "b0");
+	atomic_store(&fault.hang_snap, NULL);
+	rig_idle(&rig);
+	assert_int_equal(rig_purge(&rig, id), 0);
+	rig_idle(&rig);
+	assert_int_equal(row(id).status, VOL_ERROR_DELETING);
+	atomic_store(&fault.stick_snap, NULL);
+	assert_int_equal(rig_purge(&rig, id), 0);
+	rig_idle(&rig);
+	assert_false(is_there(id));
+	assert_int_equal(rig_images(&rig) + rig_snapshots(&rig), 0);
+}
+
 #define TEST(name, up) cmocka_unit_test_setup_teardown(name, up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_purge_takes_a_snapshot_that_stuck, set_up),
 		TEST(goes_and_comes_back, set_up),
 		TEST(comes_back_only_where_it_may, set_up),
 		TEST(an_error_comes_back_as_one, set_up),
