@@ -142,14 +142,15 @@ void clone_check(struct backend *b, struct run *const *run, size_t n)
 }
 
 /* What was acknowledged to writers here is in the storage when this returns 0; source_go_on() must follow. */
-static int quiet(struct backend *s, const char *uuid, struct err *err)
+static int quiet(struct backend *s, struct run *r, struct err *err)
 {
 	struct engine *e = s->e;
-	int r = e->quiet ? e->quiet(e->quiet_arg, s->be, uuid, s->driver->quiet) : 0;
+	int code = e->quiet ? e->quiet(e->quiet_arg, s->be, r->source.uuid, s->driver->quiet) : 0;
 
-	return r < 0 ? err_set(err, r, "what was written to its source does not reach it: %s",
-			       strerror(-r))
-		     : 0;
+	r->again |= code == -EAGAIN; /* the server ends: the next one does it */
+	return code < 0 ? err_set(err, code, "what was written to its source does not reach it: %s",
+				  strerror(-code))
+			: 0;
 }
 
 static void go_on(struct backend *s, const char *uuid)
@@ -169,7 +170,7 @@ static int take_snapshot(struct backend *b, struct run *r)
 		return err_set(&r->err, -EOPNOTSUPP,
 			"backend '%s', which has its source, knows no snapshots", s->conf->name);
 	source_image(r, &image);
-	code = quiet(s, image.uuid, &r->err);
+	code = quiet(s, r, &r->err);
 	if (code < 0)
 		return code;
 	code = driver_said(s, s->driver->snap_create(s->be, &image, &snap, &r->err), &r->err);
@@ -242,7 +243,7 @@ int clone_create(struct backend *b, struct run *r, struct driver_create *each)
 	if (elsewhere(b, r))
 		code = b->driver->remove(b->be, &each->image, &each->err);
 	if (code == 0 && now)
-		code = quiet(b, r->source.uuid, &each->err);
+		code = quiet(b, r, &each->err);
 	if (code < 0)
 		return each->code = code;
 	b->driver->create(b->be, each, 1);

@@ -206,8 +206,8 @@ static int image_adopt(struct backend *b, struct run *r)
 	struct driver_image image = { .size = r->row.size };
 	struct err err = { 0 };
 
-	/* Of that name there is somebody else's: nothing was done, and it is not to become ours. */
-	if (keeps_name(&r->row) || r->code == -EEXIST)
+	/* Nothing was done, and what has that name is somebody else's: it is not to become ours. */
+	if (keeps_name(&r->row) || r->code == -EEXIST || r->code == -ENOENT)
 		return 0;
 	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
 	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);

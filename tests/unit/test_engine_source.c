@@ -860,6 +860,16 @@ static void writers_are_quiet_meanwhile(void **state)
 	a = settles("name=e source=db", VOL_ERROR);
 	if (!strstr(row(a).reason, "what was written to its source does not reach it"))
 		fail_msg("%s", row(a).reason);
+	/* A server that ends has failed nobody: the next one, or this one in a moment, does it. */
+	q.calls = 0;
+	q.code = -EAGAIN;
+	if (rig_create(&rig, "name=f source=db", &a) < 0)
+		fail_msg("%s", rig_text);
+	for (int ms = 0; ms < 10000 && q.calls < 2; ms++)
+		usleep(1000);
+	assert_true(q.calls >= 2);
+	q.code = 0;
+	assert_int_equal(rig_settle(&rig, a), VOL_AVAILABLE);
 	assert_int_equal(q.now, 0);
 	engine_on_snapshot(rig.engine, NULL, NULL, NULL);
 }
