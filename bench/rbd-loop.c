@@ -2,12 +2,16 @@
  * The limits that volfs is measured against: a loop of T threads, each of which makes or removes
  * one image after the other.
  *
- *      rbd-loop CONF POOL create|remove|open librbd|direct PREFIX COUNT THREADS
+ *      rbd-loop CONF POOL create|clone|remove|write|open|watchers librbd|direct PREFIX COUNT THREADS
  *
  *   create librbd   rbd_create4
  *   create direct   the object class, four operations an image, all at once; one directory operation an image
+ *   clone librbd    rbd_clone3, format 2, of volume-golden@snapshot-golden, which is made if it is not there
+ *   clone direct    the driver's own clone of the same, one at a time
  *   remove librbd   rbd_remove
  *   remove direct   the driver's own removal
+ *   write librbd    4 KiB into each of 256 objects
+ *   watchers librbd rbd_open_read_only, rbd_watchers_list, rbd_close
  *   open librbd     rbd_open, then 4 KiB written, flushed and read; all stay open to the end
  *
  * Images are 10 GiB in objects of 4 MiB with all features, named volume-PREFIX-0 … ; whatever made
@@ -26,8 +30,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { ORDER = 22 };
+enum { ORDER = 22, WRITTEN = 256 };
 #define SIZE	 (UINT64_C(10) << 30)
 #define FEATURES UINT64_C(61)
 
@@ -64,6 +69,69 @@ static int create_librbd(struct loop *l, rados_ioctx_t io, const struct driver_i
 	return r;
 }
 
+/* What is cloned: no uuids, but names of their form. */
+static const struct driver_source golden = { .image = { .uuid = "golden", .size = SIZE },
+	.snapshot = "golden" };
+
+static int prepare_golden(struct loop *l)
+{
+	rados_ioctx_t io;
+	rbd_image_t image;
+	int r = rados_ioctx_create(l->cluster, l->pool, &io);
+
+	if (r < 0)
+		return r;
+	r = create_librbd(l, io, &golden.image);
+	if (r == 0 || r == -EEXIST)
+		r = rbd_open(io, "volume-golden", &image, NULL);
+	if (r == 0) {
+		r = rbd_snap_create(image, "snapshot-golden");
+		(void)rbd_close(image);
+	}
+	rados_ioctx_destroy(io);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int clone_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
+{
+	rbd_image_options_t options;
+	char name[64];
+	int r;
+
+	image_name(image, name);
+	rbd_image_options_create(&options);
+	(void)rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_ORDER, ORDER);
+	(void)rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FEATURES, FEATURES);
+	(void)rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
+	r = rbd_clone3(io, "volume-golden", "snapshot-golden", io, name, options);
+	rbd_image_options_destroy(options);
+	return r;
+}
+
+static int clone_direct(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
+{
+	struct driver_create c = { .image = *image, .source = &golden };
+
+	driver_rbd.create(l->driver, &c, 1);
+	return c.code;
+}
+
+static int write_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
+{
+	char name[64], block[4096] = "x";
+	rbd_image_t it;
+	ssize_t r;
+
+	image_name(image, name);
+	r = rbd_open(io, name, &it, NULL);
+	if (r < 0)
+		return (int)r;
+	for (uint64_t i = 0; i < WRITTEN && r >= 0; i++)
+		r = rbd_write(it, i << ORDER, sizeof block, block);
+	(void)rbd_close(it);
+	return r < 0 ? (int)r : 0;
+}
+
 static int remove_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
 {
 	char name[64];
@@ -75,6 +143,25 @@ static int remove_librbd(struct loop *l, rados_ioctx_t io, const struct driver_i
 static int remove_direct(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
 {
 	return driver_rbd.remove(l->driver, image, NULL);
+}
+
+static int watchers_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
+{
+	rbd_image_watcher_t all[8];
+	size_t n = sizeof all / sizeof all[0];
+	char name[64];
+	rbd_image_t it;
+	int r;
+
+	image_name(image, name);
+	r = rbd_open_read_only(io, name, &it, NULL);
+	if (r < 0)
+		return r;
+	r = rbd_watchers_list(it, all, &n);
+	if (r >= 0)
+		rbd_watchers_list_cleanup(all, n);
+	(void)rbd_close(it);
+	return r;
 }
 
 static int open_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
@@ -167,8 +254,12 @@ static const struct {
 } jobs[] = {
 	{ "create", "librbd", create_librbd },
 	{ "create", "direct", create_direct },
+	{ "clone", "librbd", clone_librbd },
+	{ "clone", "direct", clone_direct },
+	{ "write", "librbd", write_librbd },
 	{ "remove", "librbd", remove_librbd },
 	{ "remove", "direct", remove_direct },
+	{ "watchers", "librbd", watchers_librbd },
 	{ "open", "librbd", open_librbd },
 };
 
@@ -281,7 +372,7 @@ int main(int argc, char **argv)
 			l.one = jobs[i].one;
 	if (!l.one || atoi(argv[6]) < 1 || atoi(argv[7]) < 1) {
 		(void)fprintf(stderr,
-			"usage: rbd-loop CONF POOL create|remove|open librbd|direct PREFIX COUNT THREADS\n");
+			"usage: rbd-loop CONF POOL create|clone|remove|write|open|watchers librbd|direct PREFIX COUNT THREADS\n");
 		return 2;
 	}
 	conf.ceph_conf = argv[1];
@@ -294,6 +385,8 @@ int main(int argc, char **argv)
 	r = l.took && l.open ? connect_to(&l.cluster, argv[1]) : -ENOMEM;
 	if (r >= 0)
 		r = driver_rbd.open(&conf, &l.driver, NULL);
+	if (r >= 0 && !strcmp(argv[3], "clone"))
+		r = prepare_golden(&l);
 	if (r < 0) {
 		(void)fprintf(stderr, "rbd-loop: cannot start: %s\n", strerror(-r));
 		return 1;

@@ -30,9 +30,13 @@ struct conf {
 	long workers;	/* per backend */
 	char *default_zone;
 	char *admin_group;
-	char *debug;		 /* modules, by comma; "" */
-	long stats_interval;	 /* seconds between two statistics of a backend, default 10 */
-	long trash_delay;	 /* seconds a deleted volume stays; 0, the only value so far */
+	char *debug;	       /* modules, by comma; "" */
+	long stats_interval;   /* seconds between two statistics of a backend, default 10 */
+	long trash_delay;      /* seconds a deleted volume stays; 0: it is purged at once */
+	long snapshot_timeout; /* seconds that mkdir of a snapshot waits at most */
+	long max_clone_depth; /* a clone of a volume that has so many ancestors is flattened; 0: nothing stays a clone */
+	long copies;		 /* CLASS_COPY jobs of a backend at a time */
+	bool clone_in_same_zone; /* a volume is made in its source's zone */
 	mode_t volume_mode;	 /* octal text "0755" in the file */
 	char *new_group;	 /* "" : new/ is 01777; else 01770 and this group */
 	char **draft_patterns;	 /* NULL-terminated */

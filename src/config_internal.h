@@ -30,7 +30,7 @@ struct option {
 /* Each puts the value of s, judged as the row says, into its field; what was there is released. -EINVAL by file and line; -ENOMEM. */
 typedef int conf_set(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r);
-conf_set conf_set_double, conf_set_long, conf_set_limit, conf_set_trash_delay, conf_set_ratio,
+conf_set conf_set_double, conf_set_long, conf_set_limit, conf_set_delay, conf_set_ratio,
 	conf_set_bool, conf_set_text, conf_set_path, conf_set_name, conf_set_backend_name,
 	conf_set_mode, conf_set_size_limit, conf_set_chunk, conf_set_texts, conf_set_function,
 	conf_set_capabilities, conf_set_type_name, conf_set_description, conf_set_access,

@@ -8,6 +8,7 @@
 #include "type.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,15 +93,40 @@ int conf_set_limit(const struct option *o, const config_setting_t *s, void *fiel
 	return code;
 }
 
-int conf_set_trash_delay(
-	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+/* "90", "30m", "12h", "1d": seconds. */
+static bool delay_of(const char *text, long *ret)
 {
-	int code = conf_set_long(o, s, field, r);
+	static const struct {
+		char unit;
+		long seconds;
+	} units[] = { { '\0', 1 }, { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	char *end;
+	long n;
 
-	if (code == 0 && *(long *)field != 0)
-		return conf_refuse(
-			r, s, "must be 0 so far: a deleted volume cannot be brought back yet");
-	return code;
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || n > INT_MAX)
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+		if (*end == units[i].unit && (i == 0 || !end[1]) &&
+			n <= INT_MAX / units[i].seconds) {
+			*ret = n * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
+int conf_set_delay(const struct option *o, const config_setting_t *s, void *field, struct reader *r)
+{
+	const char *text = config_setting_get_string(s);
+
+	if (!text)
+		return conf_set_long(o, s, field, r);
+	if (!delay_of(text, field))
+		return conf_refuse(r, s, "must be seconds, or a number with s, m, h or d");
+	return 0;
 }
 
 int conf_set_ratio(const struct option *o, const config_setting_t *s, void *field, struct reader *r)

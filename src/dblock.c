@@ -65,9 +65,26 @@ static int lock_or_refuse(int fd, const char *database, struct err *err)
 	return 0;
 }
 
+static char *path_of(const char *database)
+{
+	CLEANUP_FREE char *real = NULL;
+	char *path;
+
+	real = realpath(database, NULL); /* SQLite follows symbolic links too; NULL: a new one */
+	return asprintf(&path, "%s.lock", real ? real : database) < 0 ? NULL : path;
+}
+
+bool dblock_is_held_by(const char *database, pid_t pid)
+{
+	CLEANUP_FREE char *path = path_of(database);
+	CLEANUP_FD int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	return fd >= 0 && holder(fd) == pid && flock(fd, LOCK_SH | LOCK_NB) < 0;
+}
+
 int dblock_take(const char *database, int *ret, struct err *err)
 {
-	CLEANUP_FREE char *real = NULL, *path = NULL;
+	CLEANUP_FREE char *path = NULL;
 	int fd, r;
 
 	if (!strncmp(database, "rados:", strlen("rados:"))) {
@@ -77,8 +94,8 @@ int dblock_take(const char *database, int *ret, struct err *err)
 	r = make_folder(database, err);
 	if (r < 0)
 		return r;
-	real = realpath(database, NULL); /* SQLite follows symbolic links too; NULL: a new one */
-	if (asprintf(&path, "%s.lock", real ? real : database) < 0)
+	path = path_of(database);
+	if (!path)
 		return err_set(err, -ENOMEM, "no memory");
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)

@@ -7,10 +7,16 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 /* Makes the database's folder if it is missing (its parent must exist). *ret: the locked
  * descriptor, close-on-exec off; -1 for a database that is no local file. -EBUSY with a sentence
  * that names the other daemon. Waits a while for the server of a daemon that was killed. */
 int dblock_take(const char *database, int *ret, struct err *err);
+
+/* Does that process hold it? Not a stale file, that is. */
+bool dblock_is_held_by(const char *database, pid_t pid);
 
 /* Writes the calling process' id into it. */
 void dblock_sign(int fd);

@@ -22,6 +22,7 @@
 #include "volume.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct backend_conf {
 	char *filter_function, *goodness_function; /* expressions; "": none */
 	json_t *capabilities;			   /* added to what it reports; an object */
 	/* rbd */
+	bool flatten; /* a clone does not stay one */
 	char *ceph_conf, *ceph_user, *pool, *namespace, *data_pool, *features, *direct;
 	uint64_t chunk_size; /* bytes, a power of two, 4 KiB … 32 MiB */
 	/* local */
@@ -46,6 +48,46 @@ struct driver_image {
 	char uuid[UUID_LEN + 1];
 	char image_id[IMAGE_ID_LEN + 1];
 	uint64_t size; /* bytes */
+};
+
+/* A snapshot, by the uuid that the caller chose. temporary: taken for the creation of the volume of that uuid, and to be removed with it:
+ * what a crash leaves of it goes with the image that it is of. */
+struct driver_snap {
+	char uuid[UUID_LEN + 1];
+	bool temporary;
+};
+
+/* What an image is made from, on the same backend. */
+struct driver_source {
+	struct driver_image image; /* size: when it, or its snapshot, was made into a source */
+	char snapshot[UUID_LEN +
+		      1]; /* ""; the image as it is now: create() takes a temporary snapshot, and that may take a while */
+};
+
+/* How far a long change is, in bytes; the driver writes, anybody reads. total 0: not known yet. */
+struct driver_progress {
+	_Atomic uint64_t done, total;
+};
+
+/* An image in the storage, whoever made it. */
+struct driver_found {
+	char name[NAME_LEN + 1];	 /* its own */
+	char uuid[UUID_LEN + 1];	 /* of the volume whose name by our scheme it has; "" */
+	char image_id[IMAGE_ID_LEN + 1]; /* as far as known; "" */
+	bool parts;			 /* no image: what an interrupted change left over */
+	uint64_t size, used;		 /* look() only, like all below; bytes */
+	unsigned snapshots;
+	char reason[REASON_LEN +
+		    1]; /* why it cannot be adopted (open elsewhere, locked, of a kind that we cannot read); "" */
+};
+
+/* A snapshot in the storage. */
+struct driver_found_snap {
+	char name[NAME_LEN + 1]; /* its own */
+	char uuid[UUID_LEN + 1]; /* that of our scheme; "" */
+	bool temporary;		 /* as in driver_snap */
+	uint64_t size;		 /* of the image when it was taken */
+	int64_t created_us;	 /* 0: not known */
 };
 
 /*
@@ -66,6 +108,8 @@ struct driver_create {
 	struct driver_image image;
 	const struct driver_qos *qos;
 	size_t qos_count;
+	const struct driver_source *
+		source; /* borrowed; NULL: an empty image. It has at most image.size bytes; the rest reads as zeroes */
 	int code;
 	struct err err;
 };
@@ -97,6 +141,8 @@ struct driver {
 	/*
 	 * Makes n images (1 ≤ n ≤ batch) at once; each has its own result, 0 also if an earlier try of the same image had
 	 * finished. After a failure of one, remove() of it must be called (it may be half there). Blocks without bound.
+	 * From a source it is a clone: copy on write where the storage can. The caller keeps the source from being removed meanwhile. One
+	 * whose source is an image as it is now comes alone (n == 1).
 	 */
 	void (*create)(void *be, struct driver_create *each, size_t n);
 
@@ -105,11 +151,53 @@ struct driver {
 	size_t (*batch)(void *be);
 
 	/* Removes the image and everything of it. 0 if there is nothing. -EBUSY: somebody has it open (untouched).
-	 * -ENOTEMPTY: it has snapshots (untouched). */
+	 * -ENOTEMPTY: it has snapshots (untouched), temporary ones aside, which go with it. -EMLINK: clones need it (untouched); to be
+	 * called again when they are gone or flattened. */
 	int (*remove)(void *be, const struct driver_image *image, struct err *err);
 
 	/* Grows it to size; 0 if it has that size already; -EINVAL if smaller. */
 	int (*resize)(void *be, const struct driver_image *image, uint64_t size, struct err *err);
+
+	/*
+	 * Snapshots. All four block without bound, and can be repeated after a crash anywhere inside them. snap_create: of an image that
+	 * may be in use here and elsewhere: what was done when it was called is in it, and it is what a power cut at one moment would
+	 * have left; 0 if it is there already. quiet: it wants that nothing is written through this process meanwhile. snap_remove: 0 if
+	 * there is none; clones of it keep what they need. revert: the contents of the image become the snapshot's, which has its size;
+	 * -EBUSY: it is open somewhere; a crash in the middle is made good by repeating it. NULL where the storage has none of this.
+	 */
+	bool quiet;
+	int (*snap_create)(void *be, const struct driver_image *image,
+		const struct driver_snap *snap, struct err *err);
+	int (*snap_remove)(void *be, const struct driver_image *image,
+		const struct driver_snap *snap, struct err *err);
+	int (*revert)(void *be, const struct driver_image *image, const struct driver_snap *snap,
+		struct driver_progress *progress, struct err *err);
+
+	/* NULL: clones need nothing of their source once they are made. Else: makes a clone independent of it; 0 if it is. */
+	int (*flatten)(void *be, const struct driver_image *image, struct driver_progress *progress,
+		struct err *err);
+
+	/*
+	 * What is in the storage. list(): each() of every image, and with parts of what interrupted changes left over, name, uuid and
+	 * image_id alone, in any order, some of them perhaps twice; what each() returns < 0 ends it. look(): all of one. snaps(): up to n
+	 * snapshots in order of their taking, how many there are, or -errno. Within the backend's timeout for each question.
+	 */
+	int (*list)(void *be, bool parts, int (*each)(void *arg, const struct driver_found *found),
+		void *arg, struct err *err);
+	int (*look)(void *be, const char *name, struct driver_found *ret, struct err *err);
+	int (*snaps)(void *be, const char *name, struct driver_found_snap *ret, size_t n,
+		struct err *err);
+
+	/*
+	 * An image of another name becomes that of `image` (uuid; image_id is filled in, and size), its snapshot `name` that of snap. 0 if it
+	 * is already. -EBUSY: open elsewhere, or locked; -ENOENT. disown: the other way. -EEXIST: the name is taken; -EINVAL: it cannot be
+	 * a name there. Block without bound; can be repeated after a crash.
+	 */
+	int (*adopt)(void *be, const char *name, struct driver_image *image, struct err *err);
+	int (*snap_adopt)(void *be, const struct driver_image *image, const char *name,
+		const struct driver_snap *snap, struct err *err);
+	int (*disown)(
+		void *be, const struct driver_image *image, const char *name, struct err *err);
 
 	/* Bytes really allocated. */
 	int (*used)(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);
@@ -136,6 +224,8 @@ struct driver {
 	 * The bytes of an image. None of these blocks, whatever the storage does, but for data_next, which wants a thread of its
 	 * own; any thread, many at once on one image. done may come at any time until it has come. No time-outs.
 	 *
+	 * snap: the image as it was then, never writable; NULL: as it is.
+	 *
 	 *      data_open ──▶ ( read · write · zero · flush · next )* ──▶ data_close      nothing is under way then
 	 *
 	 * read and write lie within the size; the buffer is borrowed until done. What was written is on stable storage once a flush
@@ -143,8 +233,9 @@ struct driver {
 	 * overlap and are under way together come in any order. zero: the range reads as zeroes afterwards, its space is given back as
 	 * far as the storage can.
 	 */
-	void (*data_open)(void *be, const struct driver_image *image, bool writable, void **ret,
-		driver_done *done, void *arg);
+	void (*data_open)(void *be, const struct driver_image *image,
+		const struct driver_snap *snap, bool writable, void **ret, driver_done *done,
+		void *arg);
 	void (*data_close)(void *data, driver_done *done, void *arg);
 	void (*data_read)(
 		void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg);

@@ -95,16 +95,16 @@ struct keep_deeds {
 	struct keep_deed deed[KEEP_DEEDS];
 };
 
-/* One open file description of a volume's `data` (fs/data.c). */
+/* One open file description of `data`, a volume's or a snapshot's (fs/file.c). */
 struct keep_open {
 	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
 	uint32_t writes;       /* it may write */
 	_Atomic int32_t
 		error; /* -errno of a kept write that failed: told at the next fsync or close; 0 */
-	uint32_t spare;
-	uint64_t serial;  /* with the slot: fi->fh */
-	int64_t volume;	  /* row */
-	uint64_t made_by; /* `unique` of the OPEN: sent again, it makes no second one */
+	uint32_t of_snapshot; /* 1: the bytes of a snapshot. Servers that knew none have left 0 */
+	uint64_t serial;      /* with the slot: fi->fh */
+	int64_t row;	      /* the volume's, or the snapshot's */
+	uint64_t made_by;     /* `unique` of the OPEN: sent again, it makes no second one */
 };
 
 /* A write whose caller was told that it is done, while the storage has not answered yet (src/data/keep.c). */

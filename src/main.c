@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "check.h"
 #include "config.h"
 #include "server.h"
 #include "supervisor.h"
@@ -26,7 +27,9 @@ enum action {
 	HELP,
 	HELP_CONFIG,
 	VERSION,
+	CHECK_CONFIG,
 	CHECK,
+	REPAIR,
 };
 
 struct arguments {
@@ -58,7 +61,12 @@ static const struct row {
 		"mount options, by comma, as mount(8) gives them" },
 	{ "restarts", "N", 'r', TEXT, TO(deaths), RUN,
 		"give up after N deaths in a minute (5; 0: never)" },
-	{ "check", NULL, 'C', ACTION, 0, CHECK, "only read the configuration; say what is wrong" },
+	{ "check", NULL, 'C', ACTION, 0, CHECK,
+		"compare catalogue and storage, beside a daemon too" },
+	{ "repair", NULL, 'R', ACTION, 0, REPAIR,
+		"the same without one; mend what is unambiguous" },
+	{ "check-config", NULL, 'K', ACTION, 0, CHECK_CONFIG,
+		"only read the configuration; say what is wrong" },
 	{ "help-config", NULL, 'H', ACTION, 0, HELP_CONFIG,
 		"every option of the configuration, with its default" },
 	{ "help", NULL, 'h', ACTION, 0, HELP, "this" },
@@ -146,7 +154,7 @@ static int parse_operands(int argc, char **argv, struct arguments *a, struct err
 {
 	int n = argc - optind;
 
-	if (a->action == CHECK && n == 0)
+	if (a->action != RUN && n == 0)
 		return 0;
 	if (n < 1)
 		return err_set(err, -EINVAL, "where to mount? see volfs --help");
@@ -240,6 +248,16 @@ static int serve(const struct arguments *a, struct err *err)
 	return server_run(&args);
 }
 
+static int carry_out(const struct arguments *a, const struct conf *conf)
+{
+	if (a->action == RUN)
+		return supervise(a, conf);
+	if (a->action == CHECK_CONFIG)
+		return EXIT_SUCCESS;
+	log_open(LOG_TO_STDERR, conf->debug);
+	return check_run(conf, a->action == REPAIR);
+}
+
 /* The exit status, or -errno with the sentence. */
 static int run(struct arguments *a, struct err *err)
 {
@@ -254,9 +272,14 @@ static int run(struct arguments *a, struct err *err)
 		r = read_config(a, &conf, err);
 	if (r < 0)
 		return r;
-	r = a->action == CHECK ? EXIT_SUCCESS : supervise(a, &conf);
+	r = carry_out(a, &conf);
 	conf_release(&conf);
 	return r;
+}
+
+static bool checks(const struct arguments *a)
+{
+	return a->action == CHECK || a->action == REPAIR;
 }
 
 int main(int argc, char **argv)
@@ -280,5 +303,5 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "volfs: %s\n", err.text);
 	free(a.config_path);
 	free(a.local_path);
-	return r < 0 ? EXIT_FAILURE : r;
+	return r >= 0 ? r : checks(&a) ? CHECK_BLIND : EXIT_FAILURE;
 }

@@ -116,6 +116,7 @@ static int build(struct server *s, struct err *err)
 	if (r == 0) {
 		fs_join(s->fs, s->engine, s->data);
 		engine_on_remove(s->engine, data_let_go, s->data);
+		engine_on_snapshot(s->engine, data_quiet, data_go_on, s->data);
 		r = engine_start(s->engine, err);
 	}
 	if (r < 0)

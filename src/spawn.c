@@ -111,7 +111,7 @@ static void exec_check(const struct program *p, const struct server_args *a, int
 {
 	unblock_signals();
 	(void)dup2(stderr_fd, STDERR_FILENO);
-	(void)execl(p->path, "volfs", "--check", a->local ? "--local" : "--config",
+	(void)execl(p->path, "volfs", "--check-config", a->local ? "--local" : "--config",
 		a->local ? a->local : a->config, (char *)NULL);
 	(void)dprintf(STDERR_FILENO, "cannot start %s: %s", p->path, strerror(errno));
 	_exit(EXIT_FAILURE);

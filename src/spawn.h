@@ -26,7 +26,7 @@ int program_find(struct program *ret, struct err *err);
 pid_t spawn_server(const struct program *p, const struct server_args *args, int *ret_ready_fd,
 	struct err *err);
 
-/* Runs `volfs --check` of the binary at the path: would it accept the configuration? -EINVAL with
+/* Runs `volfs --check-config` of the binary at the path: would it accept the configuration? -EINVAL with
  * its sentence. */
 int spawn_check(const struct program *p, const struct server_args *args, struct err *err);
 

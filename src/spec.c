@@ -69,8 +69,9 @@ static int check_snapshot(const char *value, struct err *err)
 {
 	const char *at = strchr(value, '@');
 
-	if (!at || at == value || !at[1] || strchr(at + 1, '@'))
-		return err_set(err, -EINVAL, "a snapshot is given as VOLUME@SNAPSHOT");
+	if (at ? at == value || !at[1] || strchr(at + 1, '@') : !text_is_uuid(value))
+		return err_set(
+			err, -EINVAL, "a snapshot is given as VOLUME@SNAPSHOT, or by its UUID");
 	return 0;
 }
 
@@ -90,7 +91,7 @@ static const struct key keys[] = {
 		TEXT(description), .may_be_empty = true },
 	{ "source", "db", "clone this volume (name or UUID)", .max = NAME_LEN,
 		SOURCE(SPEC_VOLUME) },
-	{ "snapshot", "db@monday", "clone this snapshot", .max = 2 * NAME_LEN + 1,
+	{ "snapshot", "db@monday", "clone this snapshot (or its UUID)", .max = 2 * NAME_LEN + 1,
 		SOURCE(SPEC_SNAPSHOT), .check = check_snapshot },
 	{ "image", "debian-12", "start from this golden image", .max = NAME_LEN,
 		SOURCE(SPEC_IMAGE) },
@@ -159,7 +160,7 @@ static int check_name_letters(const char *name, size_t len, struct err *err)
 	return 0;
 }
 
-int spec_name_check(const char *name, const char *own_uuid, struct err *err)
+int spec_snapshot_name_check(const char *name, const char *own_uuid, struct err *err)
 {
 	size_t len = strlen(name);
 	int r = check_length("a name", len, err);
@@ -171,11 +172,16 @@ int spec_name_check(const char *name, const char *own_uuid, struct err *err)
 	r = check_name_letters(name, len, err);
 	if (r < 0)
 		return r;
-	if (!strcmp(name, "new"))
-		return err_set(err, -EINVAL, "a volume cannot be named 'new'");
 	if (text_is_uuid(name) && !(own_uuid && !strcasecmp(name, own_uuid)))
 		return err_set(err, -EINVAL, "name '%s' is a UUID, and not its own", name);
 	return 0;
+}
+
+int spec_name_check(const char *name, const char *own_uuid, struct err *err)
+{
+	if (!strcmp(name, "new"))
+		return err_set(err, -EINVAL, "a volume cannot be named 'new'");
+	return spec_snapshot_name_check(name, own_uuid, err);
 }
 
 int spec_metadata_key_check(const char *key, struct err *err)

@@ -56,6 +56,9 @@ void spec_release(struct spec *s); /* leaves { 0 } */
  * are refused unless own_uuid (may be NULL) is that very one. */
 int spec_name_check(const char *name, const char *own_uuid, struct err *err);
 
+/* The same of a snapshot's name: it may be `new`. */
+int spec_snapshot_name_check(const char *name, const char *own_uuid, struct err *err);
+
 /* The rules of a metadata key, given as a file's name; of a value. -EINVAL, -ENAMETOOLONG. */
 int spec_metadata_key_check(const char *key, struct err *err);
 int spec_value_check(const char *value, size_t len, struct err *err);

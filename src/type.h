@@ -12,6 +12,9 @@
 #define TYPE_MIN_SIZE "provisioning:min_vol_size"
 #define TYPE_MAX_SIZE "provisioning:max_vol_size"
 #define TYPE_ZONES    "RESKEY:availability_zones"
+/* A clone does not stay one: a boolean. And by what a source's backend is told, where a volume gets another type than its source. */
+#define TYPE_FLATTEN "provisioning:flatten"
+#define TYPE_BACKEND "volume_backend_name"
 
 /* A directory's name and a word in specs: as a volume's, but for `new`. -EINVAL, -ENAMETOOLONG. */
 int type_name_check(const char *name, struct err *err);

@@ -71,6 +71,19 @@ bool vol_status_is_error(enum vol_status s)
 	return !known(s) || (statuses[s].flags & FAILED);
 }
 
+const char *snap_status_name(enum snap_status s)
+{
+	static const char *const names[SNAP_STATUS_COUNT] = {
+		[SNAP_CREATING] = "creating",
+		[SNAP_AVAILABLE] = "available",
+		[SNAP_RESTORING] = "restoring",
+		[SNAP_DELETING] = "deleting",
+		[SNAP_ERROR_DELETING] = "error_deleting",
+	};
+
+	return (unsigned)s < SNAP_STATUS_COUNT ? names[s] : "error";
+}
+
 const char *backend_state_name(enum backend_state s)
 {
 	switch (s) {

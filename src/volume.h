@@ -19,6 +19,7 @@ enum {
 	REASON_LEN = 1023,    /* bytes of the sentence in `error` */
 	QOS_LIMITS = 12,      /* kinds of limits that a storage may keep: see struct driver_qos */
 	QOS_TEXT_MAX = 512,   /* all of them as text, with the NUL */
+	ORIGIN_LEN = 2 * UUID_LEN + 1,
 };
 #define SIZE_MIN	(UINT64_C(1) << 20)
 #define SIZE_LIMIT_NONE INT64_C(-1) /* a quota limit of -1: no limit */
@@ -68,6 +69,28 @@ enum vol_status {
 	VOL_STATUS_COUNT,
 };
 
+/*
+ * A snapshot's status; the numbers are part of the database.
+ *
+ *            mkdir          taken
+ *    (none) ───────▶ creating ────▶ available ──── rmdir ──▶ deleting ──▶ gone
+ *                       │               │ ▲                     └─▶ error_deleting ── rmdir ─▶ deleting
+ *                       │ failed, or     │ │ done, or not done
+ *                       │ given up       ▼ │
+ *                       └─▶ deleting   restoring: its volume is reverted to it
+ *
+ * In `deleting` it has no name and no quota any more: both were free when rmdir returned.
+ */
+enum snap_status {
+	SNAP_CREATING,
+	SNAP_AVAILABLE,
+	SNAP_RESTORING,
+	SNAP_DELETING,
+	SNAP_ERROR_DELETING,
+	SNAP_STATUS_COUNT,
+};
+const char *snap_status_name(enum snap_status s); /* "error_deleting"; static */
+
 const char *vol_status_name(enum vol_status s);		     /* "in-use"; static */
 int vol_status_find(const char *name, enum vol_status *ret); /* 0 or -ENOENT */
 bool vol_status_settled(enum vol_status s);  /* nothing is under way: `wait` returns */
@@ -90,16 +113,45 @@ struct volume {
 	uint64_t size; /* bytes */
 	uint64_t used; /* bytes really allocated, as last known */
 	uid_t uid;
-	gid_t gid;			/* the project's group */
-	mode_t mode;			/* permission bits of the directory */
-	bool protected_;		/* rmdir answers EPERM */
-	bool readonly, bootable;	/* readonly: `data` cannot be opened for writing */
-	uid_t data_uid;			/* of `data`; (uid_t)-1: the volume's */
-	gid_t data_gid;			/* the same */
-	mode_t data_mode;		/* permission bits of `data` */
-	bool trashed;			/* its directory is .volfs/trash/<uuid> */
-	uint64_t generation;		/* counts up when it comes back from the trash */
+	gid_t gid;		 /* the project's group */
+	mode_t mode;		 /* permission bits of the directory */
+	bool protected_;	 /* rmdir answers EPERM */
+	bool readonly, bootable; /* readonly: `data` cannot be opened for writing */
+	uid_t data_uid;		 /* of `data`; (uid_t)-1: the volume's */
+	gid_t data_gid;		 /* the same */
+	mode_t data_mode;	 /* permission bits of `data` */
+	bool trashed;		 /* its directory is .volfs/trash/<uuid> */
+	int64_t expires_us;	 /* in the trash: when it is purged; 0: not by the clock */
+	int64_t parent; /* row of the volume (perhaps purged) whose image its own needs, on the same backend; 0: none */
+	char origin[ORIGIN_LEN +
+		    1]; /* what it was made from: UUID of a volume, or of both as "volume@snapshot"; "" */
+	uint64_t generation; /* counts up when it goes into the trash, and when it is purged */
 	int64_t created_us, updated_us; /* clock_wall_us() */
+};
+
+/* A snapshot of a volume: a row of snapshots/. Plain data. Owner and project are its volume's. */
+struct snapshot {
+	int64_t id; /* row; never used twice; they count up, so they order snapshots by time */
+	int64_t volume;
+	char uuid[UUID_LEN + 1];
+	char name[NAME_LEN +
+		  1]; /* the directory's; "": it is being removed, and its name is free */
+	char description[NAME_LEN + 1];
+	char reason[REASON_LEN + 1]; /* why it could not be removed; "" */
+	enum snap_status status;
+	uint64_t size; /* bytes: its volume's when it was taken */
+	int64_t created_us, updated_us;
+};
+
+/* An image in a backend's storage that no volume owns, as last seen. Plain data. */
+struct unmanaged {
+	int64_t id; /* row; never used twice */
+	int64_t backend;
+	char name[NAME_LEN + 1]; /* the image's own */
+	uint64_t size, used;	 /* bytes */
+	unsigned snapshots;
+	char reason[REASON_LEN + 1]; /* why it cannot be adopted; "": it can */
+	int64_t seen_us;
 };
 
 /*

@@ -57,7 +57,7 @@ static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, ui
 	return r;
 }
 
-/* Its io drains first, without a thread: those are needed to open images. */
+/* Its io waits for what must come first, without a thread: those are needed to open images. */
 struct question {
 	struct data_io io;
 	struct slow_task task;
@@ -116,8 +116,8 @@ static void drained(struct data_io *io, int code)
 	slow_run(q->image->d->slow, q->image->at.be, &q->task);
 }
 
-static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t off, bool hole,
-	data_found *done, void *arg)
+static void ask(struct data_image *i, enum data_op first, void (*run)(struct slow_task *),
+	uint64_t off, bool hole, data_found *done, void *arg)
 {
 	struct question *q = calloc(1, sizeof *q);
 
@@ -125,7 +125,7 @@ static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t 
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){ .io = { .op = DATA_DRAIN, .done = drained },
+	*q = (struct question){ .io = { .op = first, .done = drained },
 		.task.run = run,
 		.image = i,
 		.off = off,
@@ -137,10 +137,10 @@ static void ask(struct data_image *i, void (*run)(struct slow_task *), uint64_t 
 
 void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)
 {
-	ask(i, look, off, hole, done, arg);
+	ask(i, DATA_DRAIN, look, off, hole, done, arg);
 }
 
 void data_discard(struct data_image *i, data_found *done, void *arg)
 {
-	ask(i, discard, 0, false, done, arg);
+	ask(i, DATA_TURN, discard, 0, false, done, arg);
 }

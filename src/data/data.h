@@ -52,6 +52,9 @@ bool data_free(struct data *d);
  * kept. -EIO: its backend is not configured. */
 int data_get(struct data *d, const struct volume *vol, bool shared, struct data_image **ret,
 	struct err *err);
+/* The same of a snapshot, of its own size: another image. Nobody writes to it. */
+int data_get_snapshot(struct data *d, const struct volume *vol, const struct snapshot *snap,
+	struct data_image **ret, struct err *err);
 void data_put(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
@@ -60,9 +63,22 @@ uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
  * the commit may have come between. */
 void data_resized(struct data *d, int64_t volume, uint64_t size);
 
-/* For a worker about to remove the image there: it is closed when this returns 0. -EBUSY: somebody has it. What a given-up creation left
- * elsewhere under the same name is another image. arg: the struct data; be: the driver's backend. */
+/*
+ * For a worker about to remove the image there, or to revert it: it is closed when this returns 0. -EBUSY: somebody has it. uuid: the
+ * volume's, or a snapshot's where that is removed; they are images of their own, and none is let go with another. What a given-up
+ * creation left elsewhere under the same name is another image. arg: the struct data; be: the driver's backend.
+ */
 int data_let_go(void *arg, const void *be, const char *uuid);
+
+/*
+ * For a worker about to take a snapshot of the volume's image there: see engine_on_snapshot(). arg: the struct data. Waits for the storage,
+ * and with stop until another who has stopped it goes on; every call of one backend has the same stop. Reads go on meanwhile, also
+ * flushes; writes wait, and their callers with them. An image that nobody has open is stopped as well: for who opens it meanwhile.
+ * -EAGAIN: the server ends.
+ */
+int data_quiet(void *arg, const void *be, const char *uuid, bool stop);
+/* Ends what a data_quiet() with stop began; after one without it does nothing. */
+void data_go_on(void *arg, const void *be, const char *uuid);
 
 enum data_op {
 	DATA_READ,
@@ -70,6 +86,7 @@ enum data_op {
 	DATA_ZERO,  /* the range reads as zeroes, its space is given back; any length */
 	DATA_FLUSH, /* off, len: 0 */
 	DATA_DRAIN, /* waits for what was kept, no more */
+	DATA_TURN,  /* the same, and until writes may be sent */
 };
 
 /*

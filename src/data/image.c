@@ -21,6 +21,16 @@ enum {
 
 #define OF(member, p) ((struct data_image *)((char *)(p)-offsetof(struct data_image, member)))
 
+const char *image_uuid(const struct data_image *i)
+{
+	return i->key.snapshot ? i->snap.uuid : i->at.image.uuid;
+}
+
+static const char *what(const struct data_image *i)
+{
+	return i->key.snapshot ? "snapshot" : "volume";
+}
+
 /* --- opening */
 
 static void opened(void *arg, int code)
@@ -32,7 +42,7 @@ static void opened(void *arg, int code)
 	LOCK_SCOPE(&i->lock);
 	i->under_way++; /* not to be freed while the lock is given up */
 	if (code < 0) {
-		log_warning("volume %s: its image cannot be opened: %s", i->at.image.uuid,
+		log_warning("%s %s: its image cannot be opened: %s", what(i), image_uuid(i),
 			strerror(-code));
 		i->handle = NULL;
 		i->state = IMAGE_CLOSED;
@@ -50,7 +60,8 @@ static void open_now(struct slow_task *t)
 {
 	struct data_image *i = OF(open_task, t);
 
-	i->at.driver->data_open(i->at.be, &i->at.image, true, &i->handle, opened, i);
+	i->at.driver->data_open(i->at.be, &i->at.image, i->key.snapshot ? &i->snap : NULL,
+		!i->key.snapshot, &i->handle, opened, i);
 }
 
 static void begin_opening(struct data_image *i)
@@ -89,7 +100,8 @@ static void closed(void *arg, int code)
 	struct data_image *i = arg;
 
 	if (code < 0)
-		log_warning("volume %s: closing its image: %s", i->at.image.uuid, strerror(-code));
+		log_warning(
+			"%s %s: closing its image: %s", what(i), image_uuid(i), strerror(-code));
 	LOCK_SCOPE(&i->lock);
 	i->state = IMAGE_CLOSED;
 	i->handle = NULL;
@@ -110,40 +122,57 @@ static void close_quiet_locked(struct data_image *i)
 	lock_take(&i->lock);
 }
 
+struct data_image *image_find_locked(struct data *d, const void *be, const char *uuid)
+{
+	struct data_image *i, *tmp;
+
+	lock_assert_held(&d->lock);
+	HASH_ITER (hh, d->images, i, tmp)
+		if (i->at.be == be && !strcmp(image_uuid(i), uuid)) {
+			i->users++;
+			return i;
+		}
+	return NULL;
+}
+
+static void wait_closed(struct data_image *i)
+{
+	LOCK_SCOPE(&i->lock);
+	while (i->state != IMAGE_CLOSED || !io_quiet_locked(i)) {
+		close_quiet_locked(i);
+		/* What is kept and could not be opened, the ticker tries again. Who is failing what waited needs the lock to end. */
+		if (i->state != IMAGE_CLOSED || !io_quiet_locked(i))
+			lock_wait(&i->lock, &i->changed);
+	}
+}
+
+/* The writes of a dead server come first: they must not land on what is there afterwards. */
 int data_let_go(void *arg, const void *be, const char *uuid)
 {
 	struct data *d = arg;
-	struct data_image *i, *tmp, *found = NULL;
+	struct data_image *i = NULL;
+	bool used = true;
 
 	lock_take(&d->lock);
-	HASH_ITER (hh, d->images, i, tmp)
-		if (i->at.be == be && !strcmp(i->at.image.uuid, uuid))
-			found = i;
-	if (found && found->users) {
-		lock_drop(&d->lock);
-		return -EBUSY;
+	if (data_recovered_locked(d)) {
+		i = image_find_locked(d, be, uuid);
+		used = i && i->users > 1;
+		if (used)
+			i->users--;
 	}
-	if (found)
-		found->users++; /* not to be freed meanwhile */
 	lock_drop(&d->lock);
-	if (!found)
-		return 0;
-	lock_take(&found->lock);
-	while (found->state != IMAGE_CLOSED || !io_quiet_locked(found)) {
-		close_quiet_locked(found);
-		/* What is kept and could not be opened, the ticker tries again. Who is failing what waited needs the lock to end. */
-		if (found->state != IMAGE_CLOSED || !io_quiet_locked(found))
-			lock_wait(&found->lock, &found->changed);
-	}
-	lock_drop(&found->lock);
-	data_put(found);
+	if (used || !i)
+		return used ? -EBUSY : 0;
+	wait_closed(i);
+	data_put(i);
 	return 0;
 }
 
 /* --- getting */
 
+/* snap NULL: the volume as it is. */
 static struct data_image *image_new_locked(
-	struct data *d, const struct volume *vol, struct err *err)
+	struct data *d, const struct volume *vol, const struct snapshot *snap, struct err *err)
 {
 	struct data_image *i = calloc(1, sizeof *i);
 
@@ -156,11 +185,14 @@ static struct data_image *image_new_locked(
 		return NULL;
 	}
 	i->d = d;
-	i->volume = vol->id;
-	atomic_init(&i->size, vol->size);
+	i->key = (struct data_key){ vol->id, snap ? snap->id : 0 };
+	if (snap)
+		memcpy(i->snap.uuid, snap->uuid, sizeof i->snap.uuid);
+	atomic_init(&i->size, snap ? snap->size : vol->size);
 	lock_init(&i->lock);
 	cond_init(&i->changed);
-	HASH_ADD(hh, d->images, volume, sizeof i->volume, i);
+	i->stopped = quiet_find_locked(d, i->at.be, image_uuid(i));
+	HASH_ADD(hh, d->images, key, sizeof i->key, i);
 	return i;
 }
 
@@ -173,15 +205,16 @@ static void image_free_locked(struct data *d, struct data_image *i)
 	free(i);
 }
 
-int data_get(struct data *d, const struct volume *vol, bool shared, struct data_image **ret,
-	struct err *err)
+static int get(struct data *d, const struct volume *vol, const struct snapshot *snap, bool shared,
+	struct data_image **ret, struct err *err)
 {
+	struct data_key key = { vol->id, snap ? snap->id : 0 };
 	struct data_image *i;
 
 	lock_take(&d->lock);
-	HASH_FIND(hh, d->images, &vol->id, sizeof vol->id, i);
+	HASH_FIND(hh, d->images, &key, sizeof key, i);
 	if (!i)
-		i = image_new_locked(d, vol, err);
+		i = image_new_locked(d, vol, snap, err);
 	if (i) {
 		i->users++;
 		i->idle_ns = 0;
@@ -194,6 +227,18 @@ int data_get(struct data *d, const struct volume *vol, bool shared, struct data_
 	image_want_locked(i);
 	*ret = i;
 	return 0;
+}
+
+int data_get(struct data *d, const struct volume *vol, bool shared, struct data_image **ret,
+	struct err *err)
+{
+	return get(d, vol, NULL, shared, ret, err);
+}
+
+int data_get_snapshot(struct data *d, const struct volume *vol, const struct snapshot *snap,
+	struct data_image **ret, struct err *err)
+{
+	return get(d, vol, snap, false, ret, err);
 }
 
 void data_put(struct data_image *i)
@@ -210,10 +255,11 @@ uint64_t data_size(struct data_image *i)
 
 void data_resized(struct data *d, int64_t volume, uint64_t size)
 {
+	struct data_key key = { .volume = volume };
 	struct data_image *i;
 
 	LOCK_SCOPE(&d->lock);
-	HASH_FIND(hh, d->images, &volume, sizeof volume, i);
+	HASH_FIND(hh, d->images, &key, sizeof key, i);
 	/* Volumes only grow: who tells of a commit may have been overtaken by one who tells of the next. */
 	if (i && size > atomic_load(&i->size))
 		atomic_store(&i->size, size);
@@ -267,6 +313,7 @@ int data_new(struct engine *e, struct keep *keep, const struct data_hooks *hooks
 	d->hooks = *hooks;
 	lock_init(&d->lock);
 	cond_init(&d->tick);
+	cond_init(&d->turn);
 	if (pthread_create(&d->ticker, NULL, tick, d))
 		goto no_memory;
 	d->ticking = true;
@@ -315,12 +362,23 @@ int data_recover(struct data *d, struct view *v, struct err *err)
 	for (size_t at = 0; at < n && r == 0; at++)
 		r = recover(d, v, slot[at], err);
 	free(slot);
-	if (r == 0 && n)
+	if (r < 0)
+		return err_set(err, r,
+			"the writes that the last server kept cannot be taken over: %s",
+			strerror(-r));
+	if (n)
 		log_info("%zu writes that the last server kept are taken over", n);
-	return r < 0 ? err_set(err, r,
-			       "the writes that the last server kept cannot be taken over: %s",
-			       strerror(-r))
-		     : 0;
+	LOCK_SCOPE(&d->lock);
+	d->recovered = true;
+	pthread_cond_broadcast(&d->turn);
+	return 0;
+}
+
+bool data_recovered_locked(struct data *d)
+{
+	while (!d->recovered && !d->ending)
+		lock_wait(&d->lock, &d->turn);
+	return d->recovered;
 }
 
 /* How many are not closed; those that are quiet begin to be. */
@@ -347,6 +405,7 @@ void data_stop(struct data *d, long ms)
 	lock_take(&d->lock);
 	d->ending = true;
 	pthread_cond_broadcast(&d->tick);
+	pthread_cond_broadcast(&d->turn);
 	while (close_all_locked(d) && clock_mono_ns() < until) {
 		struct timespec pause = clock_mono_in_ms(STOP_TICK_MS);
 
@@ -383,6 +442,7 @@ bool data_free(struct data *d)
 		image_free_locked(d, i);
 	keeper_free(d->keeper);
 	pthread_cond_destroy(&d->tick);
+	pthread_cond_destroy(&d->turn);
 	lock_release(&d->lock);
 	free(d);
 	return true;

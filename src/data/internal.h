@@ -3,7 +3,7 @@
  *
  *      image.c   an image's life: got, opened, idle, closed     keep.c   writes that are kept, and their places
  *      io.c      requests: order, sending, ending              slow.c   threads for what blocks
- *      ask.c     what is done in those
+ *      ask.c     what is done in those                         quiet.c  nothing is written while a snapshot is taken
  *
  * Locks: data.lock → image.lock → keeper.lock; slow.lock is a leaf. None is held over a done(), or over a driver call
  * but data_close(), which does not block: data.lock keeps the image from being freed meanwhile.
@@ -43,10 +43,16 @@ enum image_state {
 	IMAGE_CLOSING,
 };
 
+/* Rows; snapshot 0: the volume as it is. */
+struct data_key {
+	int64_t volume, snapshot;
+};
+
 struct data_image {
 	struct data *d;
-	int64_t volume;
+	struct data_key key;
 	struct engine_image at;
+	struct driver_snap snap; /* of a snapshot */
 	_Atomic uint64_t size;
 
 	unsigned users;	 /* data.lock */
@@ -57,8 +63,10 @@ struct data_image {
 	enum image_state state; /* lock */
 	void *handle;		/* lock; the driver's, in OPEN and CLOSING */
 	unsigned under_way;	/* lock; calls of the driver that have not ended */
-	struct data_io *kept;	/* lock; kept writes that have not ended, in order */
-	unsigned kept_count;	/* lock */
+	unsigned changing;	/* lock; of these, writes and zeroings */
+	bool stopped; /* lock; and data.lock to change it: a snapshot is taken, so only kept writes are sent, and none is kept */
+	struct data_io *kept; /* lock; kept writes that have not ended, in order */
+	unsigned kept_count;  /* lock */
 	bool shared; /* lock; others must see a write when its caller is told: none is kept */
 	uint64_t kept_last; /* lock; number of the last kept write */
 	uint16_t *
@@ -69,7 +77,7 @@ struct data_image {
 		*waiting; /* lock; requests and kept writes that are not sent yet, in order */
 	struct engine_ready ready;
 	struct slow_task open_task;
-	pthread_cond_t changed; /* lock; state, under_way */
+	pthread_cond_t changed; /* lock; state, under_way, changing */
 };
 
 /* --- keep.c --- */
@@ -93,7 +101,10 @@ struct data {
 	struct data_hooks hooks;
 	struct lock lock;
 	pthread_cond_t tick;	   /* lock */
-	struct data_image *images; /* lock; by volume */
+	struct data_image *images; /* lock; by key */
+	struct quiet *quiets;	   /* lock; images that are stopped, also those that nobody has */
+	bool recovered;		   /* lock; what a dead server kept is taken over */
+	pthread_cond_t turn;	   /* lock; quiets, recovered, ending */
 	bool ending;		   /* lock */
 	bool ticking;		   /* lock */
 	pthread_t ticker;
@@ -102,6 +113,17 @@ struct data {
 
 /* Begins what an image needs to be open; called with its lock, which it gives up and takes again. */
 void image_want_locked(struct data_image *i);
+/* What the storage calls it: the UUID of the volume, or of the snapshot. */
+const char *image_uuid(const struct data_image *i);
+/* The image of that name there, counted; NULL: nobody has had it of late. Called with data.lock. */
+struct data_image *image_find_locked(struct data *d, const void *be, const char *uuid);
+/* Waits until no kept write of a dead server can come any more; false: the server ends. Called with data.lock. */
+bool data_recovered_locked(struct data *d);
+
+/* --- quiet.c --- */
+
+/* Is an image of that name stopped? Called with data.lock. */
+bool quiet_find_locked(const struct data *d, const void *be, const char *uuid);
 
 /* --- io.c --- */
 

@@ -25,9 +25,20 @@ enum {
 	(UINT64_C(256)                                                                             \
 		<< 20) /* bytes of one call: a driver may send an operation for each object */
 
+/* Of a part of the image, and not of all that came before. */
+static bool has_range(const struct data_io *io)
+{
+	return io->op == DATA_READ || io->op == DATA_WRITE || io->op == DATA_ZERO;
+}
+
+static bool changes(const struct data_io *io)
+{
+	return io->op == DATA_WRITE || io->op == DATA_ZERO;
+}
+
 static bool overlap(const struct data_io *a, const struct data_io *b)
 {
-	if (a->op == DATA_FLUSH || a->op == DATA_DRAIN)
+	if (!has_range(a))
 		return true;
 	return a->off < b->off + b->len && b->off < a->off + a->len;
 }
@@ -46,7 +57,7 @@ static bool may_meet_locked(const struct data_image *i, const struct data_io *io
 {
 	uint64_t first = io->off >> BLOCK_SHIFT, last = (io->off + io->len - 1) >> BLOCK_SHIFT;
 
-	if (io->op == DATA_FLUSH || io->op == DATA_DRAIN || last - first >= BLOCKS)
+	if (!has_range(io) || last - first >= BLOCKS)
 		return true;
 	for (uint64_t b = first; b <= last; b++)
 		if (i->kept_at[b % BLOCKS] > (io->slot >= 0))
@@ -54,11 +65,13 @@ static bool may_meet_locked(const struct data_image *i, const struct data_io *io
 	return false;
 }
 
-/* Must it wait for a kept write? */
+/* Must it wait for a kept write, or until the image goes on? */
 static bool blocked_locked(const struct data_image *i, const struct data_io *io)
 {
 	const struct data_io *k;
 
+	if (i->stopped && io->slot < 0 && (changes(io) || io->op == DATA_TURN))
+		return true;
 	if (!i->kept || !may_meet_locked(i, io))
 		return false;
 	DL_FOREACH2(i->kept, k, kept_next)
@@ -134,6 +147,7 @@ static void send(struct data_image *i, struct data_io *io)
 		driver->data_flush(i->handle, io_ended, io);
 		break;
 	case DATA_DRAIN:
+	case DATA_TURN:
 		io_ended(io, 0);
 		break;
 	}
@@ -144,7 +158,7 @@ static void kept_failed(struct data_image *i, const struct data_io *io, int code
 {
 	log_err_seldom("volume %s: a write of %zu bytes at %llu failed: %s", i->at.image.uuid,
 		(size_t)io->len, (unsigned long long)io->off, strerror(-code));
-	i->d->hooks.failed(i->d->hooks.arg, i->volume, code);
+	i->d->hooks.failed(i->d->hooks.arg, i->key.volume, code);
 }
 
 static void kept_landed(struct data_image *i, struct data_io *io, int code)
@@ -159,6 +173,21 @@ static void kept_remove_locked(struct data_image *i, struct data_io *io)
 	DL_DELETE2(i->kept, io, kept_prev, kept_next);
 	i->kept_count--;
 	count_locked(i, io, -1);
+}
+
+/* It is about to be sent. */
+static void count_in_locked(struct data_image *i, const struct data_io *io)
+{
+	i->under_way++;
+	i->changing += changes(io);
+}
+
+static void count_out_locked(struct data_image *i, const struct data_io *io)
+{
+	i->under_way--;
+	i->changing -= changes(io);
+	if (!i->under_way || (i->stopped && !i->changing))
+		pthread_cond_broadcast(&i->changed);
 }
 
 static void io_ended(void *arg, int code)
@@ -182,8 +211,7 @@ static void io_ended(void *arg, int code)
 	}
 	if (i->waiting)
 		io_send_locked(i);
-	if (--i->under_way == 0) /* only now: it holds the image while the lock is given up */
-		pthread_cond_broadcast(&i->changed);
+	count_out_locked(i, io); /* only now: it holds the image while the lock is given up */
 	lock_drop(&i->lock);
 	if (kept)
 		free(io);
@@ -219,7 +247,7 @@ void io_send_locked(struct data_image *i)
 		return;
 	sending = i;
 	while (i->state == IMAGE_OPEN && (io = next_locked(i))) {
-		i->under_way++;
+		count_in_locked(i, io);
 		lock_drop(&i->lock);
 		send(i, io);
 		lock_take(&i->lock);
@@ -265,7 +293,7 @@ void data_submit(struct data_image *i, struct data_io *io)
 	io->mark = i->kept_last;
 	now = i->state == IMAGE_OPEN && !blocked_locked(i, io);
 	if (now) {
-		i->under_way++;
+		count_in_locked(i, io);
 	} else {
 		DL_APPEND(i->waiting, io);
 		image_want_locked(i);
@@ -319,14 +347,15 @@ bool data_keep_write(
 	if (!io)
 		return false;
 	lock_take(&i->lock);
-	if (i->state == IMAGE_OPEN && !i->shared && !i->trouble && i->kept_count < KEPT_MAX &&
-		may_keep_locked(i))
-		slot = keeper_take(i->d->keeper, i->volume, off, len, buf);
+	if (i->state == IMAGE_OPEN && !i->shared && !i->stopped && !i->trouble &&
+		i->kept_count < KEPT_MAX && may_keep_locked(i))
+		slot = keeper_take(i->d->keeper, i->key.volume, off, len, buf);
 	if (slot >= 0)
 		kept_add_locked(i, io, slot);
 	/* One that has to wait for another is sent, and freed, by that one's end. */
 	now = slot >= 0 && !blocked_locked(i, io);
-	i->under_way += now;
+	if (now)
+		count_in_locked(i, io);
 	if (slot >= 0 && !now)
 		DL_APPEND(i->waiting, io);
 	lock_drop(&i->lock);

@@ -1,7 +1,7 @@
 /*
  * Creation: attempts at the image, one backend after the other.
  *
- *   job ─▶ worker: image ─▶ [ `available`, job gone ]
+ *   job ─▶ worker: (its source, ) image (, its bytes) ─▶ [ `available`, job gone ]
  *                    │ failed: undone
  *                    ▼
  *   [ place elsewhere: new job, next attempt ] ◀── attempts left and a backend fits? ──▶ [ `error` ]
@@ -20,6 +20,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+enum { RECLAIM_TRIES = 6 /* for room that lies in the trash; some seconds */ };
+
 void attempt_image_id(char id[IMAGE_ID_LEN + 1])
 {
 	uint64_t n;
@@ -32,7 +34,7 @@ void attempt_image_id(char id[IMAGE_ID_LEN + 1])
 
 void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
 {
-	struct job_brief brief = { row->id, row->volume, row->project, row->kind };
+	struct job_brief brief = { row->id, row->volume, row->project, row->kind, row->class };
 
 	worker_offer(b, &brief, counted);
 }
@@ -68,34 +70,48 @@ static void set_limits(struct backend *b, struct run *r, struct driver_create *e
 static void image_create(struct backend *b, struct run *const *run, size_t n)
 {
 	CLEANUP_FREE struct driver_create *each = calloc(n, sizeof *each);
+	CLEANUP_FREE struct driver_source *source = calloc(n, sizeof *source);
 	CLEANUP_FREE struct driver_qos(*limits)[QOS_LIMITS] = calloc(n, sizeof *limits);
 
 	for (size_t i = 0; i < n; i++) {
-		if (!each || !limits) {
+		if (!each || !source || !limits) {
 			run[i]->code = err_set(&run[i]->err, -ENOMEM, "out of memory");
 			continue;
 		}
-		memcpy(each[i].image.uuid, run[i]->row.uuid, sizeof each[i].image.uuid);
-		memcpy(each[i].image.image_id, run[i]->row.image_id, sizeof each[i].image.image_id);
-		each[i].image.size = run[i]->row.size;
+		run_image(run[i], &each[i].image);
+		if (clone_source(b, run[i], &source[i]))
+			each[i].source = &source[i];
 		set_limits(b, run[i], &each[i], limits[i]);
 	}
-	if (!each || !limits)
+	if (!each || !source || !limits)
 		return;
-	b->driver->create(b->be, each, n);
+	if (run[0]->row.class == CLASS_CREATE)
+		b->driver->create(b->be, each, n);
+	else
+		clone_create(b, run[0], each); /* comes alone */
 	for (size_t i = 0; i < n; i++) {
 		run[i]->code = each[i].code;
 		run[i]->err = each[i].err;
 	}
 }
 
-static int image_undo(struct backend *b, struct run *r)
+static int undo_image(struct backend *b, struct run *r)
 {
-	return image_remove(b, r, NULL);
+	return image_undo(b, r, NULL);
+}
+
+static int undo_snapshot(struct backend *b, struct run *r)
+{
+	return clone_let_go(b, r, NULL);
 }
 
 static const struct step create_steps[] = {
-	{ "image", image_create, image_undo },
+	{ "source", clone_check, NULL },
+	{ "snapshot", clone_snapshot,
+		undo_snapshot }, /* also the one that the driver takes for an image */
+	{ "image", image_create, undo_image },
+	{ "contents", clone_fill, NULL },
+	{ "release", clone_release, NULL },
 	{ 0 },
 };
 
@@ -109,20 +125,32 @@ struct outcome {
 	int code;
 	bool left_over, counted;
 	char sentence[ERR_TEXT_MAX];
-	struct backend *next; /* of the last apply(): where the next attempt is; NULL */
+	struct backend *next;	/* of the last apply(): where the next attempt is; NULL */
+	struct clone_plan plan; /* of the last apply(): how */
 	struct job_row row;
 };
 
+/* How the next attempt makes it of what the volume is made from. */
+static int plan_again(struct outcome *o, struct tx *tx, const struct volume *from,
+	const struct type_rules *rules, const struct backend *b)
+{
+	if (from->id)
+		return clone_plan(tx, from, o->row.snapshot, b, rules, &o->plan);
+	o->plan = (struct clone_plan){ .class = CLASS_CREATE };
+	return 0;
+}
+
 /*
- * Another backend, for the rows of the volume and of the new job: in its zone, unless its type lists several and its spec named none.
- * 0, or -ENOSPC with what to tell the user.
+ * Another backend, for the rows of the volume and of the new job: in its zone, unless its type lists several and its spec named none;
+ * what has a source stays in its zone (reference, 1.7). 0, or -ENOSPC with what to tell the user.
  */
 static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *v,
-	struct placement *ret, struct err *err)
+	const struct volume *from, struct placement *ret, struct err *err)
 {
 	CLEANUP(hints_release) struct hints hints = { 0 };
 	CLEANUP(free_facts) struct facts *volume = NULL;
 	struct wanted wanted = { .size = v->size,
+		.from = from->id ? from : NULL,
 		.zone = v->zone,
 		.project = v->project,
 		.tried = o->row.tried,
@@ -142,11 +170,12 @@ static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *
 	if (r < 0)
 		return r;
 	wanted.type = type_compiled(rules);
-	if (!zoned)
+	if (!zoned && !from->id)
 		wanted.zone = NULL;
 	r = volume_facts(o->q.e, v, wanted.zone, &volume, err);
 	wanted.volume = volume;
-	return r < 0 ? r : place(o->q.e, tx, &wanted, ret, err);
+	r = r < 0 ? r : place(o->q.e, tx, &wanted, ret, err);
+	return r < 0 ? r : plan_again(o, tx, from, rules, ret->b);
 }
 
 /* "ssd: cannot create…; hdd: …" from "ssd\tcannot create…\nhdd\t…\n". */
@@ -174,8 +203,11 @@ static int next_attempt(
 	attempt_image_id(j->image_id);
 	j->backend = p->b->id;
 	j->attempt++;
+	j->class = o->plan.class;
+	j->flatten = o->plan.flatten;
 	o->next = p->b;
 	r = tx_volume_place(tx, v->id, p->b->conf->name, p->b->conf->zone, j->image_id);
+	r = r < 0 ? r : tx_volume_parent(tx, v->id, o->plan.parent);
 	r = r < 0 ? r : tx_job_add(tx, j);
 	r = r < 0 ? r
 		  : request_event(&o->q, tx, v->id, "volume.create.retry",
@@ -200,30 +232,65 @@ static int no_attempt(
 	return r;
 }
 
+int attempt_abandon(struct tx *tx, const struct job_row *j)
+{
+	struct job_row clean = *j;
+	struct volume v;
+	int r = tx_volume(tx, j->volume, &v);
+
+	if (r < 0)
+		return r == -ENOENT ? tx_job_abandon(tx, j->id) : r;
+	clean.kind = JOB_CLEAN;
+	clean.class = CLASS_OTHER;
+	clean.parent = j->flatten ? j->source : v.parent;
+	r = tx_job_turn(tx, &clean);
+	return r < 0 ? r : tx_volume_parent(tx, v.id, 0);
+}
+
 /* The attempt failed or was given up: its row goes, or stays for the cleaning. */
 static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
 {
-	struct placement p;
+	struct volume from = { 0 };
+	struct placement p = { 0 };
 	struct err why = { 0 };
 	int r;
 
-	r = o->left_over ? tx_job_abandon(tx, o->id) : tx_job_remove(tx, o->id);
+	if (o->left_over) {
+		r = attempt_abandon(tx, &o->row);
+	} else {
+		r = tx_job_remove(tx, o->id);
+		r = r < 0 ? r : tx_volume_parent(tx, v->id, 0);
+	}
+	if (r == 0 && o->row.source)
+		r = tx_volume(tx, o->row.source, &from);
 	if (r < 0)
 		return r;
-	r = try_elsewhere(o, tx, v, &p, &why);
+	r = try_elsewhere(o, tx, v, &from, &p, &why);
 	if (r == 0)
 		return next_attempt(o, tx, v, &p);
+	if (r == -ENOSPC && p.room.b && o->q.tries < RECLAIM_TRIES) {
+		reclaim_begin(p.room.b, p.room.purging);
+		return -EAGAIN; /* tried again, as every result that must be written */
+	}
 	return r == -ENOSPC && why.code ? no_attempt(o, tx, v, &why) : r;
+}
+
+/* Where no block counts as used, tools take it for one hole: what is made from something has its source's. */
+static int has_blocks(struct outcome *o, struct tx *tx, const struct volume *v)
+{
+	return o->row.source ? tx_volume_used(tx, v->id, SIZE_UNIT) : 0;
 }
 
 static int succeeded(struct outcome *o, struct tx *tx, const struct volume *v)
 {
 	int r = tx_job_remove(tx, o->id);
 
+	r = r < 0 ? r : has_blocks(o, tx, v);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_AVAILABLE, "");
 	r = r < 0 ? r
 		  : request_event(&o->q, tx, v->id, "volume.create.end", "on %s", o->b->conf->name);
-	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, VOL_AVAILABLE, false);
+	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS | (o->row.source ? VOL_CHANGED_USED : 0),
+		VOL_AVAILABLE, false);
 	return r;
 }
 
@@ -252,10 +319,13 @@ static void outcome_ended(struct request *q, int code)
 		attempt_offer(o->next, &o->row, counted);
 	else if (counted)
 		room_return(q->e);
+	if (o->code == 0 && o->row.class == CLASS_COPY)
+		measure_now(o->b, o->row.volume);
 	if (!o->job)
 		return; /* its worker cleans up */
 	if (o->left_over) {
 		o->job->kind = JOB_CLEAN;
+		o->job->class = CLASS_OTHER;
 		if (o->code == -ECANCELED)
 			worker_again(o->job);
 		else
@@ -292,7 +362,7 @@ static void set_sentence(struct outcome *o, const char *text)
 
 static struct request *attempt_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = outcome_new(r->job);
+	struct outcome *o = r->again ? NULL : outcome_new(r->job);
 
 	if (!o)
 		return NULL; /* the image may be there: creating it again finds it */
@@ -306,7 +376,7 @@ static struct request *attempt_finish(struct backend *b, struct run *r)
 	return &o->q;
 }
 
-bool attempt_give_up(struct job *j, bool running)
+bool attempt_give_up(struct job *j, bool running, const char *why)
 {
 	struct outcome *o = outcome_new(j);
 
@@ -316,7 +386,7 @@ bool attempt_give_up(struct job *j, bool running)
 	j->counted = false;
 	o->code = -ECANCELED;
 	o->left_over = true;
-	set_sentence(o, j->b->reason);
+	set_sentence(o, why);
 	request_submit(&o->q);
 	return true;
 }

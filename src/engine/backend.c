@@ -58,11 +58,12 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 	b->e = e;
 	b->conf = conf;
 	b->driver = driver;
-	b->window[0].more = b->window[1].more = true;
+	for (int class = 0; class < CLASS_COUNT; class ++)
+		b->work[class].window.more = true;
 	(void)snprintf(b->reason, sizeof b->reason, "not asked yet");
 	lock_init(&b->lock);
 	lock_init(&b->view_lock);
-	cond_init(&b->work);
+	cond_init(&b->wake);
 	cond_init(&b->tick);
 	if (driver->open(conf, &b->be, err) < 0)
 		return err_in(err, "backend '%s'", conf->name);
@@ -75,8 +76,8 @@ void backend_release(struct backend *b)
 		b->driver->close(b->be);
 	view_close(b->view);
 	capabilities_release(b);
-	queue_release(&b->create);
-	queue_release(&b->other);
+	for (int class = 0; class < CLASS_COUNT; class ++)
+		queue_release(&b->work[class].queue);
 	for (size_t i = 0; i < JOB_BUCKETS; i++)
 		while (b->jobs[i]) {
 			struct job *next = b->jobs[i]->hash_next;
@@ -85,7 +86,7 @@ void backend_release(struct backend *b)
 			b->jobs[i] = next;
 		}
 	pthread_cond_destroy(&b->tick);
-	pthread_cond_destroy(&b->work);
+	pthread_cond_destroy(&b->wake);
 	lock_release(&b->view_lock);
 	lock_release(&b->lock);
 }
@@ -121,17 +122,22 @@ static void report(struct backend *b, bool up, const struct backend_stats *stats
 	request_submit(&r->q);
 }
 
+bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1])
+{
+	int64_t patience = b->conf->timeout * INT64_C(1000000000);
+
+	LOCK_SCOPE(&b->lock);
+	memcpy(why, b->reason, sizeof b->reason);
+	return b->state == BACKEND_DOWN && b->trouble_ns &&
+	       clock_mono_ns() - b->trouble_ns >= patience;
+}
+
 /* Creations there wait as long as statistics may take, then go elsewhere: what fails at once may be well a second later. */
 static void give_up_if_lasting(struct backend *b)
 {
-	int64_t patience = b->conf->timeout * INT64_C(1000000000);
-	bool lasting;
+	char why[REASON_LEN + 1];
 
-	lock_take(&b->lock);
-	lasting = b->state == BACKEND_DOWN && b->trouble_ns &&
-		  clock_mono_ns() - b->trouble_ns >= patience;
-	lock_drop(&b->lock);
-	if (lasting)
+	if (backend_lasting_down(b, why))
 		worker_give_up(b);
 }
 
@@ -350,6 +356,7 @@ static int make_ready(struct backend *b, struct err *err)
 		next = waiting->next; /* it may be gone afterwards */
 		waiting->ready(waiting);
 	}
+	first_look_begin(b);
 	return 0;
 }
 
@@ -361,10 +368,18 @@ static bool pause_for(struct backend *b, long seconds)
 	struct timespec until = clock_mono_in_ms(seconds * 1000);
 
 	LOCK_SCOPE(&b->lock);
-	while (measure_asked_locked(b) && !b->stopping &&
+	while (measure_asked_locked(b) && !b->stopping && !b->look_soon &&
 		lock_wait_until(&b->lock, &b->tick, &until))
 		;
+	b->look_soon = false;
 	return !b->stopping;
+}
+
+void backend_look_soon(struct backend *b)
+{
+	LOCK_SCOPE(&b->lock);
+	b->look_soon = true;
+	pthread_cond_broadcast(&b->tick);
 }
 
 /*
@@ -393,6 +408,7 @@ static int look(struct backend *b, struct err *err)
 	if (trouble)
 		came_up(b, &stats, settled);
 	worker_kick(b);
+	unmanaged_due(b, false);
 	return 0;
 }
 

@@ -98,9 +98,10 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 
 /* --- owner and text --- */
 
-/* To another project: its quota must have room for the whole volume. */
+/* To another project: its quota must have room for the whole volume and its snapshots. */
 static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
+	uint64_t snapshots, size;
 	struct quotas q;
 	int64_t from, to;
 	int r;
@@ -108,8 +109,10 @@ static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, str
 	if (strcmp(c->project, v->project) == 0)
 		return 0;
 	r = quotas_read(&(struct reader){ NULL, tx }, c->project, v->type_id, &q);
+	r = r < 0 ? r : tx_snapshot_sums(tx, v->id, &snapshots, &size);
 	r = r < 0 ? r : size_check(&q, v->size, err);
-	r = r < 0 ? r : quota_check(&q, 1, v->size, err);
+	r = r < 0 ? r : quota_check(&q, 1, v->size + size, err);
+	r = r < 0 ? r : quota_check_snapshots(&q, snapshots, 0, err);
 	r = r < 0 ? r : tx_project(tx, v->project, &from);
 	r = r < 0 ? r : tx_project(tx, c->project, &to);
 	if (r < 0)

@@ -85,38 +85,40 @@ static int one_resource(
 		whose(q, who), more, now, limit, quota_resource_name(what));
 }
 
-/* Size ahead of count, and of each the project ahead of the type (reference, 2.5). */
+/* Of each the project ahead of the type (reference, 2.5). */
+static int both(const struct quotas *q, enum quota_resource what, uint64_t more, struct err *err)
+{
+	int r = one_resource(&q->project, what, more, err);
+
+	return r < 0 || !q->type.type_id ? r : one_resource(&q->type, what, more, err);
+}
+
+/* Size ahead of count. */
 int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err)
 {
-	const struct {
-		enum quota_resource what;
-		uint64_t more;
-	} wanted[] = { { QUOTA_SIZE, more }, { QUOTA_VOLUMES, (uint64_t)volumes } };
-	int r = 0;
+	int r = both(q, QUOTA_SIZE, more, err);
 
-	for (size_t i = 0; r == 0 && i < sizeof wanted / sizeof wanted[0]; i++) {
-		r = one_resource(&q->project, wanted[i].what, wanted[i].more, err);
-		if (r == 0 && q->type.type_id)
-			r = one_resource(&q->type, wanted[i].what, wanted[i].more, err);
-	}
-	return r;
+	return r < 0 ? r : both(q, QUOTA_VOLUMES, (uint64_t)volumes, err);
+}
+
+int quota_check_snapshots(
+	const struct quotas *q, uint64_t snapshots, uint64_t more, struct err *err)
+{
+	int r = both(q, QUOTA_SIZE, more, err);
+
+	return r < 0 ? r : both(q, QUOTA_SNAPSHOTS, snapshots, err);
 }
 
 /* What does not exist yet cannot be named. */
 int names_check(const struct spec *s, struct err *err)
 {
-	static const char *const source[] = {
-		[SPEC_VOLUME] = "source",
-		[SPEC_SNAPSHOT] = "snapshot",
-		[SPEC_IMAGE] = "image",
-		[SPEC_BACKUP] = "backup",
-	};
-
-	if (s->source_kind != SPEC_RAW)
-		return err_set(err, -ENOENT, "%s='%s': this volfs makes empty volumes only",
-			source[s->source_kind], s->source);
 	if (s->group)
 		return err_set(err, -ENOENT, "no such group: '%s' (there are none yet)", s->group);
+	if (s->source_kind == SPEC_IMAGE)
+		return err_set(err, -ENOENT, "no such image: '%s' (there are none yet)", s->source);
+	if (s->source_kind == SPEC_BACKUP)
+		return err_set(
+			err, -ENOENT, "no such backup: '%s' (there are none yet)", s->source);
 	return 0;
 }
 
@@ -168,27 +170,34 @@ int taken(struct err *err, const char *name, uid_t owner)
 		(unsigned)owner);
 }
 
-/* Where more may follow, another than the default type may yet be named. */
+/*
+ * Its type's bounds and zones. Where more may follow, another than the default type may yet be named, and a zone that is not the
+ * source's.
+ */
 static int check_type(struct engine *e, struct view *v, const struct spec *spec,
-	const struct vol_type *type, bool partial, struct err *err)
+	const struct wish *w, bool partial, struct err *err)
 {
-	int r = type_check(e, v, type, spec->zone, spec->size, err);
+	bool made = w->from.vol.id, zoned = spec->zone || !made || !partial;
+	const char *zone = NULL;
+	int r = type_check(e, v, &w->found, wish_zone(e, w), partial ? spec->size : w->size,
+		zoned ? &zone : NULL, err);
 
-	return r < 0 && partial && type->id && !spec->type ? err_in(err, "no type= before the size")
-							   : r;
+	if (r < 0 && partial && w->found.id && !spec->type)
+		return err_in(err, "no type= before the size");
+	return r < 0 || !made ? r : source_zone_check(e, &w->from, zone, err);
 }
 
 /* What it names, and whether that exists for the project. */
-static int check_names(struct engine *e, struct view *v, const struct caller *who,
-	const struct spec *spec, const char *project, bool partial, struct vol_type *type,
-	struct err *err)
+static int check_names(struct engine *e, struct view *v, const struct spec *spec, bool partial,
+	struct wish *w, struct err *err)
 {
 	const struct reader reader = { v, NULL };
 	int r;
 
-	r = type_wanted(e, &reader, spec->type, project, who->admin, type, err);
+	r = wish_find(e, &reader, w, err);
 	r = r < 0 ? r : names_check(spec, err);
-	r = r < 0 ? r : check_type(e, v, spec, type, partial, err);
+	r = r < 0 ? r : wish_fits(e, &reader, w, err);
+	r = r < 0 ? r : check_type(e, v, spec, w, partial, err);
 	r = r < 0 ? r : query_is_sound(spec->hint_query, err);
 	return r < 0 ? r
 		     : hints_check(
@@ -199,25 +208,31 @@ int engine_spec_check(struct engine *e, struct view *v, const struct caller *who
 	const struct spec *spec, const char *uuid, bool partial, struct err *err)
 {
 	char project[NAME_LEN + 1];
+	struct wish w = { .type = spec->type,
+		.zone = spec->zone,
+		.project = project,
+		.kind = spec->source_kind,
+		.source = spec->source,
+		.size = spec->size,
+		.who = who };
 	struct vol_entry entry;
-	struct vol_type type;
 	struct quotas q;
 	gid_t gid;
 	int r;
 
 	r = project_of(e, who, spec->project, project, &gid, err);
-	r = r < 0 ? r : check_names(e, v, who, spec, project, partial, &type, err);
+	r = r < 0 ? r : check_names(e, v, spec, partial, &w, err);
 	if (r == 0 && spec->name)
 		r = spec_name_check(spec->name, uuid, err);
 	if (r < 0)
 		return r;
 	if (spec->name && view_entry_by_name(v, spec->name, &entry) == 0)
 		return taken(err, spec->name, entry.uid);
-	r = quotas_read(&(struct reader){ v, NULL }, project, type.id, &q);
+	r = quotas_read(&(struct reader){ v, NULL }, project, w.found.id, &q);
 	if (r < 0)
 		return err_set(err, r, "the catalogue cannot be read: see the log");
-	if (!spec->size && !partial)
+	if (!w.size && !partial)
 		return err_set(err, -EINVAL, "size is missing");
-	r = size_check(&q, spec->size, err);
-	return r < 0 ? r : quota_check(&q, 1, spec->size, err);
+	r = size_check(&q, w.size, err); /* what may follow is not smaller than the source */
+	return r < 0 ? r : quota_check(&q, 1, w.size, err);
 }

@@ -117,6 +117,7 @@ int engine_new(const struct conf *conf, struct store *store, const struct driver
 	lock_init(&e->later_lock);
 	lock_init(&e->project_lock);
 	lock_init(&e->turns_lock);
+	lock_init(&e->snaps_lock);
 	cond_init(&e->later);
 	e->backend = calloc(conf->backend_count + 1, sizeof *e->backend);
 	r = e->backend ? make_sched(e, err) : err_set(err, -ENOMEM, "out of memory");
@@ -137,8 +138,10 @@ static void committed(void *arg, bool ok)
 
 	if (ok && e->notes.len && e->hooks.changed)
 		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
-	if (!ok)
+	if (!ok) {
 		types_forget(e); /* they may have been compiled from what is lost now */
+		e->offers.len = 0;
+	}
 	e->notes.len = 0;
 }
 
@@ -146,6 +149,9 @@ static void batch_ended(void *arg)
 {
 	struct engine *e = arg;
 
+	for (size_t i = 0; i < e->offers.len; i++)
+		worker_offer(e->offers.at[i].b, &e->offers.at[i].brief, false);
+	e->offers.len = 0;
 	for (size_t i = 0; i < e->backend_count; i++)
 		worker_offered(&e->backend[i]);
 }
@@ -212,6 +218,7 @@ int engine_start(struct engine *e, struct err *err)
 	r = learn_all(e, err);
 	r = r < 0 ? r : types_configured(e, err);
 	r = r < 0 ? r : recover_orphans(e, err);
+	r = r < 0 ? r : view_open(e->store, &e->trash, err);
 	if (r == 0) {
 		r = ticker_start(e);
 		if (r < 0)
@@ -229,7 +236,7 @@ static void stop_backend(struct backend *b)
 {
 	LOCK_SCOPE(&b->lock);
 	b->stopping = true;
-	pthread_cond_broadcast(&b->work);
+	pthread_cond_broadcast(&b->wake);
 	pthread_cond_broadcast(&b->tick);
 }
 
@@ -237,10 +244,10 @@ static void stop_backend(struct backend *b)
 static bool wait_backend(struct backend *b, const struct timespec *until)
 {
 	LOCK_SCOPE(&b->lock);
-	while (b->threads || b->monitoring)
+	while (b->threads || b->monitoring || b->comparing || b->scanning)
 		if (!lock_wait_until(&b->lock, &b->tick, until))
 			break;
-	return !b->threads && !b->monitoring;
+	return !b->threads && !b->monitoring && !b->comparing && !b->scanning;
 }
 
 /* Whoever is asked whether an image is open answers soon, or hangs. */
@@ -273,6 +280,7 @@ void engine_stop(struct engine *e, long grace_ms)
 	ticker_stop(e);
 	wait_looks(e, &until);
 	room_close(e);
+	snap_wait_close(e);
 }
 
 static void free_late(struct engine *e)
@@ -298,6 +306,7 @@ bool engine_free(struct engine *e)
 	if (e->hung)
 		return false; /* threads that hang in the storage still use it */
 	free_late(e);
+	snap_wait_release(e);
 	for (size_t i = 0; i < e->backend_count; i++)
 		backend_release(&e->backend[i]);
 	free(e->backend);
@@ -307,10 +316,13 @@ bool engine_free(struct engine *e)
 	hints_end(e);
 	types_forget(e);
 	free(e->notes.at);
+	free(e->offers.at);
+	view_close(e->trash);
 	project_release(e);
 	sched_free(e->sched);
 	pthread_cond_destroy(&e->later);
 	lock_release(&e->project_lock);
+	lock_release(&e->snaps_lock);
 	lock_release(&e->turns_lock);
 	lock_release(&e->later_lock);
 	lock_release(&e->held_lock);

@@ -55,10 +55,12 @@ enum change_kind {
 	CHANGE_VOLUME, /* attributes in mask changed */
 	CHANGE_META,   /* metadata row `row` of volume (set, added or removed) */
 	CHANGE_LIST, /* the root listing or the trash listing changed (created, renamed, deleted, purged) */
-	CHANGE_QUOTA,	/* row: the quota's */
-	CHANGE_BACKEND, /* a backend's state or numbers */
-	CHANGE_TYPE,	/* row: a volume type has another name, which its volumes show */
-	CHANGE_USES,	/* attachments/ of volume; row: one of them that changed; 0 */
+	CHANGE_QUOTA,	  /* row: the quota's */
+	CHANGE_BACKEND,	  /* a backend's state or numbers */
+	CHANGE_TYPE,	  /* row: a volume type has another name, which its volumes show */
+	CHANGE_USES,	  /* attachments/ of volume; row: one of them that changed; 0 */
+	CHANGE_SNAP,	  /* snapshots/ of volume; row: the snapshot that came, changed or went */
+	CHANGE_UNMANAGED, /* unmanaged/ of the backend `row` */
 };
 enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_STATUS = 1 << 0, /* status, error, updated */
@@ -70,8 +72,10 @@ enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_GONE = 1 << 6, /* moved to the trash, or purged */
 	VOL_CHANGED_NEW =
 		1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
-	VOL_CHANGED_USED = 1 << 8, /* measured anew: no change of the volume */
-	VOL_CHANGED_DATA = 1 << 9, /* owner or mode of `data` */
+	VOL_CHANGED_USED = 1 << 8,   /* measured anew: no change of the volume */
+	VOL_CHANGED_DATA = 1 << 9,   /* owner or mode of `data` */
+	VOL_CHANGED_BYTES = 1 << 10, /* reverted: nothing of `data` that is cached is true */
+	VOL_CHANGED_BACK = 1 << 11,  /* it came back from the trash */
 };
 struct change_note {
 	enum change_kind kind;
@@ -121,13 +125,55 @@ int engine_spec_check(struct engine *e, struct view *v, const struct caller *who
 void engine_rename(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	const char *name, engine_done *done, void *arg);
 
-/* rmdir of a live volume: name and quota free at once, to the trash; purge follows after trash_delay. */
+/* rmdir of a live volume: name and quota free at once, to the trash; purge follows after trash_delay. -ENOTEMPTY: it has snapshots;
+ * -EBUSY: a volume is being made from it. */
 void engine_delete(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	engine_done *done, void *arg);
 
 /* rmdir in the trash: purge now (also an error_deleting one: try again). */
 void engine_purge(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	engine_done *done, void *arg);
+
+/* mv out of the trash: -EBUSY: its purge has begun; -EEXIST, -EDQUOT. */
+void engine_restore(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *name, engine_done *done, void *arg);
+
+/*
+ * mkdir snapshots/NAME. done comes when it has been taken (res->row: the snapshot's), or has not been: then none is there. -EEXIST,
+ * -EDQUOT, -EBUSY (the volume's status), -ETIMEDOUT (snapshot_timeout). give_up: its caller does not wait any more: done comes soon,
+ * -EINTR, unless it was taken just before; name the very done and arg.
+ */
+void engine_snapshot(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t volume, const char *name, engine_done *done, void *arg);
+void engine_snapshot_give_up(struct engine *e, engine_done *done, void *arg);
+
+/* rmdir: name and quota free at once, the rest in the background. -EBUSY: a volume is being made from it, or reverted to it. */
+void engine_snapshot_remove(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t snapshot, engine_done *done, void *arg);
+void engine_snapshot_rename(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t snapshot, const char *name, engine_done *done, void *arg);
+void engine_snapshot_describe(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t snapshot, const char *text, bool append, engine_done *done, void *arg);
+
+/* Back to the latest snapshot, by name. -EINVAL: it is not the latest, or the volume has grown since; -EBUSY: in use. */
+void engine_revert(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *snapshot, engine_done *done, void *arg);
+
+/* May this caller read the bytes of that volume: an administrator, its owner, or whom the mode of its `data` lets. */
+bool engine_may_read(const struct caller *who, const struct volume *v);
+
+/* What is under way on a volume's bytes; what: "flatten", "copy", "revert"; static. false: nothing that can be counted. */
+bool engine_progress(struct engine *e, const struct volume *v, uint64_t *ret_done,
+	uint64_t *ret_total, const char **ret_what);
+
+/* mv .volfs/unmanaged/BACKEND/IMAGE NAME: it becomes a volume, `managing` at first; res->row: the volume's. Administrators. */
+void engine_adopt(struct engine *e, struct change_id id, const struct caller *who,
+	int64_t unmanaged, const char *name, engine_done *done, void *arg);
+/* mv NAME .volfs/unmanaged/BACKEND/IMAGE: the volume is forgotten, its image stays. -EXDEV never: another backend is -EINVAL. */
+void engine_disown(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	int64_t backend, const char *image, engine_done *done, void *arg);
+/* Somebody looks at unmanaged/BACKEND: it is looked through soon, if that was not done within stats_interval. Never waits. */
+void engine_look_unmanaged(struct engine *e, int64_t backend);
 
 void engine_extend(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
 	uint64_t size, engine_done *done, void *arg);
@@ -287,10 +333,16 @@ struct engine_ready {
 };
 bool engine_when_ready(struct engine *e, void *be, struct engine_ready *r);
 
-/* Called before an image is removed, by a worker: returns when this server has it open no more. -EBUSY: it is used. Set before
- * engine_start(). */
+/* Called before an image is removed or reverted, or a snapshot removed (by its own UUID), by a worker: returns when this server has it
+ * open no more. -EBUSY: it is used. Set before engine_start(). */
 void engine_on_remove(struct engine *e,
 	int (*let_go)(void *arg, const void *be, const char *image_uuid), void *arg);
+
+/* Called around the taking of a snapshot, by a worker: quiet() returns when what was acknowledged to writers here is in the storage; stop:
+ * and nothing is written until go_on(). 0, or -errno: then no go_on() follows. Set before engine_start(). */
+void engine_on_snapshot(struct engine *e,
+	int (*quiet)(void *arg, const void *be, const char *image_uuid, bool stop),
+	void (*go_on)(void *arg, const void *be, const char *image_uuid), void *arg);
 
 /* -ESHUTDOWN of a driver: this server has been fenced and ends. */
 void engine_fenced(struct engine *e, void *be);

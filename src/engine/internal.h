@@ -4,12 +4,14 @@
  *      a call of engine.h ─▶ request ─▶ writer: apply() ─▶ commit ─▶ hooks ─▶ done()
  *                                                            └─▶ job ─▶ queue of its backend ─▶ worker: steps ─▶ request …
  *
- * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and up to `workers` workers
+ * Threads: the store's writer (apply, notes, done); per backend a monitor (statistics, fencing) and workers of each class of jobs
  * (driver calls, which may hang for ever); one ticker (what is due later, who is overdue).
- * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock is a leaf.
+ * Locks, none held over a driver call, a commit or a hook: engine.held_lock → backend.lock → engine.later_lock. turns_lock and snaps_lock are
+ * leaves.
  *
  * Invariants:
- *  (1) a volume that is creating, deleting or extending has a job row; a job row of it goes in the transaction that settles it.
+ *  (1) a volume that is creating, deleting, extending, reverting, managing or unmanaging has a job row, and so has a snapshot that is
+ *      creating, restoring or deleting; the row goes in the transaction that settles them.
  *  (2) while an image may exist that no settled volume names, a job row names it (JOB_CLEAN for given-up attempts).
  *  (3) a job is in memory (backend.jobs) at most once, from when it is known until its row is gone: so it is run by one
  *      worker. The job table is the only to-do list; memory holds a window of it.
@@ -32,9 +34,9 @@ struct lane;
 struct request;
 struct backend;
 
-/* --- queue.c: waiting jobs of one backend, fair between projects --- */
+/* --- queue.c: waiting jobs of one class of one backend, fair between projects --- */
 
-/* One class of jobs. Guarded by the backend's lock. `{ 0 }` is an empty one. */
+/* Guarded by the backend's lock. `{ 0 }` is an empty one. */
 struct queue {
 	struct lane *lanes; /* hash by project */
 	struct lane *turn;  /* ring of lanes that have jobs; the next to be served */
@@ -52,6 +54,7 @@ enum {
 	BATCH_LIMIT = 64, /* creations of one driver call, whatever the driver could take */
 	BATCHES =
 		2, /* creations of a batching driver under way: few, so that they grow under load */
+	SNAPS = 64,    /* of CLASS_SNAP under way: they only wait */
 	WINDOW = 4096, /* jobs of one class of one backend in memory; more stay in the catalogue */
 	JOB_BUCKETS = 1024,
 };
@@ -65,24 +68,34 @@ enum job_state {
 /* A job in memory; in backend.jobs by id. */
 struct job {
 	int64_t id, volume, project;
-	enum job_kind kind;
+	enum job_kind
+		kind; /* … and class: who changes them has the job in JOB_ENDS, and queues it anew */
+	enum job_class class;
 	enum job_state state;
-	bool given_up;	   /* an attempt at creation that has been abandoned: its image must go */
-	bool counted;	   /* holds one of engine.room */
+	bool given_up; /* an attempt at creation that has been abandoned: its image must go */
+	bool counted;  /* holds one of engine.room */
+	bool alone; /* of JOB_PURGE: when it was tried last, nothing was being done to snapshots any more */
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
 	int64_t due_ns;	  /* when it waits anew */
 	struct job *next; /* in its lane, or in engine.late_jobs */
 	struct job *hash_next;
+	struct driver_progress progress;
+	const char *_Atomic doing; /* what progress counts; static; NULL: nothing */
+	struct job *shown_next;	   /* in backend.shown */
 };
 
 /* A job while its steps run; the worker's alone. */
 struct run {
 	struct job *job;
 	struct job_row row;
-	int code;	/* of the step that failed; 0 */
-	bool left_over; /* undoing failed: something of it may be there */
-	bool stale;	/* its row was gone: nothing to do */
+	struct volume source;		  /* row.source, as the catalogue has it now; id 0: none */
+	struct snapshot snap;		  /* row.snapshot; id 0: none */
+	struct driver_progress *progress; /* the job's; see run_progress() */
+	int code;			  /* of the step that failed; 0 */
+	bool left_over;			  /* undoing failed: something of it may be there */
+	bool again; /* with code: not now; it stays as it is and is done again */
+	bool stale; /* its row was gone: nothing to do */
 	struct err err;
 };
 
@@ -91,7 +104,7 @@ struct run {
 void worker_offer(struct backend *b, const struct job_brief *brief, bool counted);
 void worker_offered(struct backend *b);
 
-/* The result is in the catalogue: forgets the job. again: it waits anew. */
+/* The result is in the catalogue: forgets the job. again: it waits anew, in the queue of its class. */
 void worker_forget(struct job *j);
 void worker_again(struct job *j);
 
@@ -100,6 +113,14 @@ void worker_kick(struct backend *b);
 
 /* Gives up the creations that wait or hang on a backend that is down. */
 void worker_give_up(struct backend *b);
+
+/* --- run.c --- */
+
+/* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
+void run_jobs(struct backend *b, struct job **job, size_t count);
+
+/* From here on its progress counts `what` ("copy"; static), from 0; a step's, of a job of CLASS_COPY. */
+void run_progress(struct run *r, const char *what);
 
 /* --- step.c --- */
 
@@ -116,18 +137,21 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	/* The result, for the writer. NULL: not now, the job is to be done again after a pause. r stays the caller's. */
+	/* The result, for the writer. NULL: not now (r->again, or no memory), the job is to be done again after a pause. r stays the caller's. */
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
-extern const struct op op_create, op_purge, op_extend, op_clean;
+extern const struct op op_create, op_purge, op_extend, op_clean, op_snap, op_unsnap, op_revert,
+	op_adopt, op_disown;
 
 /* Runs the steps on all n runs; each one that fails has its steps undone in reverse. */
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n);
 
 /* A step of several operations: removes the image. */
 void step_remove_image(struct backend *b, struct run *const *run, size_t n);
-int image_remove(struct backend *b, struct run *r, struct err *err);
+int image_remove(struct backend *b, struct run *r, struct err *err); /* and what was taken for it */
+int image_undo(struct backend *b, struct run *r, struct err *err);   /* alone */
+void run_image(const struct run *r, struct driver_image *ret); /* the one that its row names */
 
 /* A driver said so: -ESHUTDOWN ends this process, for this server has been fenced. Returns code. */
 int driver_said(struct backend *b, int code, const struct err *err);
@@ -146,7 +170,7 @@ struct backend {
 	int64_t id; /* row */
 
 	struct lock lock;
-	pthread_cond_t work;	  /* lock: for idle workers */
+	pthread_cond_t wake;	  /* lock: for idle workers */
 	pthread_cond_t tick;	  /* lock: for the monitor */
 	enum backend_state state; /* lock; DOWN or UP */
 	bool ready;		  /* lock; see invariant 4 */
@@ -164,19 +188,28 @@ struct backend {
 	struct facts *capabilities;	/* the writer thread's */
 	struct facts *reported; /* lock; newer ones, until the writer thread takes them; NULL */
 	char *report;		/* lock; as JSON; NULL: nothing yet */
+	bool look_soon;		/* lock; statistics are wanted before they are due */
+	bool scanning;		/* lock; somebody looks through what is unmanaged */
+	int64_t scanned_ns;	/* lock; when that was begun last; 0: never */
+	int64_t scan_took_ns;	/* lock; how long it took */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
-	struct queue create, other;    /* lock */
-	struct window {
-		int64_t loaded; /* rows up to it are in memory, or done */
-		bool more;	/* there may be rows above it */
-	} window[2];		/* lock; [1]: creations */
+	struct work {
+		struct queue queue;
+		struct window {
+			int64_t loaded; /* rows up to it are in memory, or done */
+			bool more;	/* there may be rows above it */
+		} window;
+		unsigned busy;	/* workers that have taken of it: driver calls under way */
+	} work[CLASS_COUNT];	/* lock */
+	struct job *shown;	/* lock; jobs that run and may have a progress */
 	unsigned threads, idle; /* lock */
-	unsigned creating,
-		others; /* lock; driver calls under way: create batches, everything else */
-	bool loading;	/* lock; a worker is reading the window */
-	bool offered;	/* lock; jobs of which the workers have not been told */
+	int64_t calm_ns;	/* lock; until then creations come, though none waits or runs */
+	int64_t paced_ns;	/* lock; while they come, the next removal begins then */
+	bool pacing;		/* lock; a worker waits for paced_ns */
+	bool loading;		/* lock; a worker is reading a window */
+	bool offered;		/* lock; jobs of which the workers have not been told */
 
 	struct asked {
 		enum asked_what what;
@@ -195,6 +228,7 @@ struct backend {
 	int64_t client;	    /* the monitor's: row of this server's address */
 	char address[1024]; /* the monitor's */
 	bool monitoring;    /* lock */
+	bool comparing;	    /* lock; first_look.c's thread */
 };
 
 int backend_init(struct backend *b, struct engine *e, const struct backend_conf *conf,
@@ -202,6 +236,9 @@ int backend_init(struct backend *b, struct engine *e, const struct backend_conf 
 void backend_release(struct backend *b);
 int backend_begin(struct backend *b, struct err *err); /* its row is known: starts the monitor */
 void backend_overdue(struct backend *b);	       /* the ticker, every second */
+/* Has it been down for longer than an answer may take? */
+bool backend_lasting_down(struct backend *b, char why[REASON_LEN + 1]);
+void backend_look_soon(struct backend *b);
 
 void backend_name_thread(const struct backend *b, const char *what); /* the caller's: "work-ssd" */
 
@@ -218,6 +255,10 @@ void measure_end(struct backend *b); /* the monitor ends: who still waits is ref
 void measure_now(struct backend *b, int64_t volume);
 /* The same of the eviction of q's watcher: false, too many are under way or the backend is not ready. */
 bool measure_evict(struct backend *b, int64_t volume, struct request *q);
+
+/* --- first_look.c: the catalogue and the storage are compared, once; the monitor's thread --- */
+
+void first_look_begin(struct backend *b);
 
 /* --- watchers.c: who has an image open outside; the monitor's thread --- */
 
@@ -240,15 +281,28 @@ void image_of(const struct volume *v, struct driver_image *ret);
 
 /* --- place.c: which backend; the writer thread --- */
 
+/* Where the room that is missing could come from, and a request's patience with it. { 0 }: from nowhere. */
+struct reclaim {
+	struct backend
+		*b; /* once so many bytes of its trash are being purged, it may have room; NULL */
+	uint64_t purging;
+	bool measured; /* … and its statistics must say so, too: it promises no more than there is */
+	bool wants;    /* a request's: the last apply() wants to be judged anew */
+	int64_t until_ns; /* … how long it tries; 0: it has not begun */
+	unsigned tries;
+};
+
 struct placement {
 	struct backend *b;
 	double weight;
+	struct reclaim room; /* -ENOSPC: filled in */
 };
 
 /* A volume that has no backend yet. */
 struct wanted {
 	uint64_t size;
-	const char *zone; /* NULL: any that the type lists */
+	const struct volume *from; /* what it is made from: on its backend, if that will do; NULL */
+	const char *zone;	   /* NULL: any that the type lists */
 	const char *project;
 	const char *tried;	       /* job_row.tried */
 	const struct sched_type *type; /* NULL: none */
@@ -256,13 +310,17 @@ struct wanted {
 	const struct facts *volume; /* volume_facts() */
 };
 
-/* -ENOSPC with the sentence that names every backend. */
+/* -ENOSPC with the sentence that names every backend, or tells why the source cannot be had. */
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err);
 
-/* May the volume grow to `size` on the backend where it is? */
+/* May the volume grow to `size` on the backend where it is? -ENOSPC: room is filled in. */
 int place_more(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
-	uint64_t size, struct err *err);
+	uint64_t size, struct reclaim *room, struct err *err);
+
+/* Is there room for as much again, for a snapshot? Of a backend that is down nobody knows: 0. */
+int place_beside(struct engine *e, struct tx *tx, struct backend *b, const struct volume *v,
+	struct err *err);
 
 bool place_zone_known(const struct engine *e, const char *zone);
 struct backend *backend_by_id(struct engine *e, int64_t id);
@@ -373,6 +431,42 @@ void note_quota(struct engine *e, int64_t project);
 int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* A job that this change has made is for the workers, once the change is in the catalogue; in apply(). Forgotten as notes are. -ENOMEM. */
+int request_offer(struct request *q, struct backend *b, const struct job_row *job);
+
+/* --- trash.c --- */
+
+/* rmdir: into the trash, or where that keeps nothing, on its way out at once. */
+int trash_put(struct request *q, struct tx *tx, const struct volume *v);
+
+/* The ticker: begins what has expired. */
+void trash_tick(struct engine *e);
+
+/* --- reclaim.c: room that lies in the trash --- */
+
+/* From apply(), which has found no room: -EAGAIN, to be diverted; or -ENOSPC with what err says and what was tried. */
+int reclaim_wanted(struct reclaim *own, const struct reclaim *found, struct err *err);
+/* From divert(): purges begin, and the request is judged anew. false: it is not about room, or the engine stops. */
+bool reclaim_divert(struct request *q, struct reclaim *own, int code);
+void reclaim_begin(struct backend *b, uint64_t purging);
+
+/* --- op_purge.c --- */
+
+/* From here on what lies in the trash is being removed; in apply(). why: for its history. */
+int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const char *why);
+/* The end of a volume: its row goes, and only the memory of it stays. */
+int purge_row(struct request *q, struct tx *tx, const struct volume *v);
+void note_gone(struct request *q, const struct volume *v, enum vol_status status, bool purged);
+
+/* --- unmanaged.c --- */
+
+/* Looks through what is on the backend, in a thread of its own, if that is due. */
+void unmanaged_due(struct backend *b, bool asked);
+void note_unmanaged(struct engine *e, int64_t backend);
+
+/* Is that how volumes' images are called? */
+bool image_is_ours(const char *name, char ret_uuid[UUID_LEN + 1]);
+
 /* --- ticker.c: what is due later --- */
 
 void later_request(struct request *q); /* tries++, pauses */
@@ -399,6 +493,77 @@ struct reader {
 	struct tx *tx;
 };
 
+/* --- unused.c: nobody uses a volume --- */
+
+/* Begins the struct of a request that wants so; its divert is unused_divert. */
+struct unused {
+	struct request q;
+	enum {
+		UNUSED_GO_ON,
+		UNUSED_TRY_AGAIN,
+		UNUSED_LOOK
+	} next;			   /* of the last apply(): what it wants before it runs again */
+	int64_t patience_ns;	   /* until when it waits for a close; 0: it did not yet */
+	struct backend *at;	   /* UNUSED_LOOK: whom to ask */
+	struct driver_image image; /* … of what */
+	bool looked;		   /* the storage was asked */
+	uint64_t look;		   /* number of the question */
+	int said;		   /* its answer */
+};
+
+/* In apply(): first; then whether it is attached, or open here; last of all checks whether it is open outside. -EBUSY with a sentence, which
+ * may not be the last word. */
+void unused_begin(struct unused *u);
+int unused_here(struct unused *u, struct tx *tx, const struct volume *v, struct err *err);
+int unused_outside(struct unused *u, const struct volume *v, struct err *err);
+bool unused_divert(struct request *q, int code);
+
+/* --- op_snapshot.c, op_unsnap.c, op_revert.c --- */
+
+/* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */
+int snapshots_check(struct tx *tx, const struct volume *v, struct err *err);
+
+/* -EBUSY with a sentence: a snapshot is being taken of it. For what changes its size. */
+int snapshots_rest(struct tx *tx, const struct volume *v, struct err *err);
+
+/* One that has a name, of a volume that is alive. -ENOENT with a sentence. */
+int snapshot_live(struct tx *tx, int64_t id, struct snapshot *ret, struct volume *ret_volume,
+	struct err *err);
+
+/* A purge begins: those of its snapshots that could not be removed are removed, before the image. */
+int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v,
+	int64_t project);
+
+/* From here on it is being removed: name and quota are free. Its job goes on as it stands in job, and keeps the name. */
+int snapshot_nameless(struct request *q, struct tx *tx, const struct volume *v,
+	const struct snapshot *s, struct job_row *job);
+
+/* Whoever sends the request of that JOB_SNAP again finds an answer: see the row. */
+int snapshot_answered(struct tx *tx, const struct job_row *job);
+
+/* What changed of it, for hooks.changed. */
+void snapshot_note(struct engine *e, const struct volume *v, int64_t snapshot);
+int snapshot_note_quota(struct engine *e, struct tx *tx, const struct volume *v);
+
+/* As the driver wants them, of a job's snapshot; and its removal. */
+void snapshot_of_run(const struct run *r, struct driver_image *image, struct driver_snap *snap);
+int snapshot_remove_image(struct backend *b, struct run *r);
+
+/* --- snapshot_wait.c: who waits until a snapshot has been taken --- */
+
+struct snap_wait;
+struct snap_wait *snap_wait_new(
+	struct engine *e, engine_done *done, void *arg); /* NULL: no memory */
+
+/* The writer's thread, after the commit: it is refused, or known already; it was accepted; the job is done. text: the sentence if code < 0. */
+void snap_wait_over(struct snap_wait *w, const struct result *res);
+void snap_wait_for(struct snap_wait *w, int64_t snapshot);
+void snap_wait_answer(struct engine *e, int64_t snapshot, int code, const char *text);
+
+void snap_wait_due(struct engine *e);	  /* the ticker: who waits for too long is answered */
+void snap_wait_close(struct engine *e);	  /* the end: everybody is, and who comes */
+void snap_wait_release(struct engine *e); /* nobody is left who could answer */
+
 /* --- change.c --- */
 
 /* A volume that is not in the trash; -ENOENT with a sentence. */
@@ -413,6 +578,14 @@ int value_append(char text[NAME_LEN + 1], const char *more, struct err *err);
 int type_wanted(struct engine *e, const struct reader *r, const char *wanted, const char *project,
 	bool admin, struct vol_type *ret, struct err *err);
 
+/* The type of a source, whoever may use it. -ENOENT: it has none. */
+int type_of_source(
+	const struct reader *r, const struct volume *v, struct vol_type *ret, struct err *err);
+
+/* May a volume that is made from v have this type? -EINVAL (reference, 1.5). */
+int type_fits_source(struct engine *e, const struct reader *r, const struct vol_type *t,
+	const struct volume *v, struct err *err);
+
 /* What a type demands; of type 0 NULL, which everything below takes. The writer thread; valid until types_forget(). */
 struct type_rules;
 int type_rules(struct engine *e, struct tx *tx, int64_t type, const struct type_rules **ret,
@@ -421,6 +594,7 @@ void types_forget(struct engine *e); /* a type changes, or nothing compiled is w
 const struct sched_type *type_compiled(const struct type_rules *rules);
 const char *type_limits(const struct type_rules *rules); /* job_row.qos; "" */
 bool type_lists_zones(const struct type_rules *rules);
+bool type_flattens(const struct type_rules *rules); /* a clone does not stay one */
 int type_size_check(const struct vol_type *t, const struct type_rules *rules, uint64_t size,
 	struct err *err); /* -EINVAL */
 
@@ -428,9 +602,10 @@ int type_size_check(const struct vol_type *t, const struct type_rules *rules, ui
 int type_zone(struct engine *e, const struct vol_type *t, const struct type_rules *rules,
 	const char *wanted, const char **ret, struct err *err);
 
-/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. */
+/* Zone (or NULL) and size (0: not known yet) against the type, and the zone against the backends. ret_zone: as of type_zone(); NULL: the
+ * zone is no matter yet. */
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
-	uint64_t size, struct err *err);
+	uint64_t size, const char **ret_zone, struct err *err);
 
 /* --- type_change.c, type_lists.c --- */
 
@@ -475,10 +650,123 @@ struct quotas {
 };
 int quotas_read(const struct reader *r, const char *project, int64_t type, struct quotas *ret);
 int quota_check(const struct quotas *q, int64_t volumes, uint64_t more, struct err *err);
+int quota_check_snapshots(
+	const struct quotas *q, uint64_t snapshots, uint64_t more, struct err *err);
 int size_check(const struct quotas *q, uint64_t size, struct err *err);
 int names_check(const struct spec *s, struct err *err);
 int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
 int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
+
+/* --- source.c: what a volume is made from --- */
+
+/* vol.id 0: nothing; snap.id 0: the volume as it is now. */
+struct source {
+	struct volume vol;
+	struct snapshot snap;
+};
+
+/* What a spec's source= or snapshot= names; any other kind: nothing. -ENOENT, -EACCES: the caller may not read it. */
+int source_find(const struct reader *r, enum spec_source kind, const char *text,
+	const struct caller *who, struct source *ret, struct err *err);
+
+/* Of one that there is: */
+uint64_t source_size(const struct source *s);
+const char *source_zone(struct engine *e, const struct source *s);
+void source_origin(const struct source *s, char ret[ORIGIN_LEN + 1]); /* volume.origin */
+/* Its status (-EBUSY), and is size (0: not given) enough (-EINVAL)? */
+int source_fits(const struct source *s, uint64_t size, struct err *err);
+int source_zone_check(struct engine *e, const struct source *s, const char *zone,
+	struct err *err); /* -EINVAL: it must be the same */
+
+/* What a spec asks for, as far as its type and its source have a say, and what it comes to. */
+struct wish {
+	const char *type, *zone; /* as it names them; NULL */
+	const char *project;
+	enum spec_source kind;
+	const char *source; /* NULL */
+	uint64_t size;	    /* 0: not given; then the source's, by wish_fits() */
+	const struct caller *who;
+	struct vol_type found; /* id 0: none */
+	struct source from;
+};
+
+/* What it names. -ENOENT, -EACCES. */
+int wish_find(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Whether that goes together, and the type where none is named: the source's, else the default. -EINVAL, -EBUSY, -ENOENT. */
+int wish_fits(struct engine *e, const struct reader *r, struct wish *w, struct err *err);
+/* Where it asks to be: a zone, or NULL. */
+const char *wish_zone(struct engine *e, const struct wish *w);
+
+/* May the volume, or its snapshot (0: the volume and any of them), go or change? -EBUSY: a volume is being made from it. */
+int source_check(struct tx *tx, const struct volume *v, int64_t snapshot, struct err *err);
+
+/* --- clone.c: how a volume that is made from something comes about --- */
+
+/* On a backend: in which class, whether it is flattened, and which volume's image it needs in the end (row; 0: none). */
+struct clone_plan {
+	enum job_class class;
+	bool flatten;
+	int64_t parent;
+};
+
+/* vol: what it is made from, or of what the snapshot is. */
+int clone_plan(struct tx *tx, const struct volume *vol, bool snapshot, const struct backend *b,
+	const struct type_rules *rules, struct clone_plan *ret);
+
+/* The backend of a source, which must answer. -ENOSPC with a sentence. */
+int clone_from(struct engine *e, const struct volume *vol, struct backend **ret, struct err *err);
+
+/*
+ * Steps of a creation; those that are made from nothing pass. The source's backend must answer; a temporary snapshot of a volume that is
+ * on another one; what an empty image or a clone lacks yet; the temporary snapshot goes.
+ */
+void clone_check(struct backend *b, struct run *const *run, size_t n);
+void clone_snapshot(struct backend *b, struct run *const *run, size_t n);
+void clone_fill(struct backend *b, struct run *const *run, size_t n);
+void clone_release(struct backend *b, struct run *const *run, size_t n);
+
+/* What the driver is to make its image from; false: an empty one. */
+bool clone_source(struct backend *b, const struct run *r, struct driver_source *ret);
+/* One whose source may be written meanwhile, or which is to be copied: driver->create() and what goes with it. each->code. */
+int clone_create(struct backend *b, struct run *r, struct driver_create *each);
+
+/* The temporary snapshot that was taken for it goes, after its image. 0: there is none. */
+int clone_let_go(struct backend *b, struct run *r, struct err *err);
+
+/* --- copy.c --- */
+
+struct copy_end {
+	const struct driver *driver;
+	void *be;
+	struct driver_image image;
+	const struct driver_snap *snap; /* NULL: the image as it is */
+};
+
+struct copy_watch {
+	struct driver_progress *progress;
+	bool (*goes_on)(void *arg); /* asked now and then, by the thread that copies */
+	void *arg;
+};
+
+/* The bytes of one image into another one, which is empty and not smaller. Blocks without bound. -ECANCELED: it did not go on. */
+int copy_run(const struct copy_end *from, const struct copy_end *to, const struct copy_watch *watch,
+	struct err *err);
+
+/* --- held.c: images of purged volumes that clones need --- */
+
+/* One that is held no longer; of the last apply(). */
+struct held {
+	bool is;
+	struct job_row job;
+};
+
+/*
+ * A volume or a cleaning with that parent (0: none) has just gone, or needs it no more: after its row says so. What is held of the parent
+ * may go now, if nobody else needs it. held_ended() of the request's ended(): to the workers. Who makes a job CLASS_HELD looks with
+ * tx_volume_child() in the same transaction whether anybody needs the image still: the last clone may have gone meanwhile.
+ */
+int release_held(struct tx *tx, int64_t parent, struct held *ret);
+void held_ended(struct engine *e, const struct held *h);
 
 /* --- attempt.c --- */
 
@@ -489,7 +777,12 @@ void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
-bool attempt_give_up(struct job *j, bool running); /* false: no memory, nothing happened */
+bool attempt_give_up(
+	struct job *j, bool running, const char *why); /* false: no memory, nothing happened */
+
+/* The job of a creation that is given up becomes JOB_CLEAN: what its image may need of its source it needs from now on, and no longer the
+ * volume. */
+int attempt_abandon(struct tx *tx, const struct job_row *j);
 
 /* --- room.c --- */
 
@@ -521,6 +814,14 @@ struct notes {
 	size_t len, room;
 };
 
+struct offers {
+	struct offer {
+		struct backend *b;
+		struct job_brief brief;
+	} * at;
+	size_t len, room;
+};
+
 struct engine {
 	const struct conf *conf;
 	struct store *store;
@@ -529,6 +830,7 @@ struct engine {
 	struct backend *backend;
 	size_t backend_count;
 	struct notes notes;	      /* the writer thread's */
+	struct offers offers;	      /* the same; jobs of this batch */
 	struct candidate *candidate;  /* the writer thread's; place.c */
 	struct sched_backend *choice; /* the writer thread's; place.c */
 	struct sched_work work;	      /* the writer thread's; place.c */
@@ -544,7 +846,14 @@ struct engine {
 	int (*let_go)(void *arg, const void *be,
 		const char *image_uuid); /* NULL: nobody has images open */
 	void *let_go_arg;
-	atomic_uint looks; /* answers of driver->busy() that have not come */
+	int (*quiet)(
+		void *arg, const void *be, const char *image_uuid, bool stop); /* NULL: the same */
+	void (*go_on)(void *arg, const void *be, const char *image_uuid);
+	void *quiet_arg;
+	struct lock snaps_lock;
+	struct snap_wait *snaps; /* snaps_lock; snapshot_wait.c */
+	bool snaps_closed;	 /* snaps_lock; nobody waits any more */
+	atomic_uint looks;	 /* answers of driver->busy() that have not come */
 	atomic_ullong last_look;
 
 	struct lock held_lock;
@@ -560,6 +869,9 @@ struct engine {
 	bool ticking;	       /* later_lock */
 	pthread_t ticker;
 	int64_t started_ns;
+
+	struct view *trash;   /* the ticker's */
+	atomic_bool sweeping; /* expired volumes are being purged */
 
 	struct lock turns_lock;
 	struct turns *turns; /* turns_lock: users who have requests under way */

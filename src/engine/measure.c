@@ -18,10 +18,11 @@ struct measured {
 	uint64_t used;
 };
 
-/* While somebody may write there is always something: what was measured may be older than that. */
+/* While somebody may write there is always something: what was measured may be older than that. A clone that has no bytes of its own has
+ * its source's. */
 static uint64_t shown(const struct volume *v, uint64_t used)
 {
-	bool written = v->status == VOL_IN_USE || v->status == VOL_EXTENDING;
+	bool written = v->status == VOL_IN_USE || v->status == VOL_EXTENDING || v->origin[0];
 
 	return written && used < SIZE_UNIT ? SIZE_UNIT : used;
 }

@@ -19,13 +19,19 @@ struct create {
 	struct volume vol;
 	bool named;
 	char *file, *text;
-	char *zone, *type; /* as the spec names them; NULL */
+	char *zone, *type, *source; /* as the spec names them; NULL */
+	struct caller who;	    /* groups: its own copy */
+	gid_t *groups;
+	struct wish wish; /* of the last apply(), but for what the spec says */
+	uint64_t size;	  /* that the spec names; 0 */
 	struct hints hints;
 	size_t len;
 	struct spec_pair *meta;
 	size_t meta_count;
-	int64_t project;   /* row */
-	struct backend *b; /* of the last apply(); NULL: none fits, or nothing new */
+	int64_t project;	/* row */
+	struct backend *b;	/* of the last apply(); NULL: none fits, or nothing new */
+	struct clone_plan plan; /* of the last apply() */
+	struct reclaim reclaim;
 	struct job_row job;
 };
 
@@ -42,6 +48,8 @@ static void create_release(struct request *q)
 	free(c->text);
 	free(c->zone);
 	free(c->type);
+	free(c->source);
+	free(c->groups);
 	hints_release(&c->hints);
 }
 
@@ -85,7 +93,35 @@ static int keep_text(
 		return -ENOMEM;
 	if (s->type && !(c->type = strdup(s->type)))
 		return -ENOMEM;
+	if (s->source && !(c->source = strdup(s->source)))
+		return -ENOMEM;
 	return meta_copy(c, s);
+}
+
+/* Whether it may read the source is asked once more in the transaction. */
+static int keep_caller(struct create *c, const struct caller *who)
+{
+	size_t bytes = who->group_count * sizeof *who->groups;
+
+	c->who = *who;
+	c->groups = malloc(bytes ? bytes : 1);
+	if (!c->groups)
+		return -ENOMEM;
+	if (bytes)
+		memcpy(c->groups, who->groups, bytes);
+	c->who.groups = c->groups;
+	return 0;
+}
+
+static void keep_wish(struct create *c, const struct spec *s)
+{
+	c->size = s->size;
+	c->wish = (struct wish){ .type = c->type,
+		.zone = c->zone,
+		.project = c->vol.project,
+		.kind = s->source_kind,
+		.source = c->source,
+		.who = &c->who };
 }
 
 /* What can be judged without the catalogue. */
@@ -104,7 +140,7 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	c->named = strcmp(name, uuid) != 0;
 	if (c->named)
 		r = spec_name_check(name, uuid, err);
-	if (r == 0 && !s->size)
+	if (r == 0 && !s->size && s->source_kind == SPEC_RAW)
 		r = err_set(err, -EINVAL, "size is missing");
 	if (r < 0)
 		return r;
@@ -112,7 +148,6 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 	(void)snprintf(v->name, sizeof v->name, "%s", name);
 	(void)snprintf(
 		v->description, sizeof v->description, "%s", s->description ? s->description : "");
-	v->size = s->size;
 	v->uid = who->uid;
 	v->mode = c->q.e->conf->volume_mode;
 	v->status = VOL_CREATING;
@@ -133,23 +168,31 @@ static int name_free(struct create *c, struct tx *tx, struct err *err)
 	return taken(err, c->vol.name, other.uid);
 }
 
-/* Its type, and where and how large that lets it be. zone: NULL for any that the type lists. */
+/* Its source and type, and where and how large they let it be. zone: NULL for any that the type lists. */
 static int choose_type(struct create *c, struct tx *tx, const struct type_rules **rules,
 	const char **zone, struct err *err)
 {
 	const struct reader reader = { NULL, tx };
+	struct engine *e = c->q.e;
 	struct volume *v = &c->vol;
-	struct vol_type t;
-	int r = type_wanted(c->q.e, &reader, c->type, v->project, c->q.admin, &t, err);
+	struct wish *w = &c->wish;
+	int r;
 
-	r = r < 0 ? r : type_rules(c->q.e, tx, t.id, rules, err);
-	r = r < 0 ? r : type_zone(c->q.e, &t, *rules, c->zone, zone, err);
-	r = r < 0 ? r : type_size_check(&t, *rules, v->size, err);
+	w->size = c->size;
+	w->found = (struct vol_type){ 0 };
+	r = wish_find(e, &reader, w, err);
+	r = r < 0 ? r : wish_fits(e, &reader, w, err);
+	r = r < 0 ? r : type_rules(e, tx, w->found.id, rules, err);
+	r = r < 0 ? r : type_zone(e, &w->found, *rules, wish_zone(e, w), zone, err);
+	r = r < 0 ? r : type_size_check(&w->found, *rules, w->size, err);
+	if (r == 0 && w->from.vol.id)
+		r = source_zone_check(e, &w->from, *zone, err);
 	if (r < 0)
 		return r;
-	v->type_id = t.id;
-	memcpy(v->type, t.name, sizeof v->type);
-	memcpy(v->type_uuid, t.uuid, sizeof v->type_uuid);
+	v->size = w->size;
+	v->type_id = w->found.id;
+	memcpy(v->type, w->found.name, sizeof v->type);
+	memcpy(v->type_uuid, w->found.uuid, sizeof v->type_uuid);
 	return 0;
 }
 
@@ -175,9 +218,13 @@ static int add_metadata(struct create *c, struct tx *tx)
 static int add_job(struct create *c, struct tx *tx, const struct type_rules *rules)
 {
 	c->job = (struct job_row){ .kind = JOB_CREATE,
+		.class = c->plan.class,
 		.volume = c->vol.id,
 		.backend = c->b->id,
 		.project = c->project,
+		.source = c->wish.from.vol.id,
+		.snapshot = c->wish.from.snap.id,
+		.flatten = c->plan.flatten,
 		.size = c->vol.size,
 		.attempt = 1 };
 	memcpy(c->job.uuid, c->vol.uuid, sizeof c->job.uuid);
@@ -186,24 +233,47 @@ static int add_job(struct create *c, struct tx *tx, const struct type_rules *rul
 	return tx_job_add(tx, &c->job);
 }
 
+/* How its bytes come there, and what it takes over. */
+static int take_source(struct create *c, struct tx *tx, const struct type_rules *rules)
+{
+	const struct source *from = &c->wish.from;
+	struct volume *v = &c->vol;
+	int r = 0;
+
+	c->plan = (struct clone_plan){ .class = CLASS_CREATE };
+	if (from->vol.id) {
+		source_origin(from, v->origin);
+		v->bootable = from->vol.bootable;
+		if (c->b)
+			r = clone_plan(tx, &from->vol, from->snap.id, c->b, rules, &c->plan);
+	}
+	v->parent = c->plan.parent;
+	return r;
+}
+
 /* Chooses a backend; where none fits the volume is accepted all the same, as `error` with the reason. */
 static int choose(struct create *c, struct tx *tx, const struct type_rules *rules, const char *zone,
-	double *weight)
+	double *weight, struct err *ret_err)
 {
 	CLEANUP(free_facts) struct facts *facts = NULL;
 	struct volume *v = &c->vol;
 	struct wanted wanted = { .size = v->size,
+		.from = c->wish.from.vol.id ? &c->wish.from.vol : NULL,
 		.zone = zone,
 		.project = v->project,
 		.tried = "",
 		.type = type_compiled(rules),
 		.hints = &c->hints };
-	struct placement place_;
+	struct placement place_ = { 0 };
 	struct err err = { 0 };
 	int r = volume_facts(c->q.e, v, zone, &facts, &err);
 
 	wanted.volume = facts;
 	r = r < 0 ? r : place(c->q.e, tx, &wanted, &place_, &err);
+	if (r == -ENOSPC && err.code)
+		r = reclaim_wanted(&c->reclaim, &place_.room, &err);
+	if (r == -EAGAIN)
+		return err_set(ret_err, r, "%s", err.text);
 	c->b = r == 0 ? place_.b : NULL;
 	v->backend[0] = v->reason[0] = '\0';
 	attempt_image_id(v->image_id);
@@ -222,18 +292,21 @@ static int choose(struct create *c, struct tx *tx, const struct type_rules *rule
 static int tell(struct create *c, struct tx *tx, double weight)
 {
 	const struct volume *v = &c->vol;
-	const char *typed = v->type[0] ? ", type " : "";
-	char size[TEXT_SIZE_MAX];
+	const char *typed = v->type[0] ? ", type " : "", *made = v->origin[0] ? ", from " : "";
+	char size[TEXT_SIZE_MAX], why[32] = "beside its source";
 	int r;
 
 	(void)text_of_size(v->size, size);
+	if (!made[0] || strcmp(v->backend, c->wish.from.vol.backend) != 0)
+		(void)snprintf(why, sizeof why, "weight %.3f", weight);
 	if (c->b)
 		r = request_event(&c->q, tx, v->id, "volume.create.start",
-			"size %s%s%s, project %s, on %s in zone %s, weight %.3f", size, typed,
-			v->type, v->project, v->backend, v->zone, weight);
+			"size %s%s%s%s%s, project %s, on %s in zone %s, %s", size, typed, v->type,
+			made, v->origin, v->project, v->backend, v->zone, why);
 	else
 		r = request_event(&c->q, tx, v->id, "volume.create.error",
-			"size %s%s%s, project %s: %s", size, typed, v->type, v->project, v->reason);
+			"size %s%s%s%s%s, project %s: %s", size, typed, v->type, made, v->origin,
+			v->project, v->reason);
 	note_volume(c->q.e, v->id, VOL_CHANGED_NEW | VOL_CHANGED_STATUS, v->status, false);
 	note(c->q.e, (struct change_note){ .kind = CHANGE_LIST, .volume = v->id });
 	note_quota(c->q.e, c->project);
@@ -245,6 +318,8 @@ static int add_row(struct create *c, struct tx *tx)
 	bool filed = c->file && !strcmp(c->file, c->vol.name);
 	int r = tx_volume_add(tx, &c->vol, filed, c->text, c->len);
 
+	if (r == 0 && c->vol.bootable)
+		r = tx_volume_flags(tx, c->vol.id, false, true);
 	return r < 0 ? r : add_metadata(c, tx);
 }
 
@@ -266,7 +341,8 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 			    &(struct reader){ NULL, tx }, c->hints.same, c->hints.different, err);
 	r = r < 0 ? r : name_free(c, tx, err);
 	r = r < 0 ? r : reserve(c, tx, err);
-	r = r < 0 ? r : choose(c, tx, rules, zone, &weight);
+	r = r < 0 ? r : choose(c, tx, rules, zone, &weight, err);
+	r = r < 0 ? r : take_source(c, tx, rules);
 	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->project);
 	r = r < 0 ? r : add_row(c, tx);
 	r = r < 0 || !c->b ? r : add_job(c, tx, rules);
@@ -278,10 +354,17 @@ static void create_ended(struct request *q, int code)
 {
 	struct create *c = (struct create *)q;
 
+	if (code == -EAGAIN && c->reclaim.wants)
+		return; /* it keeps its room */
 	if (code == 0 && c->b)
 		attempt_offer(c->b, &c->job, true);
 	else
 		room_return(q->e);
+}
+
+static bool create_divert(struct request *q, int code)
+{
+	return reclaim_divert(q, &((struct create *)q)->reclaim, code);
 }
 
 void engine_create(struct engine *e, struct change_id id, const struct caller *who,
@@ -297,14 +380,17 @@ void engine_create(struct engine *e, struct change_id id, const struct caller *w
 	c->q.apply = create_apply;
 	c->q.release = create_release;
 	r = keep_text(c, spec, file, text, len);
+	r = r < 0 ? r : keep_caller(c, who);
 	if (r < 0)
 		err_set(&err, r, "out of memory");
 	else
 		r = prepare(c, who, spec, uuid, &err);
+	keep_wish(c, spec);
 	if (r < 0) {
 		request_refuse(&c->q, r, &err);
 		return;
 	}
 	c->q.ended = create_ended;
+	c->q.divert = create_divert;
 	room_ask(&c->q, wait);
 }

@@ -18,6 +18,7 @@ struct extend {
 	struct request q;
 	uint64_t size;
 	struct backend *b; /* of the last apply(); NULL: nothing to do */
+	struct reclaim reclaim;
 	struct job_row job;
 };
 
@@ -36,11 +37,21 @@ static int check(const struct volume *v, uint64_t size, struct err *err)
 	return 0;
 }
 
+/* What is made from a volume as it is now has its size. */
+static int check_clones(struct tx *tx, const struct volume *v, struct err *err)
+{
+	struct job_row job;
+	int r = tx_job_from_now(tx, v->id, &job);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : source_check(tx, v, 0, err);
+}
+
 static int reserve(struct extend *x, struct tx *tx, const struct volume *v, struct err *err)
 {
 	uint64_t more = x->size - v->size;
 	const struct type_rules *rules;
 	struct vol_type t = { 0 };
+	struct reclaim found = { 0 };
 	struct quotas q;
 	int r = quotas_read(&(struct reader){ NULL, tx }, v->project, v->type_id, &q);
 
@@ -52,7 +63,9 @@ static int reserve(struct extend *x, struct tx *tx, const struct volume *v, stru
 	x->b = backend_by_name(x->q.e, v->backend);
 	if (r == 0 && !x->b)
 		r = err_set(err, -EIO, "backend '%s' is not configured", v->backend);
-	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, err);
+	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, &found, err);
+	if (r == -ENOSPC)
+		r = reclaim_wanted(&x->reclaim, &found, err);
 	if (r < 0)
 		return r;
 	x->job.project = q.project.id;
@@ -96,17 +109,25 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : check(&v, x->size, err);
 	if (r < 0 || x->size == v.size)
 		return r;
-	r = reserve(x, tx, &v, err);
+	r = check_clones(tx, &v, err);
+	r = r < 0 ? r : snapshots_rest(tx, &v, err);
+	r = r < 0 ? r : reserve(x, tx, &v, err);
 	return r < 0 ? r : begin(x, tx, &v);
 }
 
 static void extend_ended(struct request *q, int code)
 {
 	struct extend *x = (struct extend *)q;
-	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind };
+	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind,
+		x->job.class };
 
 	if (code == 0 && x->b)
 		worker_offer(x->b, &brief, false);
+}
+
+static bool extend_divert(struct request *q, int code)
+{
+	return reclaim_divert(q, &((struct extend *)q)->reclaim, code);
 }
 
 void engine_extend(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
@@ -119,6 +140,7 @@ void engine_extend(struct engine *e, struct change_id id, const struct caller *w
 	x->q.volume = volume;
 	x->q.apply = extend_apply;
 	x->q.ended = extend_ended;
+	x->q.divert = extend_divert;
 	x->size = size;
 	if (size < SIZE_MIN || size % SIZE_UNIT || size > INT64_MAX) {
 		struct err err;

@@ -1,7 +1,7 @@
 /*
  * What an earlier server left. Jobs of configured backends need nothing here: they are the first window of their backend's workers
  * (worker.c). Jobs of a backend that the configuration no longer names would wait for ever: their volumes are settled with the reason.
- * What such a backend may still hold keeps its JOB_CLEAN row, for the day when it is configured again.
+ * What such a backend may still hold keeps its row (JOB_CLEAN, JOB_UNSNAP), for the day when it is configured again.
  */
 #include "engine/internal.h"
 
@@ -17,26 +17,108 @@ struct orphan {
 	char backend[NAME_LEN + 1];
 };
 
-static int settle(struct orphan *o, struct tx *tx, const struct job_row *j)
-{
-	enum vol_status to = j->kind == JOB_CREATE  ? VOL_ERROR
-			     : j->kind == JOB_PURGE ? VOL_ERROR_DELETING
-						    : VOL_ERROR_EXTENDING;
-	char reason[REASON_LEN + 1];
-	struct volume v;
-	int r;
+/* What becomes of the volume. Those that are not here are no volume's. */
+static const struct {
+	bool settled;
+	enum vol_status to;
+} settles[] = {
+	[JOB_CREATE] = { true, VOL_ERROR },
+	[JOB_PURGE] = { true, VOL_ERROR_DELETING },
+	[JOB_EXTEND] = { true, VOL_ERROR_EXTENDING },
+	[JOB_REVERT] = { true, VOL_ERROR },
+	[JOB_ADOPT] = { true, VOL_ERROR_MANAGING },
+	[JOB_DISOWN] = { true, VOL_ERROR_UNMANAGING },
+};
 
-	(void)snprintf(
-		reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
-	r = tx_volume(tx, j->volume, &v);
+static int settle_volume(
+	struct orphan *o, struct tx *tx, const struct job_row *j, const char *reason)
+{
+	enum vol_status to = settles[j->kind].to;
+	struct volume v;
+	int r = tx_volume(tx, j->volume, &v);
+
 	r = r < 0 ? r : tx_volume_status(tx, v.id, to, reason);
 	if (r == 0 && j->kind == JOB_CREATE)
 		r = tx_volume_place(tx, v.id, "", v.zone, v.image_id);
 	if (r == 0 && j->kind == JOB_EXTEND)
 		r = tx_volume_reserve(tx, v.id, 0);
 	r = r < 0 ? r : request_event(&o->q, tx, v.id, "volume.update", "%s", reason);
-	note_volume(o->q.e, v.id, VOL_CHANGED_STATUS, to, v.trashed);
-	return r == -ENOENT ? 0 : r;
+	if (r == 0)
+		note_volume(o->q.e, v.id, VOL_CHANGED_STATUS, to, v.trashed);
+	return r;
+}
+
+/* Nobody has been told that it was taken: it is to be removed. */
+static int settle_taking(struct orphan *o, struct tx *tx, struct job_row *j)
+{
+	struct snapshot s;
+	struct volume v;
+	int r = tx_snapshot(tx, j->snapshot, &s);
+
+	r = r < 0 ? r : tx_volume(tx, j->volume, &v);
+	j->kind = JOB_UNSNAP;
+	if (r < 0 || !s.name[0]) /* withdrawn before */
+		return r < 0 ? r : tx_job_turn(tx, j);
+	r = snapshot_nameless(&o->q, tx, &v, &s, j);
+	r = r < 0 ? r : snapshot_answered(tx, j);
+	return r < 0 ? r
+		     : request_event(&o->q, tx, v.id, "snapshot.create.error",
+			       "name %s: backend '%s' is not configured any more", s.name,
+			       o->backend);
+}
+
+/* What was to be adopted is not ours: nor are its snapshots. */
+static int settle_adopting(struct orphan *o, struct tx *tx, const struct job_row *j)
+{
+	struct snapshot s;
+	int n, r = 0;
+
+	while (r == 0 && (n = tx_snapshots(tx, j->volume, 0, &s, 1)) != 0) {
+		if (n < 0)
+			return n;
+		r = tx_snapshot_remove(tx, s.id);
+		note(o->q.e, (struct change_note){
+				     .kind = CHANGE_SNAP, .volume = j->volume, .row = s.id });
+	}
+	note_quota(o->q.e, j->project);
+	return r;
+}
+
+/* The job goes, or stays with what is to be done when the backend is back. */
+static int settle_job(struct orphan *o, struct tx *tx, struct job_row *j)
+{
+	int r = 0;
+
+	switch (j->kind) {
+	case JOB_CLEAN:
+	case JOB_UNSNAP:
+		return 0;
+	case JOB_CREATE:
+		return attempt_abandon(tx, j);
+	case JOB_SNAP:
+		return settle_taking(o, tx, j);
+	case JOB_REVERT:
+		r = tx_snapshot_status(tx, j->snapshot, SNAP_AVAILABLE, "");
+		break;
+	case JOB_ADOPT:
+		r = settle_adopting(o, tx, j);
+		break;
+	default:
+		break;
+	}
+	return r < 0 ? r : tx_job_remove(tx, j->id);
+}
+
+static int settle(struct orphan *o, struct tx *tx, struct job_row *j)
+{
+	char reason[REASON_LEN + 1];
+	int r = 0;
+
+	(void)snprintf(
+		reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
+	if (j->kind < sizeof settles / sizeof settles[0] && settles[j->kind].settled)
+		r = settle_volume(o, tx, j, reason);
+	return r < 0 && r != -ENOENT ? r : settle_job(o, tx, j);
 }
 
 static int orphan_apply(struct request *q, struct tx *tx, struct err *err)
@@ -45,12 +127,7 @@ static int orphan_apply(struct request *q, struct tx *tx, struct err *err)
 	struct job_row j;
 	int r = tx_job(tx, o->job, &j);
 
-	if (r == -ENOENT)
-		return 0;
-	r = r < 0 ? r : settle(o, tx, &j);
-	if (r < 0)
-		return r;
-	return j.kind == JOB_CREATE ? tx_job_abandon(tx, j.id) : tx_job_remove(tx, j.id);
+	return r == -ENOENT ? 0 : r < 0 ? r : settle(o, tx, &j);
 }
 
 static void settle_later(struct engine *e, int64_t job, const char *backend)
@@ -66,22 +143,29 @@ static void settle_later(struct engine *e, int64_t job, const char *backend)
 	request_submit(&o->q);
 }
 
-static int settle_all(struct engine *e, struct view *v, int64_t backend, const char *name)
+static int settle_class(
+	struct engine *e, struct view *v, int64_t backend, const char *name, enum job_class class)
 {
 	struct job_brief brief[64];
+	int64_t after = 0;
 	int n;
 
-	for (int creations = 0; creations < 2; creations++)
-		for (int64_t after = 0;
-			(n = view_jobs(v, backend, creations, after, brief, 64)) != 0;) {
-			if (n < 0)
-				return n;
-			for (int i = 0; i < n; i++)
-				if (brief[i].kind != JOB_CLEAN)
-					settle_later(e, brief[i].id, name);
-			after = brief[n - 1].id;
-		}
-	return 0;
+	while ((n = view_jobs(v, backend, class, after, brief, 64)) > 0) {
+		for (int i = 0; i < n; i++)
+			if (brief[i].kind != JOB_CLEAN && brief[i].kind != JOB_UNSNAP)
+				settle_later(e, brief[i].id, name);
+		after = brief[n - 1].id;
+	}
+	return n;
+}
+
+static int settle_all(struct engine *e, struct view *v, int64_t backend, const char *name)
+{
+	int r = 0;
+
+	for (int class = 0; r == 0 && class < CLASS_COUNT; class ++)
+		r = settle_class(e, v, backend, name, (enum job_class) class);
+	return r;
 }
 
 int recover_orphans(struct engine *e, struct err *err)

@@ -40,7 +40,7 @@ static bool answered(struct request *q, struct tx *tx)
 static int run(struct change *c, struct tx *tx, struct err *err)
 {
 	struct request *q = (struct request *)c;
-	size_t mark = q->e->notes.len;
+	size_t mark = q->e->notes.len, offers = q->e->offers.len;
 	int r;
 
 	/* Also what would be refused now: its group may not be found just then. */
@@ -54,8 +54,10 @@ static int run(struct change *c, struct tx *tx, struct err *err)
 
 		r = tx_answer_add(tx, &a);
 	}
-	if (r < 0)
+	if (r < 0) {
 		q->e->notes.len = mark;
+		q->e->offers.len = offers;
+	}
 	return r;
 }
 
@@ -203,6 +205,27 @@ void note(struct engine *e, struct change_note n)
 		all->room = room;
 	}
 	all->at[all->len++] = n;
+}
+
+int request_offer(struct request *q, struct backend *b, const struct job_row *job)
+{
+	struct offers *all = &q->e->offers;
+
+	if (all->len == all->room) {
+		size_t room = all->room ? all->room * 2 : 64;
+		struct offer *at = realloc(all->at, room * sizeof *at);
+
+		if (!at)
+			return -ENOMEM;
+		all->at = at;
+		all->room = room;
+	}
+	all->at[all->len++] = (struct offer){ b, { .id = job->id,
+							 .volume = job->volume,
+							 .project = job->project,
+							 .kind = job->kind,
+							 .class = job->class } };
+	return 0;
 }
 
 void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status status, bool trashed)

@@ -20,15 +20,28 @@ int driver_said(struct backend *b, int code, const struct err *err)
 	_exit(EXIT_FENCED);
 }
 
-int image_remove(struct backend *b, struct run *r, struct err *err)
+void run_image(const struct run *r, struct driver_image *ret)
 {
-	struct driver_image image = { .size = r->row.size };
+	*ret = (struct driver_image){ .size = r->row.size };
+	memcpy(ret->uuid, r->row.uuid, sizeof ret->uuid);
+	memcpy(ret->image_id, r->row.image_id, sizeof ret->image_id);
+}
 
-	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
-	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);
+int image_undo(struct backend *b, struct run *r, struct err *err)
+{
+	struct driver_image image;
+
+	run_image(r, &image);
 	if (b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, image.uuid) < 0)
 		return err_set(err, -EBUSY, "its bytes are still in use here");
 	return driver_said(b, b->driver->remove(b->be, &image, err), err);
+}
+
+int image_remove(struct backend *b, struct run *r, struct err *err)
+{
+	int code = image_undo(b, r, err);
+
+	return code < 0 ? code : clone_let_go(b, r, err);
 }
 
 void step_remove_image(struct backend *b, struct run *const *run, size_t n)
@@ -65,7 +78,7 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 		if (count)
 			op->steps[i].run(b, live, count);
 		for (size_t k = 0; k < count; k++)
-			if (driver_said(b, live[k]->code, &live[k]->err) < 0)
+			if (driver_said(b, live[k]->code, &live[k]->err) < 0 && !live[k]->again)
 				undo(op, i, b, live[k]);
 	}
 }

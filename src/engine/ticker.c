@@ -1,5 +1,5 @@
 /* What is due later: results that could not be written, cleanings that failed, statistics that are overdue, requests that wait a moment
- * for somebody else. */
+ * for somebody else, snapshots that take too long. */
 #include "engine/internal.h"
 
 #include "base/clock.h"
@@ -158,6 +158,8 @@ static void *tick_thread(void *arg)
 			for (size_t i = 0; i < e->backend_count; i++)
 				backend_overdue(&e->backend[i]);
 			room_opened(e); /* also if no backend says anything any more */
+			trash_tick(e);
+			snap_wait_due(e);
 			tick_ns = clock_mono_ns() + TICK_MS * INT64_C(1000000);
 		}
 		lock_take(&e->later_lock);

@@ -22,6 +22,7 @@ struct type_rules {
 	int64_t id;
 	uint64_t min_size, max_size;
 	char zones[NAME_LEN + 1];
+	bool flatten;
 	char qos[QOS_TEXT_MAX];	  /* job_row.qos */
 	struct sched_type *sched; /* NULL where only the rest was asked for */
 	UT_hash_handle hh;
@@ -130,6 +131,47 @@ int type_wanted(struct engine *e, const struct reader *r, const char *wanted, co
 	return default_type(e, r, project, ret, err);
 }
 
+int type_of_source(
+	const struct reader *r, const struct volume *v, struct vol_type *ret, struct err *err)
+{
+	int code = r->v ? view_type(r->v, v->type_id, ret) : tx_type(r->tx, v->type_id, ret);
+
+	return unreadable(err, code);
+}
+
+/* The name by which a type asks for its backends; "": any. */
+static int backend_name(const struct reader *r, int64_t type, char name[NAME_LEN + 1])
+{
+	struct type_entry e;
+	int code = type ? find_entry(r, type, TYPE_EXTRA_SPECS, TYPE_BACKEND, &e) : -ENOENT;
+
+	name[0] = '\0';
+	if (code == 0)
+		memcpy(name, e.value, NAME_LEN + 1);
+	return code == -ENOENT ? 0 : code;
+}
+
+/* No type is encrypted: what the reference asks of that first always holds. */
+int type_fits_source(struct engine *e, const struct reader *r, const struct vol_type *t,
+	const struct volume *v, struct err *err)
+{
+	char wanted[NAME_LEN + 1], has[NAME_LEN + 1];
+	int code;
+
+	if (t->id == v->type_id || e->backend_count == 1)
+		return 0;
+	code = backend_name(r, t->id, wanted);
+	code = code < 0 ? code : backend_name(r, v->type_id, has);
+	if (code < 0)
+		return unreadable(err, code);
+	if (wanted[0] && !strcmp(wanted, has))
+		return 0;
+	return err_set(err, -EINVAL,
+		"type '%s' is not for what is made from volume '%s', which has %s%s%s: both types "
+		"must have the same " TYPE_BACKEND,
+		t->name, v->name, v->type[0] ? "type '" : "none", v->type, v->type[0] ? "'" : "");
+}
+
 bool engine_type_seen(
 	struct engine *e, struct view *v, const struct caller *who, const struct vol_type *t)
 {
@@ -165,6 +207,16 @@ struct loading {
 	bool kept;	     /* QoS specs are for the storage */
 };
 
+/* "<is> True", or the word alone, as the scheduler reads it. */
+static bool is_true(const char *value)
+{
+	const struct fact truth = { .kind = FACT_BOOL, .integer = 1 };
+	char is[NAME_LEN + sizeof "<is> "];
+
+	(void)snprintf(is, sizeof is, "%s%s", strncmp(value, "<is>", 4) ? "<is> " : "", value);
+	return match(&truth, is);
+}
+
 static int take_spec(void *arg, const struct type_entry *e)
 {
 	struct loading *l = arg;
@@ -178,6 +230,8 @@ static int take_spec(void *arg, const struct type_entry *e)
 		(void)text_size(e->value, &l->rules->max_size, &err);
 	else if (!strcmp(e->key, TYPE_ZONES))
 		(void)snprintf(l->rules->zones, sizeof l->rules->zones, "%s", e->value);
+	else if (!strcmp(e->key, TYPE_FLATTEN))
+		l->rules->flatten = is_true(e->value);
 	return l->extra && json_object_set_new(l->extra, e->key, json_string(e->value)) < 0
 		       ? -ENOMEM
 		       : 0;
@@ -268,6 +322,11 @@ bool type_lists_zones(const struct type_rules *rules)
 	return rules && rules->zones[0];
 }
 
+bool type_flattens(const struct type_rules *rules)
+{
+	return rules && rules->flatten;
+}
+
 int type_size_check(
 	const struct vol_type *t, const struct type_rules *rules, uint64_t size, struct err *err)
 {
@@ -332,13 +391,13 @@ int type_zone(struct engine *e, const struct vol_type *t, const struct type_rule
 /* --- both, for a line that was just written --- */
 
 int type_check(struct engine *e, struct view *v, const struct vol_type *t, const char *zone,
-	uint64_t size, struct err *err)
+	uint64_t size, const char **ret_zone, struct err *err)
 {
 	const struct reader r = { v, NULL };
 	struct type_rules rules = { 0 };
-	const char *where;
 	int code = t->id ? unreadable(err, load(&r, t->id, &rules)) : 0;
 
-	code = code < 0 ? code : type_zone(e, t, &rules, zone, &where, err);
+	if (code == 0 && ret_zone)
+		code = type_zone(e, t, &rules, zone, ret_zone, err);
 	return code < 0 ? code : type_size_check(t, &rules, size, err);
 }

@@ -8,18 +8,24 @@
  * Memory holds at most WINDOW waiting jobs of a class; what does not fit is read from the job table when there is room again. A
  * start after a crash is the same thing: a window that holds nothing yet.
  *
- * Threads are started when there is something to do and none is idle, up to `workers` of each backend. A driver call may hang for
- * ever: then its thread is lost to this backend and to no other.
+ * Each class of jobs has its queue, its window and its limit, and a thread for all that the limits allow: so none of them waits for
+ * another. Threads are started when there is something to do and none is idle, and do what comes next of any class. A driver call may
+ * hang for ever: then its thread is lost to this class of this backend and to no other.
  */
 #include "engine/internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK = 512 * 1024 };
+enum {
+	STACK = 512 * 1024,
+	CALM_MS = 20, /* creations that follow each other are no farther apart */
+	PACE_MS = 10, /* while they come: from the beginning of one removal to the next */
+};
 
 static struct job **bucket(struct backend *b, int64_t id)
 {
@@ -38,7 +44,7 @@ static struct job *find_locked(struct backend *b, int64_t id)
 static void wait_locked(struct backend *b, struct job *j)
 {
 	j->state = JOB_WAITS;
-	queue_push(j->kind == JOB_CREATE ? &b->create : &b->other, j);
+	queue_push(&b->work[j->class].queue, j);
 }
 
 static bool add_locked(struct backend *b, const struct job_brief *brief, bool counted)
@@ -51,6 +57,7 @@ static bool add_locked(struct backend *b, const struct job_brief *brief, bool co
 	j->volume = brief->volume;
 	j->project = brief->project;
 	j->kind = brief->kind;
+	j->class = brief->class;
 	j->counted = counted;
 	j->b = b;
 	j->hash_next = *bucket(b, j->id);
@@ -60,29 +67,98 @@ static bool add_locked(struct backend *b, const struct job_brief *brief, bool co
 	return true;
 }
 
-/* May a worker begin anything of this class now? */
-static bool may_create_locked(const struct backend *b)
+/*
+ * A removal asks as much of the storage as many creations, and somebody waits for those: while they come, removals begin one by one,
+ * PACE_MS apart, and a moment after the last creation at full speed again. Not so many at once: one that hangs would stop all.
+ */
+static bool creations_come_locked(const struct backend *b)
 {
-	unsigned limit = b->driver->batch(b->be) > 1 ? BATCHES : (unsigned)b->e->conf->workers;
+	const struct work *create = &b->work[CLASS_CREATE];
 
-	return b->ready && !b->stopping && b->create.waiting && b->creating < limit;
+	return create->queue.waiting || create->busy || clock_mono_ns() < b->calm_ns;
 }
 
-/* While creations wait, the rest leaves half of the threads to them: a removal may take fifty times as long. */
-static bool may_other_locked(const struct backend *b)
+/* How long until the next of CLASS_OTHER may begin, ns. */
+static int64_t pause_locked(const struct backend *b)
 {
-	unsigned limit = (unsigned)b->e->conf->workers;
+	int64_t left = b->paced_ns - clock_mono_ns();
 
-	if (b->create.waiting || b->creating)
-		limit = (limit + 1) / 2;
-	return b->ready && !b->stopping && b->other.waiting && b->others < limit;
+	return left > 0 && creations_come_locked(b) ? left : 0;
 }
 
-static bool may_load_locked(const struct backend *b)
+/* So many of a class may be under way. */
+static unsigned limit_locked(const struct backend *b, enum job_class class)
 {
-	return b->ready && !b->stopping && !b->loading &&
-	       ((b->window[0].more && b->other.waiting < WINDOW / 4) ||
-		       (b->window[1].more && b->create.waiting < WINDOW / 4));
+	unsigned workers = (unsigned)b->e->conf->workers;
+
+	switch (class) {
+	case CLASS_CREATE:
+		return b->driver->batch(b->be) > 1 ? BATCHES : workers;
+	case CLASS_SNAP:
+		return SNAPS;
+	case CLASS_COPY:
+		return (unsigned)b->e->conf->copies;
+	default:
+		return creations_come_locked(b) ? (workers + 1) / 2 : workers;
+	}
+}
+
+static unsigned threads_max(const struct backend *b)
+{
+	const struct conf *c = b->e->conf;
+	unsigned create = (unsigned)c->workers > BATCHES ? (unsigned)c->workers : BATCHES;
+
+	return create + (unsigned)c->workers + SNAPS + (unsigned)c->copies;
+}
+
+/* Is there anything of this class that its limit allows? */
+static bool has_work_locked(const struct backend *b, enum job_class class)
+{
+	const struct work *w = &b->work[class];
+
+	return b->ready && !b->stopping && w->queue.waiting && w->busy < limit_locked(b, class);
+}
+
+/* May a worker begin it now? */
+static bool may_begin_locked(const struct backend *b, enum job_class class)
+{
+	return has_work_locked(b, class) && (class != CLASS_OTHER || pause_locked(b) == 0);
+}
+
+/* Is a worker to wait until the next removal may begin? One is enough. */
+static bool wants_pacer_locked(const struct backend *b)
+{
+	return !b->pacing && has_work_locked(b, CLASS_OTHER);
+}
+
+static bool wants_rows_locked(const struct backend *b, enum job_class class)
+{
+	const struct work *w = &b->work[class];
+
+	return w->window.more && w->queue.waiting < WINDOW / 4;
+}
+
+/* Creations first: somebody waits for each of them. CLASS_COUNT: there is nothing to begin. */
+static enum job_class next_class_locked(const struct backend *b)
+{
+	static const enum job_class order[] = { CLASS_CREATE, CLASS_SNAP, CLASS_COPY, CLASS_OTHER };
+
+	for (size_t i = 0; i < CLASS_COUNT; i++)
+		if (may_begin_locked(b, order[i]))
+			return order[i];
+	return CLASS_COUNT;
+}
+
+/* Of which class the next rows are to be read; CLASS_COUNT: of none now. */
+static enum job_class to_load_locked(const struct backend *b)
+{
+	int class = 0;
+
+	if (!b->ready || b->stopping || b->loading)
+		return CLASS_COUNT;
+	while (class < CLASS_COUNT && !wants_rows_locked(b, (enum job_class) class))
+		class ++;
+	return (enum job_class) class;
 }
 
 static void *work_thread(void *arg);
@@ -103,11 +179,12 @@ static int start_thread(void *(*fn)(void *), void *arg)
 
 static void wake_locked(struct backend *b)
 {
-	if (!may_create_locked(b) && !may_other_locked(b) && !may_load_locked(b))
+	if (next_class_locked(b) == CLASS_COUNT && to_load_locked(b) == CLASS_COUNT &&
+		!wants_pacer_locked(b))
 		return;
 	if (b->idle) {
-		pthread_cond_signal(&b->work);
-	} else if (b->threads < (unsigned)b->e->conf->workers) {
+		pthread_cond_signal(&b->wake);
+	} else if (b->threads < threads_max(b)) {
 		b->threads++;
 		if (start_thread(work_thread, b) < 0)
 			b->threads--;
@@ -128,19 +205,27 @@ void worker_offered(struct backend *b)
 	b->offered = false;
 }
 
+/* One that was held is older than what has been read already: from there again. */
+static void left_out_locked(struct window *w, int64_t id)
+{
+	w->more = true;
+	if (id <= w->loaded)
+		w->loaded = id - 1;
+}
+
 void worker_offer(struct backend *b, const struct job_brief *brief, bool counted)
 {
-	bool creation = brief->kind == JOB_CREATE;
-	struct window *w = &b->window[creation];
-	struct queue *q = creation ? &b->create : &b->other;
+	struct window *w = &b->work[brief->class].window;
+	size_t waiting;
 
 	LOCK_SCOPE(&b->lock);
+	waiting = b->work[brief->class].queue.waiting;
 	/* counted ones always fit: their number is bounded by queue_max */
 	if ((w->more && !counted) ||
-		q->waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0))
-		w->more = true;
+		waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0))
+		left_out_locked(w, brief->id);
 	else if (!find_locked(b, brief->id) && !add_locked(b, brief, counted))
-		w->more = true;
+		left_out_locked(w, brief->id);
 	b->offered = true;
 }
 
@@ -171,226 +256,155 @@ void worker_again(struct job *j)
 }
 
 /* Reads the next rows of a class. Called with the lock; gives it back meanwhile. */
-static void load_locked(struct backend *b, bool creations)
+static void load_locked(struct backend *b, enum job_class class)
 {
-	struct window *w = &b->window[creations];
+	struct window *w = &b->work[class].window;
 	struct job_brief brief[128];
-	int64_t after = w->loaded;
+	int64_t after = w->loaded, loaded = after;
 	int n;
 
 	b->loading = true;
 	w->more = false; /* who adds a row from here on and finds no place says so again */
 	lock_drop(&b->lock);
 	lock_take(&b->view_lock);
-	n = view_jobs(b->view, b->id, creations, after, brief, 128);
+	n = view_jobs(b->view, b->id, class, after, brief, 128);
 	lock_drop(&b->view_lock);
 	lock_take(&b->lock);
 	for (int i = 0; i < n; i++) {
 		if (!find_locked(b, brief[i].id) && !add_locked(b, &brief[i], false))
 			break;
-		w->loaded = brief[i].id;
+		loaded = brief[i].id;
 	}
+	if (w->loaded == after) /* else an older one has been left out meanwhile */
+		w->loaded = loaded;
 	if (n < 0 || n == 128)
 		w->more = true;
 	b->loading = false;
 }
 
+/* Only creations in one go are taken several at a time. */
 static size_t take_locked(struct backend *b, struct job **ret)
 {
-	size_t n = 0, max = b->driver->batch(b->be);
+	enum job_class class = next_class_locked(b);
+	struct work *w = &b->work[class];
+	size_t n = 0, max = 1;
 
+	if (class == CLASS_COUNT)
+		return 0;
+	if (class == CLASS_CREATE)
+		max = b->driver->batch(b->be);
 	max = max < BATCH_LIMIT ? max : BATCH_LIMIT;
-	if (may_create_locked(b) && (b->creating <= b->others || !may_other_locked(b))) {
-		b->creating++;
-		while (n < max && b->create.waiting)
-			ret[n++] = queue_take(&b->create);
-	} else if (may_other_locked(b)) {
-		b->others++;
-		ret[n++] = queue_take(&b->other);
-	}
+	w->busy++;
+	if (class == CLASS_OTHER)
+		b->paced_ns = clock_mono_ns() + PACE_MS * INT64_C(1000000);
+	while (n < max && w->queue.waiting)
+		ret[n++] = queue_take(&w->queue);
 	for (size_t i = 0; i < n; i++)
 		ret[i]->state = JOB_RUNS;
 	return n;
 }
 
+/* Until it is woken, or the next removal may begin. */
+static void idle_locked(struct backend *b)
+{
+	struct timespec until;
+
+	b->idle++;
+	if (wants_pacer_locked(b)) {
+		until = clock_mono_in_ms((long)(pause_locked(b) / 1000000) + 1);
+		b->pacing = true;
+		(void)lock_wait_until(&b->lock, &b->wake, &until);
+		b->pacing = false;
+	} else {
+		lock_wait(&b->lock, &b->wake);
+	}
+	b->idle--;
+}
+
+/* Its call has returned. */
+static void end_locked(struct backend *b, enum job_class class)
+{
+	b->work[class].busy--;
+	if (class == CLASS_CREATE)
+		b->calm_ns = clock_mono_ns() + CALM_MS * INT64_C(1000000);
+}
+
 /* Waits for work; 0: the engine stops. */
-static size_t next_jobs(struct backend *b, struct job **ret, bool *ret_creations)
+static size_t next_jobs(struct backend *b, struct job **ret)
 {
 	size_t n;
 
 	LOCK_SCOPE(&b->lock);
 	while (!b->stopping) {
-		if (may_load_locked(b))
-			load_locked(b, b->window[1].more && b->create.waiting < WINDOW / 4);
+		enum job_class class = to_load_locked(b);
+
+		if (class < CLASS_COUNT)
+			load_locked(b, class);
 		n = take_locked(b, ret);
 		if (n) {
-			*ret_creations = ret[0]->kind == JOB_CREATE;
 			wake_locked(b); /* the next one, if there is more */
 			return n;
 		}
-		if (may_load_locked(b))
+		if (to_load_locked(b) < CLASS_COUNT)
 			continue;
-		b->idle++;
-		lock_wait(&b->lock, &b->work);
-		b->idle--;
+		idle_locked(b);
 	}
 	return 0;
+}
+
+/* Creations of a class that wait. What else waits there goes once round and keeps its place. */
+static void give_up_waiting_locked(struct queue *q)
+{
+	for (size_t n = q->waiting; n--;) {
+		struct job *j = queue_take(q);
+
+		if (j->kind == JOB_CREATE && attempt_give_up(j, false, j->b->reason))
+			j->state = JOB_ENDS;
+		else
+			queue_push(
+				q, j); /* one without memory: until the next look at the backend */
+	}
 }
 
 /* Collects what is to be given up: creations that wait, and those whose call is under way. */
 static void give_up_locked(struct backend *b)
 {
-	struct job *j;
+	static const enum job_class creations[] = { CLASS_CREATE, CLASS_SNAP, CLASS_COPY };
+	unsigned busy = 0;
 
-	for (size_t n = b->create.waiting; n--;) {
-		j = queue_take(&b->create);
-		if (attempt_give_up(j, false))
-			j->state = JOB_ENDS;
-		else
-			queue_push(&b->create, j); /* until the next look at the backend */
+	for (size_t i = 0; i < sizeof creations / sizeof creations[0]; i++) {
+		give_up_waiting_locked(&b->work[creations[i]].queue);
+		busy += b->work[creations[i]].busy;
 	}
-	for (size_t i = 0; b->creating && i < JOB_BUCKETS; i++)
-		for (j = b->jobs[i]; j; j = j->hash_next)
+	for (size_t i = 0; busy && i < JOB_BUCKETS; i++)
+		for (struct job *j = b->jobs[i]; j; j = j->hash_next)
 			if (j->state == JOB_RUNS && j->kind == JOB_CREATE && !j->given_up)
-				j->given_up = attempt_give_up(j, true);
+				j->given_up = attempt_give_up(j, true, j->b->reason);
 }
 
 void worker_give_up(struct backend *b)
 {
 	LOCK_SCOPE(&b->lock);
-	if (b->window[1].more && !b->loading && b->create.waiting < WINDOW / 4)
-		load_locked(b, true);
+	for (int class = 0; class < CLASS_COUNT && !b->loading; class ++)
+		if (class != CLASS_OTHER && wants_rows_locked(b, (enum job_class) class))
+			load_locked(b, (enum job_class) class);
 	give_up_locked(b);
-}
-
-static const struct op *op_of(enum job_kind kind)
-{
-	switch (kind) {
-	case JOB_CREATE:
-		return &op_create;
-	case JOB_PURGE:
-		return &op_purge;
-	case JOB_EXTEND:
-		return &op_extend;
-	case JOB_CLEAN:
-		break;
-	}
-	return &op_clean;
-}
-
-/* Its row, read anew: what the catalogue says now is what is to be done. */
-static struct run *begin(struct backend *b, struct job *j, bool creation)
-{
-	struct run *r = calloc(1, sizeof *r);
-	int code;
-
-	if (!r)
-		return NULL;
-	r->job = j;
-	code = backend_job(b, j->id, &r->row);
-	if (code == -ENOENT)
-		r->stale = true;
-	else if (creation && r->row.kind != JOB_CREATE)
-		r->code = -ECANCELED; /* given up in this very moment */
-	else if (code < 0) {
-		free(r);
-		return NULL;
-	}
-	return r;
-}
-
-/* Hands the results to the writer, together: one commit. */
-static void submit_results(struct backend *b, struct request *const *result, size_t n)
-{
-	struct change *first = NULL;
-
-	while (n-- > 0) {
-		result[n]->change.next = first;
-		first = &result[n]->change;
-	}
-	store_submit_all(b->e->store, first);
-}
-
-/* Its call has returned. True: it was given up meanwhile, so what it made must go. */
-static bool ends_given_up(struct backend *b, struct job *j)
-{
-	bool given_up;
-
-	LOCK_SCOPE(&b->lock);
-	j->state = JOB_ENDS; /* from here on it cannot be given up any more */
-	given_up = j->given_up;
-	j->given_up = false; /* done now, or by op_clean later */
-	return given_up;
-}
-
-/* The result of a run, which ends here; NULL: there is none now. */
-static struct request *result_of(const struct op *op, struct backend *b, struct run *r)
-{
-	struct request *result = NULL;
-
-	if (r->stale && op != &op_clean) {
-		worker_forget(r->job);
-	} else {
-		result = op->finish(b, r);
-		if (!result)
-			later_job(r->job);
-	}
-	free(r);
-	return result;
-}
-
-static void clean_up(struct backend *b, struct run *r)
-{
-	struct request *result;
-
-	r->err = (struct err){ 0 };
-	r->code = r->stale ? 0 : image_remove(b, r, &r->err);
-	result = result_of(&op_clean, b, r);
-	submit_results(b, &result, result ? 1 : 0);
-}
-
-static void run_jobs(struct backend *b, struct job **job, size_t count, bool creations)
-{
-	const struct op *op = creations ? &op_create : op_of(job[0]->kind);
-	struct run *run[BATCH_LIMIT], *given_up[BATCH_LIMIT];
-	struct request *result[BATCH_LIMIT];
-	size_t n = 0, given = 0, results = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		run[n] = begin(b, job[i], creations);
-		if (run[n])
-			n++;
-		else
-			later_job(job[i]);
-	}
-	steps_run(op, b, run, n);
-	for (size_t i = 0; i < n; i++) {
-		if (ends_given_up(b, run[i]->job))
-			given_up[given++] = run[i];
-		else if ((result[results] = result_of(op, b, run[i])))
-			results++;
-	}
-	submit_results(b, result, results);
-	/* Removing may hang again: what is done does not wait for it. */
-	for (size_t i = 0; i < given; i++)
-		clean_up(b, given_up[i]);
 }
 
 static void *work_thread(void *arg)
 {
 	struct backend *b = arg;
 	struct job *job[BATCH_LIMIT];
-	bool creations;
 	size_t n;
 
 	backend_name_thread(b, "work");
-	while ((n = next_jobs(b, job, &creations))) {
-		run_jobs(b, job, n, creations);
+	while ((n = next_jobs(b, job))) {
+		enum job_class class =
+			job[0]->class; /* the job may soon be gone, or of another one */
+
+		run_jobs(b, job, n);
 		lock_take(&b->lock);
-		if (creations)
-			b->creating--;
-		else
-			b->others--;
+		end_locked(b, class);
 		lock_drop(&b->lock);
 	}
 	lock_take(&b->lock);

@@ -41,6 +41,10 @@ static const struct dir *const dirs[KIND_COUNT] = {
 	[KIND_TYPE_QUOTA] = &dir_type_quota,
 	[KIND_ATTACHMENTS] = &dir_attachments,
 	[KIND_ATTACHMENT] = &dir_attachment,
+	[KIND_SNAPSHOTS] = &dir_snapshots,
+	[KIND_SNAPSHOT] = &dir_snapshot,
+	[KIND_UNMANAGED] = &dir_unmanaged,
+	[KIND_UNMANAGED_IMAGE] = &dir_unmanaged_image,
 };
 
 const struct dir *dir_of(enum kind kind)
@@ -111,7 +115,7 @@ int node_stat(struct ctx *c, struct node n, struct stat *st)
 	else if (n.kind == KIND_ACCEPTED)
 		r = volume_stat_file(c, n.row, 0640, st);
 	else if (n.kind == KIND_DATA)
-		r = file_stat(c, n.row, st);
+		r = file_stat(c, n, st);
 	else if (n.kind == KIND_BY_LINK)
 		r = link_stat(c, n.row, st);
 	else if (n.kind == KIND_META)
@@ -143,6 +147,13 @@ double node_attr_timeout(struct node n)
 	return d ? d->attr_timeout : 0;
 }
 
+static struct node subdir_node(const struct subdir *s, struct node parent)
+{
+	return (struct node){
+		.kind = s->kind, .row = s->same_row ? parent.row : 0, .index = s->index
+	};
+}
+
 static int find_fixed(const struct dir *d, struct node parent, const char *name, struct node *ret)
 {
 	for (unsigned i = 0; d->attrs && d->attrs[i].name; i++)
@@ -154,8 +165,7 @@ static int find_fixed(const struct dir *d, struct node parent, const char *name,
 		}
 	for (const struct subdir *s = d->subdirs; s && s->name; s++)
 		if (!strcmp(s->name, name)) {
-			*ret = (struct node){ .kind = s->kind,
-				.row = s->same_row ? parent.row : 0 };
+			*ret = subdir_node(s, parent);
 			return 0;
 		}
 	return -ENOENT;
@@ -181,6 +191,8 @@ static enum kind kind_above(enum kind kind)
 		[KIND_DEFAULT_FOR] = KIND_TYPE,
 		[KIND_QUOTA_TYPES] = KIND_QUOTA,
 		[KIND_ATTACHMENTS] = KIND_VOLUME,
+		[KIND_SNAPSHOTS] = KIND_VOLUME,
+		[KIND_UNMANAGED] = KIND_VOLFS,
 	};
 
 	return above[kind];
@@ -259,13 +271,14 @@ static bool page_add(
 	return true;
 }
 
-static bool page_add_node(struct page *p, const char *name, struct node n, off_t at)
+/* maybe: it is there at times only. */
+static bool page_add_node(struct page *p, const char *name, struct node n, bool maybe, off_t at)
 {
 	struct entry e = { .node = n, .generation = 1 };
 
-	if (p->plus && node_stat(p->c, n, &e.st) < 0)
+	if ((p->plus || maybe) && node_stat(p->c, n, &e.st) < 0)
 		return true; /* gone meanwhile */
-	if (!p->plus) {
+	if (!e.st.st_mode) {
 		bool file = n.index > 0 || n.kind == KIND_DATA;
 
 		e.st.st_mode = file ? S_IFREG : S_IFDIR;
@@ -276,23 +289,23 @@ static bool page_add_node(struct page *p, const char *name, struct node n, off_t
 
 static bool page_fixed(struct page *p, const struct dir *d, struct node n, off_t off)
 {
-	if (off < AT_DOT && !page_add_node(p, ".", n, AT_DOT))
+	if (off < AT_DOT && !page_add_node(p, ".", n, false, AT_DOT))
 		return false;
-	if (off < AT_DOTDOT && !page_add_node(p, "..", node_above(n), AT_DOTDOT))
+	if (off < AT_DOTDOT && !page_add_node(p, "..", node_above(n), false, AT_DOTDOT))
 		return false;
 	for (unsigned i = 0; d->attrs && d->attrs[i].name; i++) {
 		struct node file = { .kind = n.kind, .row = n.row, .index = i + 1 };
+		const struct attr *a = &d->attrs[i];
 
-		if (off < AT_ATTRS + i && !(d->attrs[i].flags & ATTR_UNLISTED) &&
-			!page_add_node(p, d->attrs[i].name, file, AT_ATTRS + i))
+		if (off < AT_ATTRS + i && !(a->flags & ATTR_UNLISTED) &&
+			!page_add_node(p, a->name, file, a->flags & ATTR_MAYBE, AT_ATTRS + i))
 			return false;
 	}
 	for (unsigned i = 0; d->subdirs && d->subdirs[i].name; i++) {
-		struct node sub = { .kind = d->subdirs[i].kind,
-			.row = d->subdirs[i].same_row ? n.row : 0 };
+		const struct subdir *s = &d->subdirs[i];
 
-		if (off < AT_SUBDIRS + i && !d->subdirs[i].unlisted &&
-			!page_add_node(p, d->subdirs[i].name, sub, AT_SUBDIRS + i))
+		if (off < AT_SUBDIRS + i && !s->unlisted &&
+			!page_add_node(p, s->name, subdir_node(s, n), s->same_row, AT_SUBDIRS + i))
 			return false;
 	}
 	return true;

@@ -326,7 +326,7 @@ static int type_quota_space(struct ctx *c, int64_t row, struct statvfs *ret)
 }
 
 static const struct subdir quota_subdirs[] = {
-	{ "type", KIND_QUOTA_TYPES, true, false },
+	{ .name = "type", .kind = KIND_QUOTA_TYPES, .same_row = true },
 	{ 0 },
 };
 

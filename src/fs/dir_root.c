@@ -59,8 +59,8 @@ static int root_list(struct ctx *c, int64_t row, int64_t after, struct entry *re
 }
 
 static const struct subdir root_subdirs[] = {
-	{ "new", KIND_NEW, false, false },
-	{ ".volfs", KIND_VOLFS, false, false },
+	{ .name = "new", .kind = KIND_NEW },
+	{ .name = ".volfs", .kind = KIND_VOLFS },
 	{ 0 },
 };
 

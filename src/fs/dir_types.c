@@ -190,10 +190,10 @@ static const struct attr attrs[] = {
 };
 
 static const struct subdir subdirs[] = {
-	{ "extra_specs", KIND_EXTRA_SPECS, true, false },
-	{ "qos", KIND_QOS, true, false },
-	{ "access", KIND_ACCESS, true, false },
-	{ "default_for", KIND_DEFAULT_FOR, true, false },
+	{ .name = "extra_specs", .kind = KIND_EXTRA_SPECS, .same_row = true },
+	{ .name = "qos", .kind = KIND_QOS, .same_row = true },
+	{ .name = "access", .kind = KIND_ACCESS, .same_row = true },
+	{ .name = "default_for", .kind = KIND_DEFAULT_FOR, .same_row = true },
 	{ 0 },
 };
 

@@ -14,7 +14,11 @@ static const char readme[] =
 	"  cat NAME/status NAME/error   how it is doing, and why\n"
 	"  cat NAME/wait                returns when it has settled\n"
 	"  echo 20G > NAME/size         grows it\n"
+	"  mkdir NAME/snapshots/S       takes a snapshot; rmdir, mv; its bytes are in data\n"
+	"  echo snapshot=NAME@S > new/N makes a volume of it, source=NAME of a volume as it is\n"
+	"  echo S > NAME/revert         back to the latest snapshot\n"
 	"  mv OLD NEW; rmdir NAME       renames, deletes\n"
+	"  mv .volfs/trash/UUID NAME    brings a deleted one back\n"
 	"\n"
 	"Here:\n"
 	"  by/id/<uuid>          symlinks to the volumes\n"
@@ -23,7 +27,8 @@ static const char readme[] =
 	"  types/<type>/         mkdir, rmdir, mv; description public default extra_specs/ qos/\n"
 	"                        access/ default_for/ (touch a project's name in them)\n"
 	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
-	"  trash/<uuid>/         what is being deleted: status error wait\n"
+	"  trash/<uuid>/         deleted volumes, until they expire; rmdir purges one now\n"
+	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
 	"\n"
@@ -69,11 +74,12 @@ static const struct attr volfs_attrs[] = {
 };
 
 static const struct subdir volfs_subdirs[] = {
-	{ "by", KIND_BY, false, false },
-	{ "backends", KIND_BACKENDS, false, false },
-	{ "types", KIND_TYPES, false, false },
-	{ "quotas", KIND_QUOTAS, false, false },
-	{ "trash", KIND_TRASH, false, false },
+	{ .name = "by", .kind = KIND_BY },
+	{ .name = "backends", .kind = KIND_BACKENDS },
+	{ .name = "types", .kind = KIND_TYPES },
+	{ .name = "quotas", .kind = KIND_QUOTAS },
+	{ .name = "trash", .kind = KIND_TRASH },
+	{ .name = "unmanaged", .kind = KIND_UNMANAGED },
 	{ 0 },
 };
 
@@ -86,7 +92,7 @@ const struct dir dir_volfs = {
 };
 
 static const struct subdir by_subdirs[] = {
-	{ "id", KIND_BY_ID, false, false },
+	{ .name = "id", .kind = KIND_BY_ID },
 	{ 0 },
 };
 

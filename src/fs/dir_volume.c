@@ -229,6 +229,27 @@ static void spec_word(struct buf *out, const char *key, const char *value)
 	buf_addc(out, '\n');
 }
 
+/* What it was made from, by the names of today, as long as that is there. */
+static int spec_source(struct ctx *c, const struct volume *v, struct buf *out)
+{
+	char uuid[UUID_LEN + 1] = "", name[2 * NAME_LEN + 2];
+	const char *at = strchr(v->origin, '@');
+	struct vol_entry source;
+	struct snapshot snap;
+	int r;
+
+	memcpy(uuid, v->origin, strnlen(v->origin, UUID_LEN));
+	r = uuid[0] ? view_entry_by_uuid(c->view, uuid, &source) : -ENOENT;
+	if (r == 0 && at)
+		r = view_snapshot_by_uuid(c->view, at + 1, &snap);
+	if (r < 0 || source.trashed || (at && (snap.volume != source.id || !snap.name[0])))
+		return r == -ENOENT ? 0 : r;
+	(void)snprintf(
+		name, sizeof name, "%s%s%s", source.name, at ? "@" : "", at ? snap.name : "");
+	spec_word(out, at ? "snapshot" : "source", name);
+	return 0;
+}
+
 /* What would create such a volume again, without its name. */
 static int show_spec(struct ctx *c, int64_t row, struct buf *out)
 {
@@ -243,7 +264,8 @@ static int show_spec(struct ctx *c, int64_t row, struct buf *out)
 	spec_word(out, "zone", v.zone);
 	spec_word(out, "project", v.project);
 	spec_word(out, "description", v.description);
-	return for_metadata(c, row, spec_meta, out);
+	r = spec_source(c, &v, out);
+	return r < 0 ? r : for_metadata(c, row, spec_meta, out);
 }
 
 static void json_meta(void *arg, const struct meta_entry *m)
@@ -270,28 +292,55 @@ static json_t *json_uses(struct ctx *c, int64_t row)
 	return all;
 }
 
-static json_t *json_of(const struct volume *v, json_t *metadata, json_t *uses)
+static json_t *json_snapshots(struct ctx *c, int64_t row)
+{
+	json_t *all = json_array();
+	char created[CLOCK_TEXT_MAX];
+	struct snapshot s[8];
+	int64_t after = 0;
+	int got = 0;
+
+	while (all && (got = view_snapshots(c->view, row, after, s, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			after = s[i].id;
+			json_array_append_new(
+				all, json_pack("{s:s s:s s:I s:s s:s}", "name", s[i].name, "id",
+					     s[i].uuid, "size", (json_int_t)s[i].size, "created",
+					     clock_text(s[i].created_us, created), "status",
+					     snap_status_name(s[i].status)));
+		}
+	return all;
+}
+
+/* The lists become the result's. */
+struct json_lists {
+	json_t *metadata, *uses, *snapshots;
+};
+
+static json_t *json_of(const struct volume *v, const struct json_lists *l)
 {
 	char created[CLOCK_TEXT_MAX], updated[CLOCK_TEXT_MAX];
 
 	return json_pack(
-		"{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:b s:b s:i s:i s:o s:o}",
+		"{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:b s:b s:i s:i s:s "
+		"s:o s:o s:o}",
 		"id", v->uuid, "name", v->name, "status", vol_status_name(v->status), "error",
 		v->reason, "size", (json_int_t)v->size, "used", (json_int_t)v->used, "type",
 		v->type, "zone", v->zone, "backend", v->backend, "project", v->project,
 		"description", v->description, "created", clock_text(v->created_us, created),
 		"updated", clock_text(v->updated_us, updated), "protected", v->protected_,
 		"readonly", v->readonly, "bootable", v->bootable, "uid", (int)v->uid, "gid",
-		(int)v->gid, "metadata", metadata, "attachments", uses);
+		(int)v->gid, "origin", v->origin, "metadata", l->metadata, "attachments", l->uses,
+		"snapshots", l->snapshots);
 }
 
-static int add_json(void *arg, const struct volume *v, json_t *metadata, json_t *uses)
+static int add_json(struct buf *out, const struct volume *v, const struct json_lists *l)
 {
-	json_t *j = json_of(v, metadata, uses);
+	json_t *j = json_of(v, l);
 	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 
 	if (text)
-		add_line(arg, text);
+		add_line(out, text);
 	free(text);
 	json_decref(j);
 	return text ? 0 : -ENOMEM;
@@ -299,7 +348,7 @@ static int add_json(void *arg, const struct volume *v, json_t *metadata, json_t 
 
 static int show_json(struct ctx *c, int64_t row, struct buf *out)
 {
-	json_t *metadata;
+	struct json_lists l = { 0 };
 	struct volume v;
 	int r = view_volume(c->view, row, &v);
 
@@ -307,13 +356,15 @@ static int show_json(struct ctx *c, int64_t row, struct buf *out)
 		return r;
 	engine_measure(c->fs->engine, &v);
 	engine_watch(c->fs->engine, &v);
-	metadata = json_object();
-	r = metadata ? for_metadata(c, row, json_meta, metadata) : -ENOMEM;
+	l.metadata = json_object();
+	r = l.metadata ? for_metadata(c, row, json_meta, l.metadata) : -ENOMEM;
 	if (r < 0) {
-		json_decref(metadata);
+		json_decref(l.metadata);
 		return r;
 	}
-	return add_json(out, &v, metadata, json_uses(c, row));
+	l.uses = json_uses(c, row);
+	l.snapshots = json_snapshots(c, row);
+	return add_json(out, &v, &l);
 }
 
 static int show_history(struct ctx *c, int64_t row, struct buf *out)
@@ -346,6 +397,39 @@ static int show_connection(struct ctx *c, int64_t row, struct buf *out)
 
 	r = r < 0 ? r : engine_connection(c->fs->engine, &v, out);
 	return r < 0 || !v.type_id ? r : add_qos(c, v.type_id, out);
+}
+
+/* "37% 3900 MiB of 10240 MiB flatten"; nothing while nothing is under way that can be counted. */
+static int show_progress(struct ctx *c, int64_t row, struct buf *out)
+{
+	uint64_t done, total;
+	const char *what;
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	if (r < 0 || !engine_progress(c->fs->engine, &v, &done, &total, &what))
+		return r;
+	if (total)
+		buf_addf(out, "%u%% %" PRIu64 " MiB of %" PRIu64 " MiB %s\n",
+			(unsigned)(100.0 * (double)done / (double)total), done >> 20, total >> 20,
+			what);
+	else
+		buf_addf(out, "%s\n", what);
+	return 0;
+}
+
+/* When a volume in the trash is purged; empty: not by the clock. */
+static int show_expires(struct ctx *c, int64_t row, struct buf *out)
+{
+	char when[CLOCK_TEXT_MAX];
+	struct volume v;
+	int r = view_volume(c->view, row, &v);
+
+	if (r == 0 && !v.trashed)
+		r = -ENOENT;
+	if (r == 0 && v.expires_us)
+		add_line(out, clock_text(v.expires_us, when));
+	return r;
 }
 
 /* Root passes every permission bit: its tar and cp find an empty file rather than an error. */
@@ -424,6 +508,11 @@ static void store_later(struct change *ch, int64_t row, const char *text)
 	change_answer(ch, -EOPNOTSUPP, "retype and migration are not available yet");
 }
 
+static void store_revert(struct change *ch, int64_t row, const char *text)
+{
+	engine_revert(ch->fs->engine, ch->id, &ch->who.caller, row, text, change_done, ch);
+}
+
 static const struct attr attrs[] = {
 	{ "status", 0444, show_status, NULL, ATTR_POLL },
 	{ "error", 0444, show_error, NULL, 0 },
@@ -446,6 +535,9 @@ static const struct attr attrs[] = {
 	{ "json", 0440, show_json, NULL, 0 },
 	{ "readonly", 0644, show_readonly, store_readonly, 0 },
 	{ "bootable", 0644, show_bootable, store_bootable, 0 },
+	{ "revert", 0200, show_nothing, store_revert, 0 },
+	{ "progress", 0444, show_progress, NULL, ATTR_STREAM },
+	{ "expires", 0444, show_expires, NULL, ATTR_MAYBE },
 	{ 0 },
 };
 
@@ -471,9 +563,10 @@ static int volume_space(struct ctx *c, int64_t row, struct statvfs *ret)
 }
 
 static const struct subdir subdirs[] = {
-	{ "data", KIND_DATA, true, false },
-	{ "metadata", KIND_METADATA, true, false },
-	{ "attachments", KIND_ATTACHMENTS, true, false },
+	{ .name = "data", .kind = KIND_DATA, .same_row = true },
+	{ .name = "metadata", .kind = KIND_METADATA, .same_row = true },
+	{ .name = "attachments", .kind = KIND_ATTACHMENTS, .same_row = true },
+	{ .name = "snapshots", .kind = KIND_SNAPSHOTS, .same_row = true },
 	{ 0 },
 };
 

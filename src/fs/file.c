@@ -1,7 +1,8 @@
 /*
- * `data`: a volume's bytes as a file; its attributes, and its open descriptions. Requests on those are file_io.c.
+ * `data`: a volume's bytes as a file, or a snapshot's; its attributes, and its open descriptions. Requests on those are file_io.c.
  *
- * An open description has a slot in the keep, since it outlives this server, and its number is a row of attachments/ (engine).
+ * An open description has a slot in the keep, since it outlives this server, and its number is a row of attachments/ (engine). One of a
+ * snapshot is no use of the volume: the engine hears nothing of it, and rmdir of the snapshot looks at the slots.
  *
  * Buffered opens go through the kernel's page cache, O_DIRECT ones past it, many writes at a time (the flag for that is not in libfuse
  * 3.14, so that reply is made by hand).
@@ -11,11 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Not in linux/fuse.h of 6.1. */
-enum { OPEN_DIRECT_IO = 1, OPEN_NOFLUSH = 32, OPEN_PARALLEL_WRITES = 64 };
+enum { OPEN_DIRECT_IO = 1, OPEN_KEEP_CACHE = 2, OPEN_NOFLUSH = 32, OPEN_PARALLEL_WRITES = 64 };
 
 struct handles {
 	_Atomic(struct handle *) at[KEEP_OPENS];
@@ -43,22 +45,44 @@ static bool is_shared(struct view *v, const struct volume *vol)
 	       !strcmp(e.value, "<is> True");
 }
 
+static int volume_image(
+	struct fs *fs, struct view *v, int64_t row, struct data_image **ret, struct err *err)
+{
+	struct volume vol;
+	int r = view_volume(v, row, &vol);
+
+	if (r == 0)
+		r = data_get(fs->data, &vol, is_shared(v, &vol), ret, err);
+	if (r == 0 && view_volume(v, row, &vol) == 0)
+		data_resized(fs->data, row, vol.size);
+	return r;
+}
+
+static int snapshot_image(
+	struct fs *fs, struct view *v, int64_t row, struct data_image **ret, struct err *err)
+{
+	struct snapshot s;
+	struct volume vol;
+	int r = view_snapshot(v, row, &s);
+
+	if (r == 0)
+		r = view_volume(v, s.volume, &vol);
+	return r == 0 ? data_get_snapshot(fs->data, &vol, &s, ret, err) : r;
+}
+
 /* Refers to the image, which begins to be opened. */
 static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 {
 	struct keep_open *o = &fs->keep->open[slot];
 	struct handle *h = calloc(1, sizeof *h);
-	struct volume vol;
-	int r = h ? view_volume(v, o->volume, &vol) : -ENOMEM;
+	int r = h ? 0 : -ENOMEM;
 
 	if (r == 0)
-		r = data_get(fs->data, &vol, is_shared(v, &vol), &h->image, err);
+		r = (o->of_snapshot ? snapshot_image : volume_image)(fs, v, o->row, &h->image, err);
 	if (r < 0) {
 		free(h);
 		return r;
 	}
-	if (view_volume(v, o->volume, &vol) == 0)
-		data_resized(fs->data, o->volume, vol.size);
 	h->fh = fh_of(o, slot);
 	h->writes = o->writes;
 	atomic_store(&fs->handles->at[slot], h);
@@ -96,9 +120,22 @@ void fs_write_failed(void *arg, int64_t volume, int code)
 	for (uint32_t i = 0; i < high; i++) {
 		struct keep_open *o = &fs->keep->open[i];
 
-		if (atomic_load(&o->used) == KEEP_USED && o->volume == volume && o->writes)
-			atomic_store(&o->error, code);
+		if (atomic_load(&o->used) == KEEP_USED && o->row == volume && o->writes)
+			atomic_store(&o->error, code); /* nobody writes to a snapshot */
 	}
+}
+
+bool file_snapshot_is_open(struct fs *fs, int64_t snapshot)
+{
+	uint32_t high = atomic_load(&fs->keep->open_high);
+
+	for (uint32_t i = 0; i < high; i++) {
+		const struct keep_open *o = &fs->keep->open[i];
+
+		if (atomic_load(&o->used) == KEEP_USED && o->of_snapshot && o->row == snapshot)
+			return true;
+	}
+	return false;
 }
 
 static int by_value(const void *a, const void *b)
@@ -121,7 +158,8 @@ static int restore(struct fs *fs, struct view *v, struct err *err)
 
 		if (atomic_load(&o->used) != KEEP_USED)
 			continue;
-		fh[n++] = fh_of(o, (int)i);
+		if (!o->of_snapshot)
+			fh[n++] = fh_of(o, (int)i);
 		if (handle_make(fs, (int)i, v, err) < 0)
 			log_err("an open `data` cannot be gone on with: %s", err->text);
 	}
@@ -154,7 +192,7 @@ void files_free(struct fs *fs)
 
 /* --- attributes */
 
-int file_stat(struct ctx *c, int64_t row, struct stat *st)
+static int volume_data_stat(struct ctx *c, int64_t row, struct stat *st)
 {
 	struct vol_entry v;
 	int r = view_entry(c->view, row, &v);
@@ -169,6 +207,35 @@ int file_stat(struct ctx *c, int64_t row, struct stat *st)
 	st->st_size = (off_t)v.size;
 	st->st_blocks = (blkcnt_t)((v.used + 511) / 512);
 	return 0;
+}
+
+/* Who may read the volume's bytes may read these. How many of them are there nobody knows: as many as of the volume, and never none, for
+ * tar does not look for data where there are no blocks. */
+static int snapshot_data_stat(struct ctx *c, int64_t row, struct stat *st)
+{
+	struct snapshot s;
+	int r = view_snapshot(c->view, row, &s);
+
+	if (r == 0)
+		r = s.name[0] ? volume_data_stat(c, s.volume, st) : -ENOENT;
+	if (r < 0)
+		return r;
+	st->st_mode &= ~(mode_t)0222;
+	st->st_mtim = st->st_ctim = st->st_atim =
+		(struct timespec){ .tv_sec = s.created_us / 1000000,
+			.tv_nsec = s.created_us % 1000000 * 1000 };
+	st->st_size = (off_t)s.size;
+	if (st->st_blocks > st->st_size / 512)
+		st->st_blocks = st->st_size / 512;
+	if (!st->st_blocks)
+		st->st_blocks = 1;
+	return 0;
+}
+
+int file_stat(struct ctx *c, struct node n, struct stat *st)
+{
+	return n.index == DATA_OF_SNAPSHOT ? snapshot_data_stat(c, n.row, st)
+					   : volume_data_stat(c, n.row, st);
 }
 
 static void extend(struct ctx *c, struct node n, off_t size)
@@ -187,6 +254,20 @@ static void extend(struct ctx *c, struct node n, off_t size)
 			change_done, ch);
 }
 
+static const char never_changes[] = "a snapshot never changes";
+
+static void set_snapshot(struct ctx *c, struct node n, int to_set)
+{
+	enum {
+		OURS = FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
+		       FUSE_SET_ATTR_GID,
+	};
+	struct change *ch = change_new(c, REPLY_ATTR, n, "data");
+
+	if (ch)
+		change_answer(ch, to_set & OURS ? -EROFS : 0, to_set & OURS ? never_changes : "");
+}
+
 void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set)
 {
 	struct volume v = { .data_mode = attr->st_mode & 0777,
@@ -195,6 +276,10 @@ void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_
 	unsigned fields = 0;
 	struct change *ch;
 
+	if (n.index == DATA_OF_SNAPSHOT) {
+		set_snapshot(c, n, to_set);
+		return;
+	}
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		extend(c, n, attr->st_size);
 		return;
@@ -236,39 +321,73 @@ static int slot_take(struct fs *fs, const struct change *ch, bool writes)
 	if (slot < 0)
 		return -ENFILE;
 	o = &fs->keep->open[slot];
-	o->volume = ch->node.row;
+	o->row = ch->node.row;
+	o->of_snapshot = ch->node.index == DATA_OF_SNAPSHOT;
 	o->writes = writes;
 	o->made_by = ch->id.unique;
 	atomic_store(&o->used, KEEP_USED);
 	return slot;
 }
 
+/* No slot is taken, so none has to be given back. */
+static void refuse_open(struct change *ch, int code, const char *text)
+{
+	ch->reply = REPLY_CODE;
+	change_answer(ch, code, text);
+}
+
+/* The slot is taken before it is looked whether the snapshot is there: an rmdir sees the one or is seen by the other. */
+static void open_snapshot(struct ctx *c, struct change *ch)
+{
+	struct snapshot s;
+	char text[128];
+	int r = view_snapshot(c->view, ch->node.row, &s);
+
+	if (r == 0 && !s.name[0])
+		r = -ENOENT;
+	if (r < 0) {
+		change_answer(ch, r, "the snapshot is deleted");
+	} else if (s.status != SNAP_AVAILABLE && s.status != SNAP_RESTORING) {
+		(void)snprintf(text, sizeof text, "the snapshot is %s", snap_status_name(s.status));
+		change_answer(ch, -EBUSY, text);
+	} else {
+		change_answer(ch, 0, "");
+	}
+}
+
 void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 {
-	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY, snapshot = n.index == DATA_OF_SNAPSHOT;
 	struct change *ch = change_new(c, REPLY_DATA, n, "data");
 	int slot;
 
 	if (!ch)
 		return;
+	if (snapshot && (writes || fi->flags & O_TRUNC)) {
+		refuse_open(ch, -EROFS, never_changes);
+		return;
+	}
 	slot = slot_take(c->fs, ch, writes);
 	if (slot < 0) {
-		ch->reply = REPLY_CODE;
-		change_answer(ch, slot, "too many open files: see the daemon's limits");
+		refuse_open(ch, slot, "too many open files: see the daemon's limits");
 		return;
 	}
 	ch->fi = *fi;
 	ch->fi.fh = fh_of(&c->fs->keep->open[slot], slot);
-	engine_data_open(
-		c->fs->engine, ch->id, &ch->who.caller, n.row, ch->fi.fh, writes, change_done, ch);
+	if (snapshot)
+		open_snapshot(c, ch);
+	else
+		engine_data_open(c->fs->engine, ch->id, &ch->who.caller, n.row, ch->fi.fh, writes,
+			change_done, ch);
 }
 
 /* The description is gone before anybody had it. */
-static void forget(struct fs *fs, uint64_t fh, int64_t volume)
+static void forget(struct fs *fs, uint64_t fh, struct node n)
 {
 	handle_end(fs, handle_find(fs, fh));
 	slot_drop(fs, fh);
-	engine_data_closed(fs->engine, volume, fh, NULL, NULL);
+	if (n.index != DATA_OF_SNAPSHOT)
+		engine_data_closed(fs->engine, n.row, fh, NULL, NULL);
 }
 
 void file_not_opened(struct change *ch)
@@ -288,9 +407,11 @@ static void reply_open(struct change *ch)
 		out.open_flags = OPEN_DIRECT_IO | OPEN_PARALLEL_WRITES;
 	if ((ch->fi.flags & O_ACCMODE) == O_RDONLY)
 		out.open_flags |= OPEN_NOFLUSH;
+	if (ch->node.index == DATA_OF_SNAPSHOT)
+		out.open_flags |= OPEN_KEEP_CACHE;
 	/* The caller was killed meanwhile: no RELEASE will come. */
 	if (fuse_reply_buf(ch->req, (const char *)&out, sizeof out) == -ENOENT)
-		forget(ch->fs, ch->fi.fh, ch->node.row);
+		forget(ch->fs, ch->fi.fh, ch->node);
 	free(ch);
 }
 
@@ -299,7 +420,7 @@ static void emptied(void *arg, int code, uint64_t off)
 	struct change *ch = arg;
 
 	if (code < 0) {
-		forget(ch->fs, ch->fi.fh, ch->node.row);
+		forget(ch->fs, ch->fi.fh, ch->node);
 		ch->reply = REPLY_CODE;
 		change_answer(ch, code, "its blocks cannot be discarded");
 	} else {
@@ -317,7 +438,7 @@ void file_opened(struct change *ch)
 	int r = h ? 0 : v ? handle_make(ch->fs, slot, v, &err) : -EIO;
 
 	if (r < 0) {
-		forget(ch->fs, ch->fi.fh, ch->node.row);
+		forget(ch->fs, ch->fi.fh, ch->node);
 		ch->reply = REPLY_CODE;
 		change_answer(ch, r, err.text);
 		return;
@@ -346,10 +467,10 @@ static void released(void *arg, const struct result *res)
 
 void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi)
 {
-	struct release *r = malloc(sizeof *r);
+	struct release *r = n.index == DATA_OF_SNAPSHOT ? NULL : malloc(sizeof *r);
 
 	if (!r) {
-		forget(c->fs, fi->fh, n.row);
+		forget(c->fs, fi->fh, n);
 		fuse_reply_err(c->req, 0);
 		return;
 	}

@@ -54,13 +54,19 @@ enum kind {
 	KIND_TYPE_ENTRY,  /* row: what is in one of these; a file */
 	KIND_QUOTA_TYPES, /* row: quota */
 	KIND_TYPE_QUOTA,  /* row: a type's quota */
-	KIND_DATA,	  /* row: volume; its bytes; a file */
-	KIND_ATTACHMENTS, /* row: volume */
-	KIND_ATTACHMENT,  /* row: use */
+	KIND_DATA, /* row: volume; its bytes; a file. Index DATA_OF_SNAPSHOT: row: snapshot */
+	KIND_ATTACHMENTS,     /* row: volume */
+	KIND_ATTACHMENT,      /* row: use */
+	KIND_SNAPSHOTS,	      /* row: volume */
+	KIND_SNAPSHOT,	      /* row: snapshot */
+	KIND_UNMANAGED,	      /* row 0: unmanaged/; else the backend's: its directory there */
+	KIND_UNMANAGED_IMAGE, /* row: unmanaged */
 	KIND_COUNT,
 	KIND_DRAFT = 31, /* row: the draft's file serial; a file. Bit 52 is set: found again in
 			    /proc/<pid>/fdinfo */
 };
+
+enum { DATA_OF_SNAPSHOT = 1 };
 
 /* index 0 is the object itself (a directory or a lone file), i > 0 the i-th attribute of its table.
  */
@@ -211,6 +217,7 @@ enum {
 	ATTR_FREE = 8,	   /* free text: O_TRUNC and truncation empty it */
 	ATTR_WAIT = 16,	   /* a read blocks until the volume has settled */
 	ATTR_POLL = 32,	   /* poll(2) says POLLPRI when the text is no longer what was read */
+	ATTR_MAYBE = 64,   /* there at times only: show says -ENOENT at others */
 };
 
 struct attr {
@@ -259,6 +266,7 @@ struct subdir {
 	enum kind kind;
 	bool same_row; /* its row is the object's (metadata/), else 0 */
 	bool unlisted;
+	unsigned index; /* of its node */
 };
 
 /* One dynamic entry of a listing; at: its place (> 0, rising). */
@@ -297,7 +305,8 @@ struct dir {
 extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_attachments,
 	dir_attachment, dir_by, dir_by_id, dir_backends, dir_backend, dir_quotas, dir_quota,
 	dir_quota_types, dir_type_quota, dir_trash, dir_types, dir_type, dir_extra_specs, dir_qos,
-	dir_access, dir_default_for;
+	dir_access, dir_default_for, dir_snapshots, dir_snapshot, dir_unmanaged,
+	dir_unmanaged_image;
 
 const struct dir *dir_of(enum kind kind);   /* NULL: not a directory */
 const struct attr *dir_attr(struct node n); /* NULL: not an attribute */
@@ -309,7 +318,7 @@ int node_stat(struct ctx *c, struct node n, struct stat *st); /* of any kind of 
 double node_attr_timeout(struct node n);
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us);
 
-/* --- dir_volume.c, dir_metadata.c, dir_attachments.c, dir_quotas.c, dir_backends.c */
+/* --- dir_volume.c, dir_metadata.c, dir_attachments.c, dir_snapshots.c, dir_quotas.c, dir_backends.c */
 
 void entry_of_volume(const struct vol_entry *v, struct entry *ret);
 int volume_stat_file(
@@ -321,9 +330,18 @@ int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_pu
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
 const char *use_mode(const struct use *u); /* "rw", "ro" */
 unsigned attachment_attr_count(void);
+unsigned snapshot_attr_count(void);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
+
+/* --- dir_unmanaged.c, move.c */
+
+/* The image's name of what stands in a path; false: there can be none. */
+bool unmanaged_name(const char *shown, char name[NAME_LEN + 1]);
+/* A rename between directories that the table there names, or else a refusal. */
+void move_between(
+	struct ctx *c, struct node from, const char *name, struct node to, const char *newname);
 
 /* --- dir_types.c, dir_type_lists.c */
 
@@ -381,7 +399,9 @@ bool keys_rename(struct ctx *c, int64_t dir, const char *name, const char *newna
 int files_new(struct fs *fs,
 	struct err *err); /* with those that earlier servers had open; before any request */
 void files_free(struct fs *fs);
-int file_stat(struct ctx *c, int64_t row, struct stat *st);
+/* Has anybody a snapshot's `data` open, here? Then it cannot be removed. */
+bool file_snapshot_is_open(struct fs *fs, int64_t snapshot);
+int file_stat(struct ctx *c, struct node n, struct stat *st);
 void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set);
 void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
 void file_opened(struct change *ch);	 /* the engine has accepted it: answers */

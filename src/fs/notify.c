@@ -62,8 +62,9 @@ void changes_tell(struct changes *ch, struct node n)
 	_Atomic uint64_t *word = told_word(ch, n.row, &bit);
 
 	/* `wait` is what everybody opens, and nobody asks whose it is. */
-	if ((n.kind == KIND_DATA || (n.kind == KIND_VOLUME && n.index)) &&
-		n.index != volume_attr_index("wait") && !(atomic_load(word) & bit))
+	if (((n.kind == KIND_DATA && !n.index) ||
+		    (n.kind == KIND_VOLUME && n.index && n.index != volume_attr_index("wait"))) &&
+		!(atomic_load(word) & bit))
 		atomic_fetch_or(word, bit);
 }
 
@@ -105,6 +106,30 @@ static void volume_files_changed(struct fs *fs, int64_t volume)
 			fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = volume }));
 }
 
+static void snapshot_changed(struct fs *fs, int64_t row)
+{
+	changes_add(fs->changes, row);
+	for (unsigned i = 0; i <= snapshot_attr_count(); i++)
+		session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOT, row, i }));
+	session_inval(fs->session, ino_of((struct node){ KIND_DATA, row, DATA_OF_SNAPSHOT }));
+}
+
+/* They are owned as the volume, and their bytes as its. */
+static void all_snapshots_changed(struct fs *fs, int64_t volume)
+{
+	struct view *v = fs_view(fs);
+	struct snapshot s[8];
+	int64_t after = 0;
+	int got;
+
+	session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOTS, volume, 0 }));
+	while (v && (got = view_snapshots(v, volume, after, s, 8)) > 0)
+		for (int i = 0; i < got; i++) {
+			after = s[i].id;
+			snapshot_changed(fs, after);
+		}
+}
+
 /* What is owned as the volume is. */
 static void owner_changed(struct fs *fs, int64_t volume)
 {
@@ -134,8 +159,14 @@ static void volume_changed(struct fs *fs, const struct change_note *n)
 		volume_files_changed(fs, n->volume);
 		if (n->mask & VOL_CHANGED_OWNER)
 			owner_changed(fs, n->volume);
+		if (n->mask & (VOL_CHANGED_OWNER | VOL_CHANGED_DATA))
+			all_snapshots_changed(fs, n->volume);
 	}
-	if (n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE))
+	/* Nobody has it open who could be waited for: it was not in use. */
+	if (n->mask & VOL_CHANGED_BYTES)
+		session_inval_pages(
+			fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = n->volume }));
+	if (n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE | VOL_CHANGED_BACK))
 		waiters_wake(fs->waiters, n->volume);
 }
 
@@ -176,6 +207,18 @@ static void uses_changed(struct fs *fs, const struct change_note *n)
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
 }
 
+/* As with uses, json alone of the volume's files shows them. */
+static void snapshots_changed(struct fs *fs, const struct change_note *n)
+{
+	unsigned json = volume_attr_index("json");
+
+	changes_add(fs->changes, n->volume);
+	snapshot_changed(fs, n->row);
+	session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOTS, n->volume, 0 }));
+	if (was_told(fs->changes, n->volume))
+		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
+}
+
 static void one_changed(struct fs *fs, const struct change_note *n)
 {
 	switch (n->kind) {
@@ -185,12 +228,16 @@ static void one_changed(struct fs *fs, const struct change_note *n)
 	case CHANGE_META:
 		meta_changed(fs, n);
 		break;
-	case CHANGE_LIST:  /* once for all of a commit */
-	case CHANGE_QUOTA: /* never cached: their numbers change with every volume */
+	case CHANGE_LIST: /* once for all of a commit */
+	case CHANGE_QUOTA: /* never cached, as the next two: their numbers change with every volume */
 	case CHANGE_BACKEND:
+	case CHANGE_UNMANAGED:
 		break;
 	case CHANGE_USES:
 		uses_changed(fs, n);
+		break;
+	case CHANGE_SNAP:
+		snapshots_changed(fs, n);
 		break;
 	case CHANGE_TYPE: /* every volume of the type shows its name: dropped all at once, which is rare enough */
 		if (!session_inval_all(fs->session))
@@ -251,8 +298,9 @@ void changes_again(struct fs *fs)
 	if (n < 0)
 		log_warning("sizes and times of files that were looked at may be out of date");
 	for (int i = 0; i < n; i++) {
-		volume_changed(fs, &(struct change_note){ .volume = volume[i],
-					   .mask = ~(unsigned)VOL_CHANGED_NEW });
+		volume_changed(
+			fs, &(struct change_note){ .volume = volume[i],
+				    .mask = ~(unsigned)(VOL_CHANGED_NEW | VOL_CHANGED_BYTES) });
 		metadata_again(fs, v, volume[i]);
 		uses_again(fs, v, volume[i]);
 	}

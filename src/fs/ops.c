@@ -58,6 +58,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	changes_repeat(c.fs, c.seen, found.node.row, e.ino);
 }
 
+/* A volume that was let go is still found where mv put it, and its image is what should be: ESTALE has the kernel look names up anew that it
+ * would keep. */
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	CTX(req);
@@ -65,6 +67,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct stat st;
 	int r = node_stat(&c, n, &st);
 
+	if (r == -ENOENT && n.kind == KIND_VOLUME && n.index == 0)
+		r = -ESTALE;
 	if (r < 0)
 		fuse_reply_err(req, reply_errno(r));
 	else
@@ -365,12 +369,13 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	op_mknod(req, parent, name, 0, 0);
 }
 
-/* Remembers who tried to unlink an attribute of a volume, type or attachment: tree walkers do, and may not remove the rest after it. */
+/* Remembers who tried to unlink an attribute of a volume, type, attachment or snapshot: tree walkers do, and may not remove the rest after it. */
 static void unlink_attr(struct ctx *c, struct node p, const char *name)
 {
 	if (type_list_of(p.kind))
 		p.kind = KIND_TYPE;
-	if (p.kind == KIND_VOLUME || p.kind == KIND_TYPE || p.kind == KIND_ATTACHMENT)
+	if (p.kind == KIND_VOLUME || p.kind == KIND_TYPE || p.kind == KIND_ATTACHMENT ||
+		p.kind == KIND_SNAPSHOT)
 		guard_note(c->fs->guard, who_tgid(c->pid), ino_of(p));
 	refuse(c, -EPERM, name,
 		p.kind == KIND_VOLUME
@@ -438,24 +443,6 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		refuse(&c, -EPERM, name, "this directory is part of the filesystem");
 }
 
-static void rename_volume(struct ctx *c, const char *name, const char *newname)
-{
-	bool resent = session_change_id(c->fs->session).resent;
-	struct vol_entry v = { 0 };
-	int r = view_entry_by_name(c->view, name, &v);
-	struct change *ch;
-
-	if (r == -ENOENT && !resent) {
-		refuse(c, -EPERM, name, "this is part of the filesystem");
-		return;
-	}
-	ch = change_new(
-		c, REPLY_RENAME, (struct node){ .kind = KIND_VOLUME, .row = v.id }, "%s", name);
-	if (ch)
-		engine_rename(
-			c->fs->engine, ch->id, &ch->who.caller, v.id, newname, change_done, ch);
-}
-
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	const char *newname, unsigned flags)
 {
@@ -467,10 +454,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		fuse_reply_err(req, EINVAL);
 	else if (d && d->rename && from.kind == to.kind && from.row == to.row)
 		d->rename(&c, from.row, name, newname);
-	else if (from.kind == KIND_ROOT && to.kind == KIND_ROOT)
-		rename_volume(&c, name, newname);
 	else
-		refuse(&c, -EPERM, name, "it cannot be moved there");
+		move_between(&c, from, name, to, newname);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -481,10 +466,12 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs s;
 	int r = -ENOENT;
 
+	if (n.kind == KIND_DATA)
+		d = n.index == DATA_OF_SNAPSHOT ? &dir_snapshot : &dir_volume;
+	else if (n.kind == KIND_METADATA || n.kind == KIND_ATTACHMENTS)
+		d = &dir_volume;
 	if (d && d->space)
 		r = d->space(&c, n.row, &s);
-	else if (n.kind == KIND_METADATA || n.kind == KIND_ATTACHMENTS)
-		r = dir_volume.space(&c, n.row, &s);
 	if (r == -ENOENT)
 		r = backend_space(&c, NULL, &s);
 	if (r < 0)

@@ -31,8 +31,11 @@ static int object_of(struct view *v, struct node n, char text[FILE_LEN])
 	struct vol_entry vol;
 	struct vol_type type;
 	struct quota q;
+	struct snapshot s;
 	struct use use;
 
+	if (n.kind == KIND_DATA && n.index == DATA_OF_SNAPSHOT)
+		n.kind = KIND_SNAPSHOT;
 	switch (n.kind) {
 	case KIND_VOLUME:
 	case KIND_DATA:
@@ -45,6 +48,11 @@ static int object_of(struct view *v, struct node n, char text[FILE_LEN])
 		if (view_use(v, n.row, &use) < 0 || view_entry(v, use.volume, &vol) < 0)
 			return -ENOENT;
 		(void)snprintf(text, FILE_LEN, "%s/attachments/%s", vol.name, use.name);
+		return 0;
+	case KIND_SNAPSHOT:
+		if (view_snapshot(v, n.row, &s) < 0 || view_entry(v, s.volume, &vol) < 0)
+			return -ENOENT;
+		(void)snprintf(text, FILE_LEN, "%s/snapshots/%s", vol.name, s.name);
 		return 0;
 	case KIND_TYPE:
 		if (view_type(v, n.row, &type) < 0)

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,9 +15,10 @@ struct local_data {
 	struct local *l;
 	int fd;
 	bool writable;
-	char name[LOCAL_NAME_MAX];
-	struct local_op own; /* of opening and closing: closing must not need memory */
-	void **ret;	     /* while it is opened */
+	struct driver_image image;
+	struct driver_snap snap; /* uuid "": the image as it is */
+	struct local_op own;	 /* of opening and closing: closing must not need memory */
+	void **ret;		 /* while it is opened */
 };
 
 struct transfer {
@@ -32,20 +32,15 @@ struct transfer {
 static int open_file(const struct local_data *d)
 {
 	CLEANUP_FD int dir = local_dir(d->l, NULL);
+	char name[LOCAL_NAME_MAX];
 	struct stat st;
-	int fd;
 
 	if (dir < 0)
 		return dir;
-	/* O_NONBLOCK: something else by that name, such as a FIFO, must not hold up the thread */
-	fd = openat(dir, d->name,
-		(d->writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		return fd;
-	close(fd);
-	return -EINVAL;
+	if (d->snap.uuid[0])
+		return local_open_snap(d->l, dir, &d->image, &d->snap, &st, NULL);
+	local_name(&d->image, name);
+	return local_open_file(d->l, dir, name, d->writable ? O_RDWR : O_RDONLY, &st, NULL);
 }
 
 static int run_open(struct local_op *op)
@@ -61,8 +56,8 @@ static int run_open(struct local_op *op)
 	return 0;
 }
 
-void local_data_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg)
+void local_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg)
 {
 	struct local_data *d = calloc(1, sizeof *d);
 
@@ -74,7 +69,9 @@ void local_data_open(void *be, const struct driver_image *image, bool writable, 
 	d->fd = -1;
 	d->writable = writable;
 	d->ret = ret;
-	local_name(image, d->name);
+	d->image = *image;
+	if (snap)
+		d->snap = *snap;
 	d->own =
 		(struct local_op){ .run = run_open, .of = d, .spent = d, .done = done, .arg = arg };
 	local_submit(&d->l->pool, &d->own);

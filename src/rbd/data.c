@@ -93,14 +93,15 @@ static void opened(void *arg, int code)
 	copy.done(copy.arg, code);
 }
 
-void rb_data_open(void *backend, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg)
+void rb_data_open(void *backend, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg)
 {
 	struct rb_backend *be = backend;
 	struct rb_data *x = calloc(1, sizeof *x);
 	struct opening *o = calloc(1, sizeof *o);
 	rbd_completion_t completion;
-	char name[RB_NAME_ROOM];
+	char name[RB_NAME_ROOM], then[RB_NAME_ROOM];
+	const char *at = snap ? rb_snap_name(snap, then) : NULL;
 	struct err err = { 0 };
 	struct call *c;
 	int r = x && o ? rb_pool_get(be, &be->change, &x->pool, &err) : -ENOMEM;
@@ -118,8 +119,8 @@ void rb_data_open(void *backend, const struct driver_image *image, bool writable
 	if (!c)
 		return;
 	rb_image_name(image->uuid, name);
-	r = writable ? rbd_aio_open(x->pool->io, name, &x->image, NULL, completion)
-		     : rbd_aio_open_read_only(x->pool->io, name, &x->image, NULL, completion);
+	r = writable && !at ? rbd_aio_open(x->pool->io, name, &x->image, NULL, completion)
+			    : rbd_aio_open_read_only(x->pool->io, name, &x->image, at, completion);
 	sent(c, completion, r);
 }
 

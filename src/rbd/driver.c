@@ -1,5 +1,5 @@
 /*
- * The driver for Ceph RBD. Plain images are made and removed by the object class (format.c, remove.c: several times librbd's
+ * The driver for Ceph RBD. Plain images are made and removed by the object class (create.c, format.c, remove.c: several times librbd's
  * rate), everything else by librbd (image.c). Which way an image was made does not matter later: whoever removes looks for
  * both.
  */
@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAP_MAX UINT64_C(256000000) /* objects that an object map can describe */
 
 /* --- open and close */
 
@@ -76,7 +74,12 @@ static void be_close(void *backend)
 		return;
 	rb_link_release(&be->change);
 	rb_link_release(&be->look);
+	pthread_cond_destroy(&be->handle_changed);
+	lock_release(&be->handle_lock);
 	lock_release(&be->info_lock);
+	lock_release(&be->known_lock);
+	lock_release(&be->hold_lock);
+	pthread_cond_destroy(&be->hold_free);
 	free(be);
 }
 
@@ -104,94 +107,14 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 	atomic_init(&be->crash_left, conf->crash_at);
 	rb_link_init(&be->change, false);
 	rb_link_init(&be->look, true);
+	lock_init(&be->handle_lock);
+	cond_init(&be->handle_changed);
 	lock_init(&be->info_lock);
+	lock_init(&be->known_lock);
+	lock_init(&be->hold_lock);
+	cond_init(&be->hold_free);
 	*ret = be;
 	return 0;
-}
-
-/* --- creation */
-
-/* What can be said without asking anybody. */
-static int check_size(const struct rb_backend *be, uint64_t size, struct err *err)
-{
-	if (be->features & RBD_FEATURE_OBJECT_MAP && rb_object_count(size, be->order) > MAP_MAX)
-		return err_set(err, -EFBIG,
-			"%" PRIu64 " bytes are more than %" PRIu64 " objects of %" PRIu64
-			" bytes, which is all that an object map can describe",
-			size, MAP_MAX, UINT64_C(1) << be->order);
-	return 0;
-}
-
-/* librbd has no creation that does not block: batch() asks for one at a time, so that each has a worker of its own. */
-static void make_by_librbd(
-	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		each[i].code = rb_image_create(be, p, &each[i]);
-}
-
-static void make_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
-{
-	if (atomic_load(&be->direct) != RB_DIRECT_ON) {
-		make_by_librbd(be, p, each, n);
-		return;
-	}
-	rb_format_create(be, p, each, n);
-	/* The name leads to an image that librbd made: an earlier try, when this backend was not direct. */
-	for (size_t i = 0; i < n; i++)
-		if (each[i].code == -EEXIST)
-			each[i].code = rb_image_create(be, p, &each[i]);
-}
-
-/* Did every one fail because the pool is gone? */
-static bool lost_pool(
-	struct rb_backend *be, const struct rb_pool *p, const struct driver_create *each, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (each[i].code != -ENOENT)
-			return false;
-	return rb_pool_is_stale(be, p);
-}
-
-static void make_in_pool(struct rb_backend *be, struct driver_create *each, size_t n)
-{
-	struct err err = { 0 };
-	struct rb_pool *p;
-	bool again = true;
-
-	while (again) {
-		int r = rb_pool_get(be, &be->change, &p, &err);
-
-		if (r < 0) {
-			for (size_t i = 0; i < n; i++)
-				each[i].code = err_set(&each[i].err, r, "%s", err.text);
-			return;
-		}
-		make_all(be, p, each, n);
-		again = lost_pool(be, p, each, n);
-		rb_pool_put(p);
-	}
-}
-
-static void be_create(void *backend, struct driver_create *each, size_t n)
-{
-	struct rb_backend *be = backend;
-	size_t from = 0;
-
-	RB_CALL(be);
-	/* Runs of what can be made, at most a batch each. */
-	for (size_t i = 0; i <= n; i++) {
-		bool ends = i == n || i - from == RB_BATCH;
-
-		if (i < n && check_size(be, each[i].image.size, &each[i].err) < 0) {
-			each[i].code = -EFBIG;
-			ends = true;
-		}
-		if (ends && i > from)
-			make_in_pool(be, each + from, i - from);
-		if (ends)
-			from = i < n && each[i].code == -EFBIG ? i + 1 : i;
-	}
 }
 
 /* --- the rest of an image's life */
@@ -239,7 +162,7 @@ static int be_resize(
 	struct rb_backend *be = backend;
 	char name[RB_NAME_ROOM];
 	struct rb_pool *p;
-	int r = check_size(be, size, err);
+	int r = rb_check_size(be, size, err);
 
 	if (r < 0)
 		return r;
@@ -336,10 +259,20 @@ const struct driver driver_rbd = {
 	.open = be_open,
 	.close = be_close,
 	.stat = rb_stat_pool,
-	.create = be_create,
+	.create = rb_create,
 	.batch = be_batch,
 	.remove = be_remove,
 	.resize = be_resize,
+	.snap_create = rb_snap_create,
+	.snap_remove = rb_snap_remove,
+	.revert = rb_revert,
+	.flatten = rb_flatten,
+	.list = rb_list,
+	.look = rb_look,
+	.snaps = rb_snaps,
+	.adopt = rb_adopt,
+	.snap_adopt = rb_snap_adopt,
+	.disown = rb_disown,
 	.used = rb_used,
 	.connection = be_connection,
 	.address = rb_fence_address,

@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The longest that is ever sent: a directory entry or a lock, names of at most some 64 bytes each. */
+/* The longest that is ever sent: a rename, of two names that people may have chosen, and an id. */
 struct enc {
-	char at[320];
+	char at[640];
 	size_t len;
 };
 
@@ -129,6 +129,17 @@ static inline void dec_string(struct dec *d, char *ret, size_t room)
 		d->bad = true;
 	else if (dec_raw(d, ret, n))
 		ret[n] = '\0';
+}
+
+/* A string of which only the first room-1 bytes are of interest. */
+static inline void dec_string_cut(struct dec *d, char *ret, size_t room)
+{
+	uint32_t n = dec_u32(d);
+	size_t kept = n < room ? n : room - 1;
+
+	ret[0] = '\0';
+	if (dec_raw(d, ret, kept) && dec_raw(d, NULL, n - kept))
+		ret[kept] = '\0';
 }
 
 /* Enters a struct of any version: its contents begin. */

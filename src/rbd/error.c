@@ -39,6 +39,9 @@ static void reason(const struct rb_backend *be, int code, char *text, size_t roo
 	case -ENOTEMPTY:
 		(void)snprintf(text, room, "it has snapshots");
 		break;
+	case -EMLINK:
+		(void)snprintf(text, room, "clones need it");
+		break;
 	case -ENOTCONN:
 		(void)snprintf(text, room, "the connection to the cluster was lost");
 		break;

@@ -8,6 +8,15 @@
  *                             limits, where there are any           metadata_set
  *      rbd_object_map.<id>    two bits an object                    object_map_resize (only with the feature)
  *
+ * A clone has besides
+ *
+ *      rbd_header.<id>        the parent, overlap                   parent_attach, op_features_set
+ *      rbd_header.<parent>    the clones of each snapshot           child_attach
+ *
+ * of which the first is a second operation on its header, sent at once: class methods in one operation do not see each other's writes.
+ * child_attach waits for it: who undoes half a clone must find in its header where to take it off. So do the clone's names: an image
+ * that has a name and no parent was a whole clone, and was flattened since.
+ *
  * Each of these operations is atomic, and what it makes is found by name and id alone. So whatever subset of them a crash
  * has let through, sending them again completes the image: "exists" is then an answer to be checked, not an error.
  *
@@ -19,10 +28,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define DIRECTORY "rbd_directory"
-#define NO_SNAP	  UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
 
 const char *rb_image_name(const char *uuid, char ret[RB_NAME_ROOM])
 {
@@ -46,10 +53,14 @@ static void call(rados_write_op_t op, const char *method, const struct enc *in)
 	rados_write_op_exec(op, "rbd", method, in->at, in->len, NULL);
 }
 
-/* --- creation */
+/* --- the operations */
 
-struct parts {
-	struct flight id, header, map;
+/* One image on its way. */
+struct making {
+	struct driver_create *c;
+	const struct rb_source *source; /* NULL: no parent to attach */
+	bool attached;			/* by an earlier try */
+	struct flight *look, entry, id, header, parent, child, map;
 };
 
 static void add_entry(rados_write_op_t op, const struct driver_image *image)
@@ -62,9 +73,9 @@ static void add_entry(rados_write_op_t op, const struct driver_image *image)
 	call(op, "dir_add_image", &in);
 }
 
-static void send_id(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct flight *f)
+static void send_id(struct rb_backend *be, struct rb_pool *p, struct making *m)
 {
+	const struct driver_image *image = &m->c->image;
 	rados_write_op_t op = rados_create_write_op();
 	char name[RB_NAME_ROOM], object[RB_OBJECT_ROOM];
 	struct enc in = { .len = 0 };
@@ -72,14 +83,14 @@ static void send_id(struct rb_backend *be, struct rb_pool *p, const struct drive
 	enc_string(&in, image->image_id);
 	rados_write_op_create(op, LIBRADOS_CREATE_EXCLUSIVE, NULL);
 	call(op, "set_id", &in);
-	rb_fly(be, f, p->io, rb_object(object, "rbd_id.", rb_image_name(image->uuid, name)), op);
+	rb_fly(be, &m->id, p->io, rb_object(object, "rbd_id.", rb_image_name(image->uuid, name)),
+		op);
 }
 
 /* With its limits, so that a header never lacks them: who finds one that exists need not look. */
-static void send_header(
-	struct rb_backend *be, struct rb_pool *p, const struct driver_create *c, struct flight *f)
+static void send_header(struct rb_backend *be, struct rb_pool *p, struct making *m)
 {
-	const struct driver_image *image = &c->image;
+	const struct driver_image *image = &m->c->image;
 	rados_write_op_t op = rados_create_write_op();
 	char object[RB_OBJECT_ROOM], prefix[RB_NAME_ROOM];
 	bool apart = p->data_id >= 0;
@@ -97,69 +108,121 @@ static void send_header(
 	enc_u64(&in, (uint64_t)p->data_id);
 	rados_write_op_create(op, LIBRADOS_CREATE_EXCLUSIVE, NULL);
 	call(op, "create", &in);
-	rb_qos_add(op, c);
-	rb_fly(be, f, p->io, rb_object(object, "rbd_header.", image->image_id), op);
+	rb_qos_add(op, m->c);
+	rb_fly(be, &m->header, p->io, rb_object(object, "rbd_header.", image->image_id), op);
 }
 
-static void send_map(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct flight *f)
+static void send_map(struct rb_backend *be, struct rb_pool *p, struct making *m)
 {
+	const struct driver_image *image = &m->c->image;
 	rados_write_op_t op;
 	char object[RB_OBJECT_ROOM];
 	struct enc in = { .len = 0 };
 
-	*f = (struct flight){ 0 };
 	if (!(be->features & RBD_FEATURE_OBJECT_MAP))
 		return;
 	enc_u64(&in, rb_object_count(image->size, be->order));
 	enc_u8(&in, 0); /* no object exists */
 	op = rados_create_write_op();
 	call(op, "object_map_resize", &in);
-	rb_fly(be, f, p->io, rb_object(object, "rbd_object_map.", image->image_id), op);
+	rb_fly(be, &m->map, p->io, rb_object(object, "rbd_object_map.", image->image_id), op);
 }
 
-/* The id object's own content; -ENOENT. */
-static int read_id(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])
+static void send_parent(struct rb_backend *be, struct rb_pool *p, struct making *m)
 {
-	char object[RB_OBJECT_ROOM], raw[4 + RB_NAME_ROOM];
-	struct dec d = { .at = raw };
-	int r = rados_read(p->io, rb_object(object, "rbd_id.", name), raw, sizeof raw, 0);
+	const struct rb_parent *parent = &m->source->parent;
+	rados_write_op_t op = rados_create_write_op();
+	struct enc attach = { .len = 0 }, features = { .len = 0 };
+	char object[RB_OBJECT_ROOM];
+	size_t at = enc_begin(&attach, 1);
 
-	if (r < 0)
-		return r;
-	d.left = (size_t)r;
-	dec_string(&d, ret_id, RB_NAME_ROOM);
-	return d.bad ? -EBADMSG : 0;
+	enc_u64(&attach, (uint64_t)parent->pool);
+	enc_string(&attach, parent->space);
+	enc_string(&attach, parent->id);
+	enc_u64(&attach, parent->snap);
+	enc_end(&attach, at);
+	enc_u64(&attach, m->source->size); /* overlap */
+	enc_u8(&attach, 0);		   /* attached for the first time */
+	call(op, "parent_attach", &attach);
+	enc_u64(&features, RBD_OPERATION_FEATURE_CLONE_CHILD); /* value, mask */
+	enc_u64(&features, RBD_OPERATION_FEATURE_CLONE_CHILD);
+	call(op, "op_features_set", &features);
+	rb_fly(be, &m->parent, p->io, rb_object(object, "rbd_header.", m->c->image.image_id), op);
 }
 
-static int ask_directory(
-	struct rb_pool *p, const char *method, const char *about, char ret[RB_NAME_ROOM])
+/* A clone as its parent's header knows it. */
+static void add_child(rados_write_op_t op, const char *method, struct rb_backend *be,
+	struct rb_pool *p, const char *id, uint64_t snap)
 {
-	char raw[4 + RB_NAME_ROOM];
 	struct enc in = { .len = 0 };
-	struct dec d = { .at = raw };
-	int r;
+	size_t at;
 
-	enc_string(&in, about);
-	r = rados_exec(p->io, DIRECTORY, "rbd", method, in.at, in.len, raw, sizeof raw);
-	if (r < 0)
-		return r;
-	d.left = (size_t)r;
-	dec_string(&d, ret, RB_NAME_ROOM);
-	return d.bad ? -EBADMSG : 0;
+	enc_u64(&in, snap);
+	at = enc_begin(&in, 2);
+	enc_u64(&in, (uint64_t)p->id);
+	enc_string(&in, id);
+	enc_string(&in, be->conf->namespace ? be->conf->namespace : "");
+	enc_end(&in, at);
+	call(op, method, &in);
 }
 
-int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[RB_NAME_ROOM])
+void rb_format_detach(rados_write_op_t op, struct rb_backend *be, struct rb_pool *p, const char *id,
+	uint64_t snap)
 {
-	return ask_directory(p, "dir_get_name", id, ret_name);
+	add_child(op, "child_detach", be, p, id, snap);
 }
 
-int rb_format_find(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM])
+static void send_child(struct rb_backend *be, struct rb_pool *p, struct making *m)
 {
-	int r = read_id(p, name, ret_id);
+	rados_write_op_t op = rados_create_write_op();
+	char object[RB_OBJECT_ROOM];
 
-	return r == -ENOENT ? ask_directory(p, "dir_get_id", name, ret_id) : r;
+	add_child(op, "child_attach", be, p, m->c->image.image_id, m->source->parent.snap);
+	rb_fly(be, &m->child, p->io, rb_object(object, "rbd_header.", m->source->parent.id), op);
 }
+
+/* --- the directory: one operation for many */
+
+static void enter_all(struct rb_backend *be, struct rb_pool *p, struct making *const *m, size_t n)
+{
+	rados_write_op_t op;
+
+	if (n == 0)
+		return;
+	op = rados_create_write_op();
+	for (size_t i = 0; i < n; i++)
+		add_entry(op, &m[i]->c->image);
+	rb_fly(be, &m[0]->entry, p->io, DIRECTORY, op);
+}
+
+/* One image of the batch was in the directory already, so the shared operation did nothing: each by itself. */
+static void enter_each(struct rb_backend *be, struct rb_pool *p, struct making *const *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		rados_write_op_t op = rados_create_write_op();
+
+		add_entry(op, &m[i]->c->image);
+		rb_fly(be, &m[i]->entry, p->io, DIRECTORY, op);
+	}
+	for (size_t i = n; i-- > 0;)
+		(void)rb_land(&m[i]->entry);
+}
+
+static void land_entries(
+	struct rb_backend *be, struct rb_pool *p, struct making *const *m, size_t n)
+{
+	if (n == 0)
+		return;
+	(void)rb_land(&m[0]->entry);
+	if (n > 1 && m[0]->entry.code == -EEXIST) {
+		enter_each(be, p, m, n);
+		return;
+	}
+	for (size_t i = 1; i < n; i++)
+		m[i]->entry.code = m[0]->entry.code;
+}
+
+/* --- what became of one image */
 
 /* What "it exists" means for a part that a name leads to: 0 if it leads to this image. */
 static int same_id(int r, const char *found, const char *id)
@@ -173,7 +236,7 @@ static int judge_entry(struct rb_pool *p, const char *name, const char *id, int 
 
 	if (code != -EEXIST)
 		return code;
-	return same_id(ask_directory(p, "dir_get_id", name, found), found, id);
+	return same_id(rb_format_entry_of(p, name, found), found, id);
 }
 
 static int judge_id(struct rb_pool *p, const char *name, const char *id, int code)
@@ -182,7 +245,7 @@ static int judge_id(struct rb_pool *p, const char *name, const char *id, int cod
 
 	if (code != -EEXIST)
 		return code;
-	return same_id(read_id(p, name, found), found, id);
+	return same_id(rb_format_id_of(p, name, found), found, id);
 }
 
 /* Takes back a header that this very call made and that has no map: such a one would have to be removed object by object. */
@@ -195,202 +258,163 @@ static void take_header_back(struct rb_backend *be, struct rb_pool *p, const cha
 	(void)rb_land(&f);
 }
 
-/* What became of one image, all its operations having landed. */
-static int judge(struct rb_backend *be, struct rb_pool *p, struct driver_create *c,
-	const struct parts *part, int entry)
+static int unless_there(int code)
+{
+	return code == -EEXIST ? 0 : code;
+}
+
+/* Sets its result. */
+static void judge(struct rb_backend *be, struct rb_pool *p, struct making *m)
 {
 	char name[RB_NAME_ROOM];
+	struct driver_create *c = m->c;
 	const char *id = c->image.image_id;
-	int header = part->header.code == -EEXIST ? 0 : part->header.code;
-	int codes[] = { 0, 0, header, part->map.code };
+	int codes[6];
 
 	rb_image_name(c->image.uuid, name);
-	codes[0] = judge_entry(p, name, id, entry);
-	codes[1] = judge_id(p, name, id, part->id.code);
-	if (part->map.code < 0 && part->header.code == 0)
+	codes[0] = judge_entry(p, name, id, m->entry.code);
+	codes[1] = judge_id(p, name, id, m->id.code);
+	codes[2] = unless_there(m->header.code);
+	codes[3] = m->map.code;
+	codes[4] = m->parent.code;
+	codes[5] = unless_there(m->child.code);
+	if (m->map.code < 0 && m->header.code == 0)
 		take_header_back(be, p, id);
-	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-		if (codes[i] >= 0)
-			continue;
-		if (codes[i] == -EEXIST)
-			(void)rb_format_remove(be, p, name, id, NULL);
-		return rb_fail(be, &c->err, codes[i], "create image '%s'", name);
+	c->code = 0;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes && c->code >= 0; i++)
+		c->code = codes[i];
+	if (c->code == -EEXIST)
+		(void)rb_format_remove(be, p, name, id, NULL);
+	if (c->code == -ENOENT && m->child.code == -ENOENT) {
+		rb_known_forget(be, m->source);
+		err_set(&c->err, c->code, "cannot create image '%s': what it is made from is gone",
+			name);
+	} else if (c->code < 0) {
+		rb_fail(be, &c->err, c->code, "create image '%s'", name);
 	}
-	return 0;
 }
 
-/* One image of the batch was in the directory already, so the shared operation did nothing: each by itself. */
-static void enter_each(struct rb_backend *be, struct rb_pool *p, struct driver_create *each,
-	size_t n, struct flight *entry)
+/* --- clones that an earlier try began */
+
+void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f)
 {
-	for (size_t i = 0; i < n; i++) {
-		rados_write_op_t op = rados_create_write_op();
-
-		add_entry(op, &each[i].image);
-		rb_fly(be, &entry[i], p->io, DIRECTORY, op);
-	}
-	for (size_t i = n; i-- > 0;)
-		(void)rb_land(&entry[i]);
-}
-
-static void enter_all(struct rb_backend *be, struct rb_pool *p, struct driver_create *each,
-	size_t n, struct flight *entry)
-{
-	rados_write_op_t op = rados_create_write_op();
-
-	for (size_t i = 0; i < n; i++)
-		add_entry(op, &each[i].image);
-	rb_fly(be, entry, p->io, DIRECTORY, op);
-}
-
-void rb_format_create(
-	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n)
-{
-	struct parts part[RB_BATCH];
-	struct flight entry[RB_BATCH];
-
-	assert(n <= RB_BATCH);
-	/* The directory first: it is the largest, and batches of other threads queue up behind it. */
-	enter_all(be, p, each, n, &entry[0]);
-	for (size_t i = 0; i < n; i++) {
-		send_header(be, p, &each[i], &part[i].header);
-		send_map(be, p, &each[i].image, &part[i].map);
-		send_id(be, p, &each[i].image, &part[i].id);
-	}
-	for (size_t i = n; i-- > 0;) {
-		(void)rb_land(&part[i].id);
-		(void)rb_land(&part[i].map);
-		(void)rb_land(&part[i].header);
-	}
-	(void)rb_land(&entry[0]);
-	if (n > 1 && entry[0].code == -EEXIST)
-		enter_each(be, p, each, n, entry);
-	else
-		for (size_t i = 1; i < n; i++)
-			entry[i] = entry[0];
-	for (size_t i = 0; i < n; i++)
-		each[i].code = judge(be, p, &each[i], &part[i], entry[i].code);
-}
-
-/* --- what is there */
-
-/* Adds the questions to a read operation; the answers lie in q until rb_header_answer(). */
-rados_read_op_t rb_header_ask(struct rb_header_query *q)
-{
-	rados_read_op_t op = rados_create_read_op();
-	struct enc snap = { .len = 0 }, snap_ro = { .len = 0 };
-	static const char *const methods[RB_QUESTIONS] = {
-		"get_size",
-		"get_features",
-		"get_flags",
-		"get_snapcontext",
-		"get_data_pool",
-		"parent_get",
-	};
-
-	enc_u64(&snap, NO_SNAP);
-	enc_u64(&snap_ro, NO_SNAP);
-	enc_u8(&snap_ro, 1);
-	for (size_t i = 0; i < RB_QUESTIONS; i++) {
-		const struct enc *in = i == 1 ? &snap_ro : &snap;
-		size_t len = i < 3 ? in->len : 0;
-
-		q->len[i] = 0;
-		q->code[i] = 0;
-		rados_read_op_exec_user_buf(op, "rbd", methods[i], in->at, len, q->answer[i],
-			sizeof q->answer[i], &q->len[i], &q->code[i]);
-	}
-	return op;
-}
-
-int rb_header_answer(const struct rb_header_query *q, struct rb_header *ret)
-{
-	struct dec d[RB_QUESTIONS];
-	bool many = q->code[3] == -ERANGE; /* more snapshots than fit: they need not be counted */
-
-	for (size_t i = 0; i < RB_QUESTIONS; i++) {
-		d[i] = (struct dec){ q->answer[i], q->len[i], false };
-		if (q->code[i] < 0 && !(many && i == 3))
-			return q->code[i];
-	}
-	ret->order = dec_u8(&d[0]);
-	ret->size = dec_u64(&d[0]);
-	ret->features = dec_u64(&d[1]);
-	ret->flags = dec_u64(&d[2]);
-	(void)dec_u64(&d[3]);
-	ret->snapshots = many ? 1 : dec_u32(&d[3]);
-	ret->data_pool = (int64_t)dec_u64(&d[4]);
-	dec_begin(&d[5]);
-	ret->cloned = (int64_t)dec_u64(&d[5]) >= 0;
-	for (size_t i = 0; i < RB_QUESTIONS; i++)
-		if (d[i].bad && !(many && i == 3))
-			return -EBADMSG;
-	return ret->order >= 12 && ret->order <= 25 ? 0 : -EBADMSG;
-}
-
-int rb_format_header(struct rb_pool *p, const char *id, struct rb_header *ret)
-{
-	struct rb_header_query q;
 	char object[RB_OBJECT_ROOM];
-	rados_read_op_t op = rb_header_ask(&q);
-	int r = rados_read_op_operate(op, p->io, rb_object(object, "rbd_header.", id), 0);
 
-	rados_release_read_op(op);
-	return r < 0 ? r : rb_header_answer(&q, ret);
+	rb_object(object, "rbd_header.", image->image_id);
+	if (rb_flight_begin(be, f))
+		rb_flight_sent(f, rados_aio_stat(p->io, object, f->done, NULL, NULL));
 }
 
-int rb_format_complete(struct rb_pool *p, const char *name, const char *id, uint64_t size)
+static bool is_same_parent(const struct rb_parent *a, const struct rb_parent *b)
 {
-	char object[RB_OBJECT_ROOM], found[RB_NAME_ROOM];
+	return a->pool == b->pool && a->snap == b->snap && !strcmp(a->id, b->id) &&
+	       !strcmp(a->space, b->space);
+}
+
+/* There is a header: how far did it get? -EEXIST: it is a clone of something else. */
+static int take_up(struct rb_pool *p, struct making *m)
+{
+	char name[RB_NAME_ROOM], is[NAME_LEN + 1];
 	struct rb_header h;
-	uint64_t bytes;
-	int r = rb_format_header(p, id, &h);
+	int r = rb_format_header(p, m->c->image.image_id, &h);
 
 	if (r < 0)
 		return r;
-	if (h.size != size)
-		return -ENOENT;
-	r = read_id(p, name, found);
-	if (r < 0 || strcmp(found, id))
-		return r < 0 ? r : -ENOENT;
-	r = ask_directory(p, "dir_get_id", name, found);
-	if (r < 0 || strcmp(found, id))
-		return r < 0 ? r : -ENOENT;
-	if (!(h.features & RBD_FEATURE_OBJECT_MAP))
-		return 0;
-	return rados_stat(p->io, rb_object(object, "rbd_object_map.", id), &bytes, NULL);
+	m->attached = h.parent.pool >= 0;
+	if (m->attached)
+		return is_same_parent(&h.parent, &m->source->parent) ? 0 : -EEXIST;
+	rb_image_name(m->c->image.uuid, name);
+	if (rb_format_name_of(p, m->c->image.image_id, is) >= 0 && !strcmp(is, name))
+		m->source = NULL; /* flattened since */
+	return 0;
 }
 
-/*
- * An object map is a bit vector: u32 length of a header that holds the number of entries, then the bits, then check sums
- * (which we do not need: what is wrong here shows as objects that are left over, and those the tests look for).
- */
-int rb_format_map(struct rb_pool *p, const char *id, uint64_t count, unsigned char **ret_bits)
+static void take_up_all(struct rb_pool *p, struct making *m, size_t n)
 {
-	char object[RB_OBJECT_ROOM];
-	uint64_t bytes;
-	size_t head, room, body = (size_t)((count + 3) / 4);
-	struct dec d;
-	unsigned char *bits;
-	int r;
+	for (size_t i = n; i-- > 0;) {
+		int r;
 
-	*ret_bits = NULL;
-	room = body + body / 512 + 4096; /* check sums: 4 bytes for each 4 KiB */
-	bits = malloc(room);
-	if (!bits)
-		return -ENOMEM;
-	r = rados_read(p->io, rb_object(object, "rbd_object_map.", id), (char *)bits, room, 0);
-	d = (struct dec){ (char *)bits, r < 0 ? 0 : (size_t)r, false };
-	head = dec_u32(&d);
-	dec_begin(&d);
-	bytes = dec_u64(&d);
-	if (r >= 0 && (d.bad || bytes != count || (size_t)r < 4 + head + body))
-		r = -EINVAL;
-	if (r < 0) {
-		free(bits);
-		return r;
+		if (!m[i].source)
+			continue;
+		r = rb_land(m[i].look);
+		if (r >= 0)
+			r = take_up(p, &m[i]);
+		m[i].parent.code = r == -ENOENT ? 0 : r;
 	}
-	memmove(bits, bits + 4 + head, body);
-	*ret_bits = bits;
-	return 0;
+}
+
+/* --- creation */
+
+/* The parts that depend on nothing. */
+static void send_first(struct rb_backend *be, struct rb_pool *p, struct making *m)
+{
+	send_header(be, p, m);
+	if (m->source && !m->attached)
+		send_parent(be, p, m);
+	send_map(be, p, m);
+	if (!m->source)
+		send_id(be, p, m);
+}
+
+static void land_first(struct making *m)
+{
+	(void)rb_land(&m->id);
+	(void)rb_land(&m->map);
+	(void)rb_land(&m->parent);
+	(void)rb_land(&m->header);
+}
+
+/* Those of m that are clones, or those that are not, and have met no error. */
+static size_t choose(struct making *m, size_t n, bool clones, struct making *ret[RB_BATCH])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if ((m[i].source != NULL) == clones && m[i].parent.code >= 0 &&
+			unless_there(m[i].header.code) >= 0 && m[i].map.code >= 0)
+			ret[count++] = &m[i];
+	return count;
+}
+
+/* What of a clone must not come before its parent is in its header. */
+static void finish_clones(struct rb_backend *be, struct rb_pool *p, struct making *m, size_t n)
+{
+	struct making *clone[RB_BATCH];
+	size_t count = choose(m, n, true, clone);
+
+	enter_all(be, p, clone, count);
+	for (size_t i = 0; i < count; i++) {
+		send_child(be, p, clone[i]);
+		send_id(be, p, clone[i]);
+	}
+	for (size_t i = count; i-- > 0;) {
+		(void)rb_land(&clone[i]->id);
+		(void)rb_land(&clone[i]->child);
+	}
+	land_entries(be, p, clone, count);
+}
+
+void rb_format_create(
+	struct rb_backend *be, struct rb_pool *p, const struct rb_make *each, size_t n)
+{
+	struct making m[RB_BATCH], *empty[RB_BATCH];
+	size_t count;
+
+	assert(n <= RB_BATCH);
+	for (size_t i = 0; i < n; i++)
+		m[i] = (struct making){ each[i].c, each[i].source, .look = each[i].look };
+	take_up_all(p, m, n);
+	/* The directory first: it is the largest, and batches of other threads queue up behind it. */
+	count = choose(m, n, false, empty);
+	enter_all(be, p, empty, count);
+	for (size_t i = 0; i < n; i++)
+		if (m[i].parent.code >= 0)
+			send_first(be, p, &m[i]);
+	for (size_t i = n; i-- > 0;)
+		land_first(&m[i]);
+	finish_clones(be, p, m, n);
+	land_entries(be, p, empty, count);
+	for (size_t i = 0; i < n; i++)
+		judge(be, p, &m[i]);
 }

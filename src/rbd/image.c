@@ -9,9 +9,22 @@
 
 /* --- creation */
 
-static int create_once(struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size)
+/* Objects as configured: librbd (16.2) would stripe a clone by the size of its parent's, and may not even be able to. */
+static int set_clone(const struct rb_backend *be, rbd_image_options_t options)
+{
+	int r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
+
+	if (r >= 0)
+		r = rbd_image_options_set_uint64(
+			options, RBD_IMAGE_OPTION_STRIPE_UNIT, UINT64_C(1) << be->order);
+	return r < 0 ? r : rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_STRIPE_COUNT, 1);
+}
+
+static int make_once(
+	struct rb_backend *be, struct rb_pool *p, const char *name, const struct driver_create *c)
 {
 	rbd_image_options_t options;
+	char source[RB_NAME_ROOM], snap[RB_NAME_ROOM];
 	uint64_t features = be->features;
 	int r;
 
@@ -26,30 +39,72 @@ static int create_once(struct rb_backend *be, struct rb_pool *p, const char *nam
 	}
 	if (r >= 0)
 		r = rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FEATURES, features);
+	if (r >= 0 && c->source)
+		r = set_clone(be, options);
 	if (r >= 0)
-		r = rbd_create4(p->io, name, size, options);
+		r = c->source ? rbd_clone3(p->io, rb_image_name(c->source->image.uuid, source),
+					rb_source_snap_name(c, snap), p->io, name, options)
+			      : rbd_create4(p->io, name, c->image.size, options);
 	rbd_image_options_destroy(options);
 	return r;
 }
 
-/* The image alone. */
-static int create(struct rb_backend *be, struct rb_pool *p, const char *name,
-	const struct driver_image *image, struct err *err)
+/* An earlier try: had it finished? Nobody has used it yet, so a clone, of which that is not easily told, is made again. */
+static bool is_complete(struct rb_pool *p, const char *name, const struct driver_create *c)
 {
 	char id[RB_NAME_ROOM];
-	int r = create_once(be, p, name, image->size);
+
+	return !c->source && rb_format_find(p, name, id) >= 0 &&
+	       rb_format_complete(p, name, id, c->image.size) >= 0;
+}
+
+/* The image alone. */
+static int make(struct rb_backend *be, struct rb_pool *p, const char *name, struct driver_create *c)
+{
+	int r = make_once(be, p, name, c);
 
 	if (r == -EEXIST) {
-		/* An earlier try: it had finished, or it stopped half-way, and nobody has used it yet. */
-		r = rb_format_find(p, name, id);
-		if (r >= 0 && rb_format_complete(p, name, id, image->size) >= 0)
+		if (is_complete(p, name, c))
 			return 0;
-		r = rb_image_remove(be, p, name, image->image_id, err);
+		r = rb_image_remove(be, p, name, c->image.image_id, &c->err);
 		if (r < 0)
 			return r;
-		r = create_once(be, p, name, image->size);
+		r = make_once(be, p, name, c);
 	}
-	return r < 0 ? rb_fail(be, err, r, "create image '%s'", name) : 0;
+	if (r == -ENOENT && c->source)
+		return err_set(
+			&c->err, r, "cannot create image '%s': what it is made from is gone", name);
+	return r < 0 ? rb_fail(be, &c->err, r, "create image '%s'", name) : 0;
+}
+
+static int grow(rbd_image_t image, uint64_t size)
+{
+	uint64_t now;
+	int r = rbd_get_size(image, &now);
+
+	if (r < 0)
+		return r;
+	if (size < now)
+		return -EINVAL;
+	return size == now ? 0 : rbd_resize(image, size);
+}
+
+/* What it must have besides: also if it was there already, since an earlier try may have stopped just before. */
+static int finish(struct rb_pool *p, const char *name, const struct driver_create *c)
+{
+	rbd_image_t image;
+	int r, closed;
+
+	if (!c->source && !rb_qos_any(c))
+		return 0;
+	r = rbd_open(p->io, name, &image, NULL);
+	if (r < 0)
+		return r;
+	r = rb_qos_apply(image, c);
+	if (r >= 0 && c->source)
+		r = grow(image, c->image.size);
+	closed = rbd_close(image);
+	return r < 0 ? r : closed;
 }
 
 int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *c)
@@ -58,12 +113,14 @@ int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_crea
 	int r;
 
 	rb_image_name(c->image.uuid, name);
-	r = create(be, p, name, &c->image, &c->err);
+	r = make(be, p, name, c);
 	if (r < 0)
 		return r;
-	/* Also if the image was there already: an earlier try may have stopped just before. */
-	r = rb_qos_set(p, name, c);
-	return r < 0 ? rb_fail(be, &c->err, r, "set the limits of image '%s'", name) : 0;
+	r = finish(p, name, c);
+	if (r == -EINVAL && c->source)
+		return err_set(&c->err, r,
+			"cannot create image '%s': what it is made from is larger", name);
+	return r < 0 ? rb_fail(be, &c->err, r, "set size and limits of image '%s'", name) : 0;
 }
 
 /* --- removal */
@@ -88,6 +145,23 @@ static int search_trash(struct rb_pool *p, const char *name, const char *id)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* By librbd, and first the snapshots that go with it. */
+static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id)
+{
+	struct rb_hold hold;
+	int r;
+
+	rb_hold(be, &hold, id, true);
+	r = rb_snaps_clear(be, p, id);
+	if (r >= 0 || r == -ENOENT) {
+		r = rbd_remove(p->io, name);
+		if (r == -EMLINK) /* it belongs to a group */
+			r = -EBUSY;
+	}
+	rb_unhold(be, &hold);
+	return r;
+}
+
 int rb_image_remove(
 	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
 {
@@ -95,7 +169,7 @@ int rb_image_remove(
 	int known = rb_format_find(p, name, found), r = known;
 
 	if (known >= 0)
-		r = rbd_remove(p->io, name);
+		r = remove_known(be, p, name, found);
 	if (r == -ENOENT) {
 		r = search_trash(p, name, id);
 		/* A name that led to an image which could not be opened: what is left of it. */
@@ -107,28 +181,17 @@ int rb_image_remove(
 
 /* --- resize, used */
 
-static int grow(rbd_image_t image, uint64_t size)
-{
-	uint64_t now;
-	int r = rbd_get_size(image, &now);
-
-	if (r < 0)
-		return r;
-	if (size < now)
-		return -EINVAL;
-	return size == now ? 0 : rbd_resize(image, size);
-}
-
 int rb_image_resize(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err)
 {
+	struct rb_handle *h;
 	rbd_image_t image;
-	int r = rbd_open(p->io, name, &image, NULL);
+	int r = rb_handle_get(be, p, name, false, &h, &image);
 
 	if (r < 0)
 		return rb_fail(be, err, r, "open image '%s'", name);
 	r = grow(image, size);
-	(void)rbd_close(image);
+	rb_handle_put(be, h);
 	if (r == -EINVAL)
 		return err_set(err, r, "image '%s' cannot shrink", name);
 	return r < 0 ? rb_fail(be, err, r, "resize image '%s'", name) : 0;

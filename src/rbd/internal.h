@@ -28,7 +28,9 @@
 enum {
 	RB_BATCH = 32,	      /* creations that share one operation on the directory */
 	RB_NAME_ROOM = 64,    /* volume-<uuid> and its NUL; also an id of librbd's making */
-	RB_OBJECT_ROOM = 160, /* name of a RADOS object */
+	RB_OBJECT_ROOM = 288, /* name of a RADOS object, with a name that people may have chosen */
+	RB_KNOWN = 16,	      /* sources of clones that are remembered */
+	RB_SNAP_NAME_ROOM = NAME_LEN + 1,
 };
 
 /* Refers to the pool as it was when this was made; counted. */
@@ -38,6 +40,8 @@ struct rb_pool {
 	int64_t id, data_id;	/* data_id: -1 without a data pool */
 	atomic_uint refs;
 };
+
+struct rb_handle;
 
 enum rb_link_state {
 	RB_LINK_DOWN,
@@ -56,6 +60,29 @@ struct rb_link {
 	struct rb_pool *pool;	  /* lock; NULL until first needed */
 };
 
+/* The snapshot that a clone is made of, as its header names it; pool -1: it is no clone. */
+struct rb_parent {
+	int64_t pool;
+	char space[RB_NAME_ROOM],
+		id[RB_NAME_ROOM]; /* namespace and id of the image; cut where longer */
+	uint64_t snap;
+};
+
+/* What a clone is made of. */
+struct rb_source {
+	struct rb_parent parent;
+	uint64_t size; /* of the snapshot */
+};
+
+/* A source of clones that was found to be fit for the direct way, and until when that is believed. */
+struct rb_known {
+	char image[UUID_LEN + 1], snapshot[UUID_LEN + 1];
+	struct rb_source source;
+	int64_t until_ns; /* 0: nothing */
+};
+
+struct flight;
+
 struct rb_backend {
 	const struct backend_conf *conf;
 	uint64_t features; /* as configured, without data-pool */
@@ -64,6 +91,14 @@ struct rb_backend {
 	atomic_int direct;	/* enum rb_direct */
 	atomic_long calls;	/* under way */
 	atomic_long crash_left; /* test only: operations until the process kills itself */
+	struct lock known_lock;
+	struct rb_known known[RB_KNOWN]; /* known_lock */
+	struct lock hold_lock;
+	pthread_cond_t hold_free; /* a hold has ended */
+	struct rb_hold *holds;	  /* hold_lock */
+	struct lock handle_lock;
+	pthread_cond_t handle_changed;
+	struct rb_handle *handles; /* handle_lock */
 	struct lock info_lock;
 	char fsid[UUID_LEN + 1]; /* info_lock; "" until connected */
 	char monitors[512];	 /* info_lock */
@@ -91,11 +126,11 @@ enum rb_direct {
 
 /* What an image's header says. */
 struct rb_header {
-	uint64_t size, features, flags;
+	uint64_t size, features, op_features, flags;
 	uint8_t order;
 	uint32_t snapshots;
 	int64_t data_pool; /* -1: none */
-	bool cloned;	   /* it has a parent */
+	struct rb_parent parent;
 };
 
 /* --- connect.c */
@@ -119,6 +154,13 @@ int rb_link_connect(struct rb_backend *be, struct rb_link *l, rados_t *ret, stru
 __attribute__((format(printf, 4, 5))) int rb_fail(
 	const struct rb_backend *be, struct err *err, int code, const char *doing, ...);
 
+/* --- create.c */
+
+void rb_create(void *be, struct driver_create *each, size_t n);
+
+/* What can be said of a size without asking anybody. */
+int rb_check_size(const struct rb_backend *be, uint64_t size, struct err *err);
+
 /* --- format.c: the object class */
 
 const char *rb_image_name(const char *uuid, char ret[RB_NAME_ROOM]);
@@ -128,15 +170,32 @@ const char *rb_object(
 /* Objects that an image of that size has, without their number being limited. */
 uint64_t rb_object_count(uint64_t size, uint8_t order);
 
+/* One creation of a batch. */
+struct rb_make {
+	struct driver_create *c;
+	const struct rb_source *source; /* NULL: an empty image */
+	struct flight *look;		/* of a clone: rb_format_look() */
+};
+
+/* Asks whether an earlier try of a clone has made its header: while that is under way, its source can be looked for. */
+void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct flight *f);
+
 /*
- * Creates n images, all operations in flight at once. Sets each code and sentence; repeated, it completes what is there.
- * -EEXIST: the name belongs to an image of another id (librbd made it); nothing of this id is left then.
+ * Creates n images (up to RB_BATCH), all operations in flight at once. Sets each code and sentence; repeated, it completes what is
+ * there. -EEXIST: the name belongs to an image of another id (librbd made it); nothing of this id is left then.
  */
 void rb_format_create(
-	struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n);
+	struct rb_backend *be, struct rb_pool *p, const struct rb_make *each, size_t n);
+
+/* Adds to op what takes a clone off its parent's header: -ENOENT if it is not there. */
+void rb_format_detach(rados_write_op_t op, struct rb_backend *be, struct rb_pool *p, const char *id,
+	uint64_t snap);
+
+/* --- header.c: what there is of an image */
 
 /* The questions to a header, to be sent with one read operation, and their answers. */
-enum { RB_QUESTIONS = 6 };
+enum { RB_QUESTIONS = 7, RB_QUESTION_SNAPS = 3 };
 struct rb_header_query {
 	char answer[RB_QUESTIONS][256];
 	size_t len[RB_QUESTIONS];
@@ -152,8 +211,12 @@ int rb_format_header(struct rb_pool *p, const char *id, struct rb_header *ret);
 /* The id that a name stands for, by its id object or by the directory; -ENOENT. */
 int rb_format_find(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM]);
 
-/* The name that the directory has for an id; -ENOENT. */
-int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[RB_NAME_ROOM]);
+/* One of both alone. */
+int rb_format_id_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM]);
+int rb_format_entry_of(struct rb_pool *p, const char *name, char ret_id[RB_NAME_ROOM]);
+
+/* The name that the directory has for an id: somebody may have chosen it; -ENOENT. */
+int rb_format_name_of(struct rb_pool *p, const char *id, char ret_name[NAME_LEN + 1]);
 
 /* Is there a directory entry, id object, header and map that agree, of this size? 0, -ENOENT (something is missing or differs). */
 int rb_format_complete(struct rb_pool *p, const char *name, const char *id, uint64_t size);
@@ -173,6 +236,52 @@ static inline unsigned rb_map_state(const unsigned char *bits, uint64_t i)
 #define RB_PLAIN_FEATURES                                                                          \
 	(RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP |              \
 		RBD_FEATURE_FAST_DIFF | RBD_FEATURE_DEEP_FLATTEN | RBD_FEATURE_DATA_POOL)
+
+/* What an image's clones, snapshots and parent have done to it besides, and to its features then. */
+#define RB_PLAIN_OP_FEATURES                                                                       \
+	(RBD_OPERATION_FEATURE_CLONE_PARENT | RBD_OPERATION_FEATURE_CLONE_CHILD |                  \
+		RBD_OPERATION_FEATURE_SNAP_TRASH)
+
+/* Does an image have nothing that the direct way does not know? */
+static inline bool rb_is_plain(const struct rb_header *h)
+{
+	return !(h->features & ~(uint64_t)(RB_PLAIN_FEATURES | RBD_FEATURE_OPERATIONS)) &&
+	       !(h->op_features & ~(uint64_t)RB_PLAIN_OP_FEATURES);
+}
+
+/* --- snapinfo.c: what a header says of snapshots */
+
+enum rb_snap_space { /* as the object class numbers them */
+	RB_SNAP_USER,
+	RB_SNAP_GROUP,
+	RB_SNAP_TRASH, /* removed while clones needed it; goes with the last of them */
+	RB_SNAP_MIRROR,
+};
+
+struct rb_snap {
+	uint64_t id, size;
+	enum rb_snap_space space;
+	char name[RB_SNAP_NAME_ROOM]; /* in the trash: as it was; cut where it is longer */
+	uint32_t children;	      /* clones of format 2 */
+	bool is_protected;	      /* clones of format 1 need that */
+	bool last; /* the newest of those of RB_SNAP_USER; not by rb_snap_get() */
+	int64_t created_us;
+};
+
+/* snapshot-<uuid>, or of a temporary one volume-<uuid>.clone_snap */
+const char *rb_snap_name(const struct driver_snap *snap, char ret[RB_NAME_ROOM]);
+
+/* The snapshot of that name in the user namespace; -ENOENT: no such snapshot, or image. */
+int rb_snap_find(
+	struct rb_pool *p, const char *image_id, const char *snap_name, struct rb_snap *ret);
+int rb_snap_get(struct rb_pool *p, const char *image_id, uint64_t id, struct rb_snap *ret);
+
+/* The same as rb_snap_find(), by what a header answered just now: a question less, mostly. */
+int rb_snap_find_in(struct rb_pool *p, const char *image_id, const struct rb_header_query *q,
+	const char *snap_name, struct rb_snap *ret);
+
+/* All of an image, of every namespace, in the order of their taking: *ret is malloc'ed; how many, or -errno (-ENOENT: no such image). */
+int rb_snap_list(struct rb_pool *p, const char *image_id, struct rb_snap **ret);
 
 /* --- flight.c: operations under way */
 
@@ -194,6 +303,56 @@ int rb_land(struct flight *f); /* waits; the code; a second call answers the sam
 /* Before rados_shutdown(), nothing being under way: waits for librados' own afterwork. */
 void rb_flights_settle(rados_ioctx_t io);
 
+/* --- clone.c: what a clone is made of */
+
+/*
+ * Asks for the snapshot that c is made from; a source that is an image as it is now is found by its temporary snapshot. 0: fit to be
+ * cloned directly; RB_NOT_PLAIN; -errno, with a sentence in c->err.
+ */
+int rb_source_find(
+	struct rb_backend *be, struct rb_pool *p, struct driver_create *c, struct rb_source *ret);
+
+/* The name of that snapshot. */
+const char *rb_source_snap_name(const struct driver_create *c, char ret[RB_NAME_ROOM]);
+
+/* Clones an image as it is now: takes the temporary snapshot, lets make() clone that, and removes it. Sets code and sentence. */
+void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_create *c,
+	void (*make)(
+		struct rb_backend *be, struct rb_pool *p, struct driver_create *each, size_t n));
+
+/* --- known.c: sources of clones, for a second after they were asked for */
+
+bool rb_known_get(struct rb_backend *be, const struct rb_pool *p, const struct driver_source *s,
+	struct rb_source *ret);
+void rb_known_put(
+	struct rb_backend *be, const struct driver_source *s, const struct rb_source *source);
+void rb_known_forget(struct rb_backend *be, const struct rb_source *source);
+
+/* --- release.c: snapshots that go with something else */
+
+/*
+ * While an image is held by its removal nobody in this process opens it to remove a snapshot of it, and the other way: whoever has it
+ * open is somebody to the removal. Several may hold it to remove snapshots. One thread holds a clone before its parent, never the
+ * other way.
+ */
+struct rb_hold {
+	const char *id;
+	bool removal;
+	struct rb_hold *next;
+};
+void rb_hold(struct rb_backend *be, struct rb_hold *h, const char *id, bool removal);
+void rb_unhold(struct rb_backend *be, struct rb_hold *h);
+
+/*
+ * Removes the snapshots that go with an image: temporary ones, and those in the trash that nobody needs any more. 0: none is left.
+ * -ENOTEMPTY: there are others; -EMLINK: clones need one. Then all are untouched.
+ */
+int rb_snaps_clear(struct rb_backend *be, struct rb_pool *p, const char *id);
+
+/* A clone has left its parent's snapshot: removes that if it is in the trash and this was the last. Failure is only logged: then it
+ * goes with its image. */
+void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent);
+
 /* --- remove.c */
 
 enum rb_removed {
@@ -202,7 +361,7 @@ enum rb_removed {
 	RB_NOT_PLAIN, /* untouched: librbd must do it */
 };
 
-/* An enum rb_removed, or -EBUSY, -ENOTEMPTY (untouched), or another -errno. */
+/* An enum rb_removed, or -EBUSY, -ENOTEMPTY, -EMLINK (untouched), or another -errno. */
 int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
 	struct err *err);
 
@@ -214,8 +373,14 @@ bool rb_qos_known(const char *key);
 /* Adds c's limits to the operation that makes a header. */
 void rb_qos_add(rados_write_op_t op, const struct driver_create *c);
 
-/* Sets c's limits by librbd; without any nothing is asked of the cluster. Can be repeated. */
-int rb_qos_set(struct rb_pool *p, const char *name, const struct driver_create *c);
+/* Is a key of an image's metadata a limit, whoever set it? */
+bool rb_qos_is_limit(const char *metadata);
+
+/* Has c any limits that rb_qos_apply() would set? */
+bool rb_qos_any(const struct driver_create *c);
+
+/* Sets c's limits on an image that is open, and of a clone takes away those that came with its source. Can be repeated. */
+int rb_qos_apply(rbd_image_t image, const struct driver_create *c);
 
 /* --- image.c: librbd */
 
@@ -230,10 +395,72 @@ int rb_image_resize(
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 
+/* --- handle.c */
+
+/* Opens an image for a change, by its name or its id, or joins who has it open for one. Blocks; -ENOENT. */
+int rb_handle_get(struct rb_backend *be, struct rb_pool *p, const char *key, bool by_id,
+	struct rb_handle **ret, rbd_image_t *ret_image);
+void rb_handle_put(struct rb_backend *be, struct rb_handle *h); /* the last one closes it */
+
+/* --- snap.c: see driver.h */
+
+#define RB_NO_SNAP UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
+
+int rb_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct err *err);
+int rb_snap_remove(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct err *err);
+
+/* An image opened for a change. */
+struct rb_change {
+	struct rb_backend *be;
+	struct rb_pool *p;
+	rbd_image_t image;
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM]; /* be, p and name come from the caller */
+	uint64_t features;
+};
+
+/* Opens the image, lets run() change it, closes it. */
+int rb_change_image(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg);
+
+/* 0; -ENOENT: the snapshot has no object map. */
+int rb_change_find_map(const struct rb_change *c, uint64_t snap);
+
+/* --- rewrite.c: see driver.h */
+
+int rb_revert(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct driver_progress *progress, struct err *err);
+int rb_flatten(void *be, const struct driver_image *image, struct driver_progress *progress,
+	struct err *err);
+
+/* --- images.c: see driver.h */
+
+int rb_list(void *be, bool parts, int (*each)(void *arg, const struct driver_found *found),
+	void *arg, struct err *err);
+
+/* Is name before<uuid>behind? */
+bool rb_uuid_of(const char *name, const char *before, const char *behind, char ret[UUID_LEN + 1]);
+
+/* --- look.c: see driver.h */
+
+int rb_look(void *be, const char *name, struct driver_found *ret, struct err *err);
+int rb_snaps(void *be, const char *name, struct driver_found_snap *ret, size_t n, struct err *err);
+
+/* May it be adopted? 0; -errno and a sentence that does not name the image: why not; -errno alone: it could not be found out. */
+int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const char *id,
+	struct err *err);
+
+/* --- adopt.c: see driver.h */
+
+int rb_adopt(void *be, const char *name, struct driver_image *image, struct err *err);
+int rb_snap_adopt(void *be, const struct driver_image *image, const char *name,
+	const struct driver_snap *snap, struct err *err);
+int rb_disown(void *be, const struct driver_image *image, const char *name, struct err *err);
+
 /* --- data.c: see driver.h */
 
-void rb_data_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg);
+void rb_data_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg);
 void rb_data_close(void *data, driver_done *done, void *arg);
 void rb_data_read(void *data, uint64_t off, size_t len, void *buf, driver_done *done, void *arg);
 void rb_data_write(
@@ -264,6 +491,13 @@ int rb_used(void *be, const struct driver_image *image, uint64_t *ret, struct er
 int rb_others(const char *reply, size_t len,
 	bool (*is_ours)(const void *arg, uint64_t client, uint64_t watch, bool late),
 	const void *arg);
+
+/* Who has an open image open, but for this backend's connections: up to room of them, how many there are, or -errno. */
+int rb_watchers_of(
+	struct rb_backend *be, rbd_image_t image, struct driver_watcher *ret, size_t room);
+
+/* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
+int rb_is_open_beside(rbd_image_t image);
 
 /* Is that client of the cluster one of this backend's connections? */
 bool rb_is_own(struct rb_backend *be, uint64_t client);

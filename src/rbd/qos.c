@@ -6,6 +6,7 @@
 
 #include "rbd/encode.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,8 +91,7 @@ static int set_each(rbd_image_t image, const struct driver_create *c)
 	return r;
 }
 
-/* Is there anything to open the image for? */
-static bool has_any(const struct driver_create *c)
+bool rb_qos_any(const struct driver_create *c)
 {
 	for (size_t i = 0; i < c->qos_count; i++)
 		if (metadata_of(c->qos[i].key))
@@ -99,17 +99,47 @@ static bool has_any(const struct driver_create *c)
 	return false;
 }
 
-int rb_qos_set(struct rb_pool *p, const char *name, const struct driver_create *c)
+bool rb_qos_is_limit(const char *metadata)
 {
-	rbd_image_t image;
-	int r, closed;
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+		if (!strcmp(limits[i].metadata, metadata))
+			return true;
+	return false;
+}
 
-	if (!has_any(c))
-		return 0;
-	r = rbd_open(p->io, name, &image, NULL);
-	if (r < 0)
-		return r;
-	r = set_each(image, c);
-	closed = rbd_close(image);
-	return r < 0 ? r : closed;
+static bool has(const struct driver_create *c, const char *metadata)
+{
+	for (size_t i = 0; i < c->qos_count; i++) {
+		const char *key = metadata_of(c->qos[i].key);
+
+		if (key && !strcmp(key, metadata))
+			return true;
+	}
+	return false;
+}
+
+/* librbd's clones have their parent's metadata; its limits were those of another volume. */
+static int drop_inherited(rbd_image_t image, const struct driver_create *c)
+{
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		char value[VALUE_ROOM];
+		size_t room = sizeof value;
+		int r;
+
+		if (has(c, limits[i].metadata))
+			continue;
+		r = rbd_metadata_get(image, limits[i].metadata, value, &room);
+		if (r >= 0 || r == -ERANGE)
+			r = rbd_metadata_remove(image, limits[i].metadata);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
+int rb_qos_apply(rbd_image_t image, const struct driver_create *c)
+{
+	int r = c->source ? drop_inherited(image, c) : 0;
+
+	return r < 0 ? r : set_each(image, c);
 }

@@ -3,7 +3,7 @@
  *
  *   1  header   watch it; take librbd's own lock; notify "header updated"; ask what it is
  *   2  directory entry gone; object map read
- *   3  data objects that exist
+ *   3  data objects that exist; a clone is taken off its parent, and perhaps its snapshot with it (release.c)
  *   4  id object, map, header; the watch goes with the header
  *
  * Wave 1 decides, and until it has, nothing is changed but lock and watch, which are taken back:
@@ -15,7 +15,7 @@
  *  - A lock that is held though nobody watches is a dead one's. As librbd does, fence the owner first (it may only have lost
  *    its watch), then break the lock.
  *
- * The header is what says that there may be data, so it goes last. Without one only names and a map can be left.
+ * The header is what says that there may be data, and a parent, so it goes last. Without one only names and a map can be left.
  */
 #include "rbd/internal.h"
 
@@ -31,7 +31,10 @@ enum {
 	NOTIFY_MS = 5000,
 	DATA_FLIGHTS = 64,
 	WATCH_SECONDS = 30, /* the OSD forgets a watch that long after its client has died */
+	SNAP_TRIES = 3,
 };
+
+enum { HAS_SNAPSHOTS = RB_NOT_PLAIN + 1 }; /* of take_hold(): to be looked at */
 
 struct removal {
 	struct rb_backend *be;
@@ -171,6 +174,16 @@ static void back_off(struct removal *m)
 	unwatch(m);
 }
 
+/* No clone, or one of format 2 whose parent is in this very pool and namespace. */
+static bool is_plain_clone(const struct removal *m)
+{
+	const char *space = m->be->conf->namespace ? m->be->conf->namespace : "";
+	const struct rb_parent *parent = &m->h.parent;
+
+	return parent->pool < 0 || (parent->pool == m->p->id && !strcmp(parent->space, space) &&
+					   m->h.op_features & RBD_OPERATION_FEATURE_CLONE_CHILD);
+}
+
 /* May it be removed, and by us? The lock aside. */
 static int judge(const struct removal *m)
 {
@@ -179,8 +192,8 @@ static int judge(const struct removal *m)
 	if (m->others)
 		return -EBUSY;
 	if (h->snapshots)
-		return -ENOTEMPTY;
-	if (h->cloned || h->features & ~(uint64_t)RB_PLAIN_FEATURES)
+		return HAS_SNAPSHOTS;
+	if (!rb_is_plain(h) || !is_plain_clone(m))
 		return RB_NOT_PLAIN;
 	return h->data_pool >= 0 && h->data_pool != m->p->data_id ? RB_NOT_PLAIN : 0;
 }
@@ -227,6 +240,22 @@ static int take_hold(struct removal *m)
 	return r;
 }
 
+/* The same, once the snapshots that go with it have gone. */
+static int take_hold_alone(struct removal *m)
+{
+	int r = HAS_SNAPSHOTS;
+
+	for (int i = 0; i < SNAP_TRIES && r == HAS_SNAPSHOTS; i++) {
+		r = take_hold(m);
+		if (r == HAS_SNAPSHOTS) {
+			int cleared = rb_snaps_clear(m->be, m->p, m->id);
+
+			r = cleared < 0 ? cleared : r;
+		}
+	}
+	return r == HAS_SNAPSHOTS ? -ENOTEMPTY : r; /* somebody goes on taking them */
+}
+
 /* --- waves 2 to 4 */
 
 static void send_entry(struct removal *m, struct flight *f)
@@ -258,10 +287,18 @@ static bool is_mismatch(int code) /* of cmpext: -MAX_ERRNO - offset */
 	return code <= -4095;
 }
 
+static int worst(int a, int b)
+{
+	if (a < 0 && a != -ENOENT)
+		return a;
+	return b < 0 && b != -ENOENT && !is_mismatch(b) ? b : 0;
+}
+
 static int remove_data(struct removal *m, const unsigned char *bits)
 {
 	struct flight flight[DATA_FLIGHTS] = { 0 };
 	uint64_t count = rb_object_count(m->h.size, m->h.order), sent = 0;
+	rados_ioctx_t io = m->h.data_pool >= 0 ? m->p->data : m->p->io;
 	char prefix[RB_NAME_ROOM], object[RB_OBJECT_ROOM];
 	int r = 0;
 
@@ -281,12 +318,42 @@ static int remove_data(struct removal *m, const unsigned char *bits)
 		if (rb_land(f) < 0 && f->code != -ENOENT)
 			r = f->code;
 		(void)snprintf(object, sizeof object, "rbd_data.%s.%016" PRIx64, prefix, i);
-		rb_fly_remove(m->be, f, m->p->data, object);
+		rb_fly_remove(m->be, f, io, object);
 		sent++;
 	}
 	for (size_t i = 0; i < DATA_FLIGHTS; i++)
 		if (rb_land(&flight[i]) < 0 && flight[i].code != -ENOENT)
 			r = flight[i].code;
+	return r;
+}
+
+/* Takes a clone off its parent; -ENOENT: it was off already, or its parent is gone. */
+static void send_detach(struct removal *m, struct flight *f)
+{
+	rados_write_op_t op;
+	char header[RB_OBJECT_ROOM];
+
+	*f = (struct flight){ 0 };
+	if (m->h.parent.pool < 0)
+		return;
+	op = rados_create_write_op();
+	rados_write_op_assert_exists(op);
+	rb_format_detach(op, m->be, m->p, m->id, m->h.parent.snap);
+	rb_fly(m->be, f, m->p->io, rb_object(header, "rbd_header.", m->h.parent.id), op);
+}
+
+/* Wave 3. */
+static int remove_contents(struct removal *m, const unsigned char *bits)
+{
+	struct flight detach;
+	int r;
+
+	send_detach(m, &detach);
+	r = remove_data(m, bits);
+	(void)rb_land(&detach);
+	r = worst(r, detach.code);
+	if (r >= 0 && m->h.parent.pool >= 0)
+		rb_parent_release(m->be, m->p, &m->h.parent);
 	return r;
 }
 
@@ -319,13 +386,6 @@ static int remove_trash_entry(struct removal *m)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int worst(int a, int b)
-{
-	if (a < 0 && a != -ENOENT)
-		return a;
-	return b < 0 && b != -ENOENT && !is_mismatch(b) ? b : 0;
-}
-
 /* Wave 4. had_entry: the directory led to this image. An enum rb_removed. */
 static int remove_parts(struct removal *m, bool had_entry, bool had_header)
 {
@@ -354,7 +414,7 @@ static int remove_parts(struct removal *m, bool had_entry, bool had_header)
 /* Has a person renamed it? Then the directory leads from its id to another name, and it is theirs. */
 static bool is_renamed(struct removal *m)
 {
-	char name[RB_NAME_ROOM];
+	char name[NAME_LEN + 1];
 
 	return rb_format_name_of(m->p, m->id, name) >= 0 && strcmp(name, m->name);
 }
@@ -374,7 +434,7 @@ static int remove_held(struct removal *m)
 		return RB_REMOVED_PARTS;
 	}
 	if (r >= 0)
-		r = remove_data(m, bits);
+		r = remove_contents(m, bits);
 	if (r < 0) {
 		back_off(m);
 		return r;
@@ -399,14 +459,17 @@ int rb_format_remove(
 	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
 {
 	struct removal m = { .be = be, .p = p, .name = name, .id = id };
+	struct rb_hold hold;
 	int r;
 
 	rb_object(m.header, "rbd_header.", id);
 	rb_object(m.map, "rbd_object_map.", id);
-	r = take_hold(&m);
+	rb_hold(be, &hold, id, true);
+	r = take_hold_alone(&m);
 	if (r == 0)
 		r = remove_held(&m);
 	else if (r == -ENOENT)
 		r = remove_without_header(&m);
+	rb_unhold(be, &hold);
 	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : r;
 }

@@ -229,23 +229,43 @@ static size_t take(struct rb_backend *be, const rbd_image_watcher_t *list, size_
 	return count;
 }
 
-static int list(struct rb_backend *be, struct rb_pool *p, const char *name,
-	struct driver_watcher *ret, size_t room)
+int rb_watchers_of(
+	struct rb_backend *be, rbd_image_t image, struct driver_watcher *ret, size_t room)
 {
 	rbd_image_watcher_t found[LIST_MAX];
 	size_t n = LIST_MAX;
+	int r = rbd_watchers_list(image, found, &n);
+
+	if (r < 0)
+		return r;
+	r = (int)take(be, found, n, ret, room);
+	rbd_watchers_list_cleanup(found, n);
+	return r;
+}
+
+static int list(struct rb_backend *be, struct rb_pool *p, const char *name,
+	struct driver_watcher *ret, size_t room)
+{
 	rbd_image_t image;
 	int r = rbd_open_read_only(p->io, name, &image, NULL); /* such a one does not watch */
 
 	if (r < 0)
 		return r;
-	r = rbd_watchers_list(image, found, &n);
-	if (r >= 0) {
-		r = (int)take(be, found, n, ret, room);
-		rbd_watchers_list_cleanup(found, n);
-	}
+	r = rb_watchers_of(be, image, ret, room);
 	(void)rbd_close(image);
 	return r;
+}
+
+int rb_is_open_beside(rbd_image_t image)
+{
+	rbd_image_watcher_t found[LIST_MAX];
+	size_t n = LIST_MAX;
+	int r = rbd_watchers_list(image, found, &n);
+
+	if (r < 0)
+		return r == -ERANGE ? -EBUSY : r;
+	rbd_watchers_list_cleanup(found, n);
+	return n > 1 ? -EBUSY : 0;
 }
 
 int rb_watchers(void *backend, const struct driver_image *image, struct driver_watcher *ret,

@@ -9,7 +9,9 @@ enum {
 	COLUMN_INFINITE = -2,
 };
 
-#define BACKEND "SELECT id, volumes, allocated, pending, disabled, up, total, free FROM backend "
+#define BACKEND                                                                                    \
+	"SELECT id, volumes, allocated, pending, disabled, up, total, free, trash_waiting, "       \
+	"purging FROM backend "
 
 static uint64_t measure(sqlite3_stmt *st, int i, bool *unknown, bool *infinite)
 {
@@ -37,6 +39,8 @@ static void backend_row(sqlite3_stmt *st, struct backend_row *ret)
 	ret->known_up = sqlite3_column_int(st, 5);
 	s->total = measure(st, 6, &s->total_unknown, &s->total_infinite);
 	s->free = measure(st, 7, &s->free_unknown, &s->free_infinite);
+	ret->trash = (uint64_t)sqlite3_column_int64(st, 8);
+	ret->purging = (uint64_t)sqlite3_column_int64(st, 9);
 }
 
 int backend_get(struct conn *c, int64_t id, struct backend_row *ret)

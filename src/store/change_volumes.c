@@ -76,13 +76,15 @@ int tx_volume_add(struct tx *tx, struct volume *v, bool filed, const char *text,
 	v->created_us = v->updated_us = clock_wall_us();
 	r = conn_do(tx->conn,
 		"INSERT INTO volume (uuid, name, status, size, uid, gid, mode, created_us, updated_us, "
-		"project, backend, protected, image_id, zone, type, description, reason, filed, spec) "
+		"project, backend, protected, image_id, zone, type, description, reason, filed, parent, "
+		"origin, spec) "
 		"VALUES (?, nullif(?, ?), ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, nullif(?, 0), "
-		"?, ?, ?, ?)",
-		"sssiiiiiiiiiiseieeib", v->uuid, v->name, v->uuid, (int64_t)v->status,
+		"?, ?, ?, nullif(?, 0), ?, ?)",
+		"sssiiiiiiiiiiseieeiieb", v->uuid, v->name, v->uuid, (int64_t)v->status,
 		(int64_t)v->size, (int64_t)v->uid, (int64_t)v->gid, (int64_t)v->mode, v->created_us,
 		v->updated_us, project, backend, (int64_t)v->protected_, v->image_id, v->zone,
-		v->type_id, v->description, v->reason, (int64_t)filed, text, len);
+		v->type_id, v->description, v->reason, (int64_t)filed, v->parent, v->origin, text,
+		len);
 	if (r < 0)
 		return r;
 	v->id = sqlite3_last_insert_rowid(tx->conn->db);
@@ -104,9 +106,17 @@ int tx_volume_place(
 
 int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const char *reason)
 {
+	int64_t now = clock_wall_us();
+
+	/* A purge that has begun does not expire any more, even if it fails. generation: as in tx_volume_trash(). */
+	if (status == VOL_DELETING)
+		return changed(conn_do(tx->conn,
+			"UPDATE volume SET status = ?, reason = ?, expires_us = NULL, "
+			"generation = generation + 1, updated_us = ? WHERE id = ?",
+			"ieii", (int64_t)status, reason, now, id));
 	return changed(conn_do(tx->conn,
 		"UPDATE volume SET status = ?, reason = ?, updated_us = ? WHERE id = ?", "ieii",
-		(int64_t)status, reason, clock_wall_us(), id));
+		(int64_t)status, reason, now, id));
 }
 
 int tx_volume_reserve(struct tx *tx, int64_t id, uint64_t more)
@@ -141,12 +151,14 @@ int tx_volume_owner(
 	int64_t row;
 	int r = tx_project(tx, project, &row);
 
-	return r < 0 ? r
-		     : changed(conn_do(tx->conn,
-			       "UPDATE volume SET mode = ?, uid = ?, gid = ?, project = ?, updated_us = ? "
-			       "WHERE id = ?",
-			       "iiiiii", (int64_t)mode, (int64_t)uid, (int64_t)gid, row,
-			       clock_wall_us(), id));
+	if (r < 0)
+		return r;
+	r = changed(conn_do(tx->conn,
+		"UPDATE volume SET mode = ?, uid = ?, gid = ?, project = ?, updated_us = ? "
+		"WHERE id = ?",
+		"iiiiii", (int64_t)mode, (int64_t)uid, (int64_t)gid, row, clock_wall_us(), id));
+	r = r < 0 ? r : snapshots_follow(tx, id, row);
+	return r < 0 ? r : 0;
 }
 
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_)
@@ -172,25 +184,63 @@ int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid, mode_t mode)
 		"iiiii", (int64_t)uid, (int64_t)gid, (int64_t)mode, clock_wall_us(), id));
 }
 
-int tx_volume_trash(struct tx *tx, int64_t id)
+/* For the kernel the directory is removed for good by rmdir: what is found in the trash is another. mv brings back the very same. */
+int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us)
 {
 	return changed(conn_do(tx->conn,
-		"UPDATE volume SET trashed = 1, reserved = 0, updated_us = ? WHERE id = ?", "ii",
-		clock_wall_us(), id));
+		"UPDATE volume SET trashed = 1, reserved = 0, generation = generation + 1, "
+		"expires_us = nullif(?, 0), updated_us = ? WHERE id = ?",
+		"iii", expires_us, clock_wall_us(), id));
 }
 
+int tx_volume_restore(struct tx *tx, int64_t id, const char *name)
+{
+	return changed(conn_do(tx->conn,
+		"UPDATE volume SET trashed = 0, expires_us = NULL, name = nullif(?, uuid), "
+		"updated_us = ? WHERE id = ? AND trashed = 1",
+		"sii", name, clock_wall_us(), id));
+}
+
+int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent)
+{
+	return changed(conn_do(tx->conn, "UPDATE volume SET parent = nullif(?, 0) WHERE id = ?",
+		"ii", parent, id));
+}
+
+int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM volume INDEXED BY volume_parent WHERE parent = ? LIMIT 1", "i", id);
+
+	if (r == -ENOENT)
+		r = conn_row(tx->conn, &st,
+			"SELECT volume FROM job INDEXED BY job_parent "
+			"WHERE parent = ? AND kind = 4 LIMIT 1",
+			"i", id);
+	return id_of(tx, st, r, ret_id);
+}
+
+/* Only in the trash is a purged one found: nothing is kept of one that was never there, because it was let go. */
 int tx_volume_purge(struct tx *tx, int64_t id)
 {
 	int r;
 
 	r = conn_do(tx->conn,
 		"INSERT INTO purged SELECT id, uuid, uid, gid, mode, size, generation, created_us, ? "
-		"FROM volume WHERE id = ?",
+		"FROM volume WHERE id = ? AND trashed = 1",
 		"ii", clock_wall_us(), id);
+	if (r >= 0)
+		r = conn_do(tx->conn,
+			"DELETE FROM event WHERE volume IN "
+			"(SELECT id FROM volume WHERE id = ? AND trashed = 0)",
+			"i", id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM meta WHERE volume = ?", "i", id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM attachment WHERE volume = ?", "i", id);
+	if (r >= 0)
+		r = snapshots_purge(tx, id);
 	return r < 0 ? r : changed(conn_do(tx->conn, "DELETE FROM volume WHERE id = ?", "i", id));
 }
 

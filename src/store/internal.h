@@ -13,7 +13,7 @@
 #include <sqlite3.h>
 
 enum {
-	SCHEMA_VERSION = 3,
+	SCHEMA_VERSION = 4,
 	APPLICATION_ID = 0x766f6c66, /* "volf" */
 	CONN_STATEMENTS = 512, /* slots; a power of two, more than twice the queries there are */
 	PURGED_KEPT_S = 3600,
@@ -65,6 +65,7 @@ struct store {
 	int64_t server;	       /* this server's number */
 	int64_t answered_from; /* rows of `answered` above it are this server's */
 	int64_t began_s;       /* when it began, monotonic */
+	bool looks_only;       /* store_look(): views write nothing, not even beside the file */
 	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */
 };
 
@@ -90,6 +91,11 @@ void writer_free(struct writer *w); /* stopped; NULL is fine */
 /* Drops what the catalogue remembers for a while only; the writer thread, at most once a second. */
 int volumes_forget(struct tx *tx);
 int answers_forget(struct tx *tx);
+
+/* --- snapshots.c --- */
+
+int snapshots_follow(struct tx *tx, int64_t volume, int64_t project);
+int snapshots_purge(struct tx *tx, int64_t volume);
 
 /* --- shared by views and transactions --- */
 

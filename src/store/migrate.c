@@ -26,8 +26,12 @@ static const char from_2_to_3[] =
 #include "store/from-2-to-3.h"
 	;
 
+static const char from_3_to_4[] =
+#include "store/from-3-to-4.h"
+	;
+
 /* steps[i] brings version i + 1 to i + 2. */
-static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2, from_2_to_3 };
+static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2, from_2_to_3, from_3_to_4 };
 
 int migrate(struct conn *c, int from, struct err *err)
 {

@@ -33,6 +33,14 @@ static uint32_t be32(const unsigned char *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+static int refuse_older(const char *path, int version, struct err *err)
+{
+	return err_set(err, -EPROTO,
+		"the catalogue '%s' is of version %d, this volfs knows %d: start it once, which brings the "
+		"catalogue over",
+		path, version, SCHEMA_VERSION);
+}
+
 static int refuse_newer(const char *path, int version, struct err *err)
 {
 	return err_set(err, -EPROTO,
@@ -236,6 +244,58 @@ int store_open(const char *path, const struct quota *defaults, struct store **re
 	return 0;
 }
 
+static int look_at_version(struct store *s, struct err *err)
+{
+	sqlite3_stmt *st;
+	struct view *v;
+	int version = 0, r = view_open(s, &v, err);
+
+	if (r < 0)
+		return r;
+	r = conn_row(&v->conn, &st, "PRAGMA user_version", "");
+	if (r == 0) {
+		version = sqlite3_column_int(st, 0);
+		conn_end(st);
+		r = check_tables(&v->conn, s->path, err);
+	} else {
+		conn_explain(&v->conn, r, s->path, err);
+	}
+	view_close(v);
+	if (r < 0 || version == SCHEMA_VERSION)
+		return r;
+	return version > SCHEMA_VERSION ? refuse_newer(s->path, version, err)
+					: refuse_older(s->path, version, err);
+}
+
+int store_look(const char *path, const struct quota *defaults, struct store **ret, struct err *err)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct store *s;
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(
+			err, -errno, "cannot open the catalogue '%s': %s", path, strerror(errno));
+	r = check_header(path, fd, st.st_size, err);
+	if (r < 0)
+		return r;
+	s = calloc(1, sizeof *s);
+	if (!s || !(s->path = strdup(path))) {
+		free(s);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	s->defaults = *defaults;
+	s->looks_only = true;
+	r = look_at_version(s, err);
+	if (r < 0) {
+		store_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
@@ -254,7 +314,8 @@ int view_open(struct store *s, struct view **ret, struct err *err)
 	if (!v)
 		return err_set(err, -ENOMEM, "out of memory");
 	v->store = s;
-	r = conn_open(&v->conn, s->path, SQLITE_OPEN_READWRITE, VIEW_CACHE_KIB, err);
+	r = conn_open(&v->conn, s->path,
+		s->looks_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, VIEW_CACHE_KIB, err);
 	if (r == 0)
 		r = conn_exec(&v->conn, "PRAGMA query_only=ON");
 	if (r < 0) {

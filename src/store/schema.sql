@@ -1,4 +1,4 @@
--- The catalogue, version 3. Made in one transaction; migrate.c brings older versions here.
+-- The catalogue, version 4. Made in one transaction; migrate.c brings older versions here.
 --
 -- Sums (quota, backends, counts) are kept by the triggers below in the transaction of the rows they count, so they
 -- cannot drift; nothing else writes them. A volume counts
@@ -26,7 +26,8 @@ CREATE TABLE project (
   backups INTEGER NOT NULL DEFAULT 0,
   backup_size INTEGER NOT NULL DEFAULT 0,
   groups INTEGER NOT NULL DEFAULT 0,
-  trash_size INTEGER NOT NULL DEFAULT 0
+  trash_size INTEGER NOT NULL DEFAULT 0,
+  trash_waiting INTEGER NOT NULL DEFAULT 0 -- of trash_size, what is not being purged yet
 );
 INSERT INTO project (name) VALUES ('default'); -- its limits are those of every project that has none
 
@@ -76,7 +77,8 @@ CREATE TABLE type_quota (
   backup_size INTEGER NOT NULL DEFAULT 0,
   groups INTEGER NOT NULL DEFAULT 0,
   trash_size INTEGER NOT NULL DEFAULT 0,
-  in_use INTEGER NOT NULL DEFAULT 0
+  in_use INTEGER NOT NULL DEFAULT 0,
+  trash_waiting INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX type_quota_of ON type_quota (project, type);
 
@@ -89,7 +91,9 @@ CREATE TABLE backend (
   pending INTEGER NOT NULL DEFAULT 0,
   up INTEGER NOT NULL DEFAULT 0,    -- as last reported
   total INTEGER NOT NULL DEFAULT 0, -- -1: unknown, -2: infinite
-  free INTEGER NOT NULL DEFAULT 0
+  free INTEGER NOT NULL DEFAULT 0,
+  trash_waiting INTEGER NOT NULL DEFAULT 0, -- of allocated: in the trash
+  purging INTEGER NOT NULL DEFAULT 0 -- of allocated: on its way out
 );
 
 CREATE TABLE volume (
@@ -121,11 +125,50 @@ CREATE TABLE volume (
   data_uid INTEGER,                 -- of `data`; NULL: the volume's
   data_gid INTEGER,                 -- the same
   data_mode INTEGER,                -- NULL: 0600
+  expires_us INTEGER,               -- in the trash, and its purge has not begun: when that will be
+  parent INTEGER,                   -- the volume, perhaps purged, whose image its own needs
+  origin TEXT,                      -- what it was made from: UUID, or UUID@UUID of a snapshot
   spec TEXT NOT NULL                -- as submitted; last, because it can be long and is rarely read
 );
 CREATE UNIQUE INDEX volume_uuid ON volume (uuid);
 CREATE UNIQUE INDEX volume_name ON volume (name) WHERE trashed = 0 AND name IS NOT NULL;
 CREATE INDEX volume_trash ON volume (id) WHERE trashed = 1;
+CREATE INDEX volume_expires ON volume (expires_us) WHERE expires_us IS NOT NULL;
+CREATE INDEX volume_expires_project ON volume (project, expires_us) WHERE expires_us IS NOT NULL;
+CREATE INDEX volume_expires_backend ON volume (backend, expires_us) WHERE expires_us IS NOT NULL;
+CREATE INDEX volume_parent ON volume (parent) WHERE parent IS NOT NULL;
+
+-- Snapshots. One without a name is being removed: it counts for no quota any more. project and type: its volume's.
+CREATE TABLE snapshot (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid TEXT NOT NULL UNIQUE,
+  volume INTEGER NOT NULL,
+  name TEXT,
+  status INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  project INTEGER NOT NULL,
+  type INTEGER,
+  description TEXT,
+  reason TEXT,
+  created_us INTEGER NOT NULL,
+  updated_us INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX snapshot_name ON snapshot (volume, name) WHERE name IS NOT NULL;
+CREATE INDEX snapshot_list ON snapshot (volume, id);
+
+-- Images that were seen on a backend and are no volume's.
+CREATE TABLE unmanaged (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  backend INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  snapshots INTEGER NOT NULL,
+  reason TEXT,                      -- why it cannot be adopted
+  seen_us INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX unmanaged_name ON unmanaged (backend, name);
+CREATE INDEX unmanaged_list ON unmanaged (backend, id);
 
 CREATE TABLE meta (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -158,6 +201,7 @@ CREATE INDEX attachment_handle ON attachment (handle) WHERE kind = 2;
 CREATE TABLE job (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   kind INTEGER NOT NULL,
+  class INTEGER NOT NULL DEFAULT 0, -- which of them wait for each other: enum job_class
   volume INTEGER NOT NULL,
   backend INTEGER NOT NULL,
   project INTEGER NOT NULL,
@@ -166,10 +210,20 @@ CREATE TABLE job (
   size INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 1,
   qos TEXT,                         -- limits that the image is to keep: key=value, a line each
+  source INTEGER,                   -- the volume that a creation is made from: it stays until then
+  snapshot INTEGER,                 -- … or its snapshot; of a snapshot's own jobs: that
+  parent INTEGER,                   -- as volume.parent, of an image that is to go
+  flatten INTEGER NOT NULL DEFAULT 0,
+  image TEXT,                       -- the name of an image that is adopted, or given up
   tried TEXT
 );
-CREATE INDEX job_backend ON job (backend, kind = 1, id); -- creations are listed apart
-CREATE INDEX job_volume ON job (volume) WHERE kind <> 1; -- a creation's is found by its backend
+CREATE INDEX job_backend ON job (backend, class, id);
+CREATE INDEX job_volume ON job (volume) WHERE class <> 1; -- a plain creation's is found by its backend
+CREATE INDEX job_source ON job (source) WHERE source IS NOT NULL;
+CREATE INDEX job_snapshot ON job (snapshot) WHERE snapshot IS NOT NULL;
+CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
+CREATE INDEX job_clean ON job (uuid) WHERE kind = 4;
+CREATE INDEX job_image ON job (backend, image) WHERE kind IN (8, 9);
 
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -299,4 +353,67 @@ END;
 CREATE TRIGGER job_abandoned AFTER UPDATE OF kind ON job WHEN OLD.kind <> NEW.kind BEGIN
   UPDATE backend SET pending = pending - OLD.size WHERE id = OLD.backend AND OLD.kind = 1;
   UPDATE backend SET allocated = allocated + NEW.size WHERE id = NEW.backend AND NEW.kind = 4;
+END;
+
+-- A snapshot counts 1 and its size, while it has a name, for its project and, if it has one, its type there.
+CREATE TRIGGER snapshot_added AFTER INSERT ON snapshot WHEN NEW.name IS NOT NULL BEGIN
+  UPDATE project SET snapshots = snapshots + 1, size = size + NEW.size WHERE id = NEW.project;
+  UPDATE type_quota SET snapshots = snapshots + 1, size = size + NEW.size
+    WHERE project = NEW.project AND type = NEW.type;
+END;
+
+CREATE TRIGGER snapshot_removed AFTER DELETE ON snapshot WHEN OLD.name IS NOT NULL BEGIN
+  UPDATE project SET snapshots = snapshots - 1, size = size - OLD.size WHERE id = OLD.project;
+  UPDATE type_quota SET snapshots = snapshots - 1, size = size - OLD.size
+    WHERE project = OLD.project AND type = OLD.type;
+END;
+
+-- (The volume moves first: so the type's row of the new project is there.)
+CREATE TRIGGER snapshot_moved AFTER UPDATE OF name, project, type ON snapshot BEGIN
+  UPDATE project SET snapshots = snapshots - 1, size = size - OLD.size
+    WHERE id = OLD.project AND OLD.name IS NOT NULL;
+  UPDATE type_quota SET snapshots = snapshots - 1, size = size - OLD.size
+    WHERE project = OLD.project AND type = OLD.type AND OLD.name IS NOT NULL;
+  UPDATE project SET snapshots = snapshots + 1, size = size + NEW.size
+    WHERE id = NEW.project AND NEW.name IS NOT NULL;
+  UPDATE type_quota SET snapshots = snapshots + 1, size = size + NEW.size
+    WHERE project = NEW.project AND type = NEW.type AND NEW.name IS NOT NULL;
+END;
+
+-- What lies in the trash and could be purged, of projects, types and backends; and what is being purged, of backends. (A type's row in
+-- another project may be made here or by typed_moved, whichever comes first.)
+CREATE TRIGGER trash_moved AFTER UPDATE OF expires_us, size, reserved, project, backend, type ON volume
+    WHEN OLD.expires_us IS NOT NULL OR NEW.expires_us IS NOT NULL BEGIN
+  UPDATE project SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE id = OLD.project AND OLD.expires_us IS NOT NULL;
+  UPDATE project SET trash_waiting = trash_waiting + NEW.size + NEW.reserved
+    WHERE id = NEW.project AND NEW.expires_us IS NOT NULL;
+  UPDATE type_quota SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE project = OLD.project AND type = OLD.type AND OLD.expires_us IS NOT NULL;
+  INSERT INTO type_quota (project, type, trash_waiting)
+    SELECT NEW.project, NEW.type, NEW.size + NEW.reserved WHERE NEW.type IS NOT NULL AND NEW.expires_us IS NOT NULL
+    ON CONFLICT (project, type) DO UPDATE SET trash_waiting = trash_waiting + excluded.trash_waiting;
+  UPDATE backend SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE id = OLD.backend AND OLD.expires_us IS NOT NULL;
+  UPDATE backend SET trash_waiting = trash_waiting + NEW.size + NEW.reserved
+    WHERE id = NEW.backend AND NEW.expires_us IS NOT NULL;
+END;
+
+CREATE TRIGGER trash_removed AFTER DELETE ON volume WHEN OLD.expires_us IS NOT NULL BEGIN
+  UPDATE project SET trash_waiting = trash_waiting - OLD.size - OLD.reserved WHERE id = OLD.project;
+  UPDATE type_quota SET trash_waiting = trash_waiting - OLD.size - OLD.reserved
+    WHERE project = OLD.project AND type = OLD.type;
+  UPDATE backend SET trash_waiting = trash_waiting - OLD.size - OLD.reserved WHERE id = OLD.backend;
+END;
+
+CREATE TRIGGER purge_added AFTER INSERT ON job WHEN NEW.kind = 2 BEGIN
+  UPDATE backend SET purging = purging + NEW.size WHERE id = NEW.backend;
+END;
+
+CREATE TRIGGER purge_removed AFTER DELETE ON job WHEN OLD.kind = 2 BEGIN
+  UPDATE backend SET purging = purging - OLD.size WHERE id = OLD.backend;
+END;
+
+CREATE TRIGGER purge_turned AFTER UPDATE OF kind ON job WHEN OLD.kind = 2 AND NEW.kind <> 2 BEGIN
+  UPDATE backend SET purging = purging - OLD.size WHERE id = OLD.backend;
 END;

@@ -35,6 +35,11 @@ struct tx; /* the writer's transaction; lives during run() */
  * catalogue of volfs, damaged, of a newer version (-EPROTO), or a missing directory (-ENOENT).
  */
 int store_open(const char *path, const struct quota *defaults, struct store **ret, struct err *err);
+/*
+ * The same for views alone, also beside a daemon: nothing is written, made or brought to another version. -ENOENT: there is none yet;
+ * -EPROTO: of another version.
+ */
+int store_look(const char *path, const struct quota *defaults, struct store **ret, struct err *err);
 void store_close(struct store *s); /* after store_stop() and every view_close(); NULL is fine */
 
 struct store_hooks {
@@ -85,6 +90,7 @@ int tx_volume_spec(struct tx *tx, int64_t id, struct buf *ret); /* as it was sub
 /* Where it is to be: backend "" for nowhere. */
 int tx_volume_place(
 	struct tx *tx, int64_t id, const char *backend, const char *zone, const char *image_id);
+/* `deleting`: its purge begins, and from then on nothing expires. */
 int tx_volume_status(struct tx *tx, int64_t id, enum vol_status status, const char *reason);
 
 /* While it is extended `more` bytes are counted on top of its size, for quota and backend; a new size takes them in. */
@@ -98,10 +104,16 @@ int tx_volume_owner(
 int tx_volume_text(struct tx *tx, int64_t id, const char *description, bool protected_);
 int tx_volume_flags(struct tx *tx, int64_t id, bool readonly, bool bootable);
 int tx_volume_data(struct tx *tx, int64_t id, uid_t uid, gid_t gid,
-	mode_t mode);				/* of `data`; -1: the volume's */
-int tx_volume_trash(struct tx *tx, int64_t id); /* name and quota are free; the backend is not */
+	mode_t mode); /* of `data`; -1: the volume's */
+/* Name and quota are free; the backend is not. expires_us: when it is to be purged; 0: not by the clock. */
+int tx_volume_trash(struct tx *tx, int64_t id, int64_t expires_us);
+int tx_volume_restore(struct tx *tx, int64_t id, const char *name); /* out of it; -EEXIST */
 
-/* The row, its metadata and its uses go; for an hour it is remembered by UUID. */
+int tx_volume_parent(struct tx *tx, int64_t id, int64_t parent); /* 0: it needs nobody's image */
+/* Does a volume, or the held image of a purged one, need this one's image? 0, -ENOENT. */
+int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id);
+
+/* The row, its metadata and its uses go; for an hour one from the trash is remembered by UUID. */
 int tx_volume_purge(struct tx *tx, int64_t id);
 
 int tx_meta_find(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id);
@@ -110,6 +122,56 @@ int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,
 int tx_meta_set(struct tx *tx, int64_t volume, const char *key, const char *value, int64_t *ret_id);
 int tx_meta_rename(struct tx *tx, int64_t id, const char *key); /* -EEXIST */
 int tx_meta_remove(struct tx *tx, int64_t id);
+
+/* --- trash.c: volumes in the trash whose purge has not begun ---------------------------------------------------------- */
+
+/* Those that have expired, the first ones first: how many. */
+int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n);
+int view_trash_next(
+	struct view *v, int64_t *ret_us); /* when the next one expires; -ENOENT: none does */
+
+/* One of those, as these walk them; { 0 } is before the first one. */
+struct trashed {
+	int64_t expires_us, id;
+	uint64_t size;
+};
+
+/* The next one, in the order in which they were deleted: of a project, and of one type there (0: of any); on a backend. -ENOENT. */
+int tx_trash_of(struct tx *tx, int64_t project, int64_t type, struct trashed *at);
+int tx_trash_on(struct tx *tx, int64_t backend, struct trashed *at);
+
+/* Their bytes: of a project, and of one type there (0: of all). */
+int tx_trash_waiting(struct tx *tx, int64_t project, int64_t type, uint64_t *ret);
+
+/* --- snapshots.c ---------------------------------------------------------------------------------------------------- */
+
+int tx_snapshot(struct tx *tx, int64_t id, struct snapshot *ret);
+int tx_snapshot_by_name(struct tx *tx, int64_t volume, const char *name, struct snapshot *ret);
+int tx_snapshot_by_uuid(struct tx *tx, const char *uuid, struct snapshot *ret);
+int tx_snapshot_latest(
+	struct tx *tx, int64_t volume, struct snapshot *ret); /* of those that have a name */
+int tx_snapshots(struct tx *tx, int64_t volume, int64_t after, struct snapshot *ret,
+	size_t n); /* with and without a name */
+int tx_snapshot_sums(struct tx *tx, int64_t volume, uint64_t *ret_count,
+	uint64_t *ret_size); /* those with a name */
+
+/* s->id and times are filled in (created_us, if it is not 0, stays). Counts for the quota of its volume's project and type. -EEXIST. */
+int tx_snapshot_add(struct tx *tx, struct snapshot *s);
+int tx_snapshot_status(struct tx *tx, int64_t id, enum snap_status status, const char *reason);
+int tx_snapshot_rename(
+	struct tx *tx, int64_t id, const char *name); /* "": name and quota are free; -EEXIST */
+int tx_snapshot_text(struct tx *tx, int64_t id, const char *description);
+int tx_snapshot_remove(struct tx *tx, int64_t id);
+
+/* --- unmanaged.c: what was seen on a backend that nobody owns -------------------------------------------------------- */
+
+int tx_unmanaged(struct tx *tx, int64_t id, struct unmanaged *ret);
+int tx_unmanaged_by_name(struct tx *tx, int64_t backend, const char *name, struct unmanaged *ret);
+int tx_unmanaged_see(struct tx *tx,
+	struct unmanaged *u); /* made, or brought up to date; id and seen_us are filled in */
+int tx_unmanaged_remove(struct tx *tx, int64_t id);
+int tx_unmanaged_unseen(struct tx *tx, int64_t backend,
+	int64_t before_us); /* those not seen since then go; how many */
 
 /* --- uses.c --------------------------------------------------------------------------------------------------------- */
 
@@ -139,41 +201,88 @@ enum job_kind {
 	JOB_PURGE = 2,	/* remove the image of a volume in the trash, then its row */
 	JOB_EXTEND = 3, /* grow to `size` */
 	JOB_CLEAN =
-		4, /* remove what a given-up attempt may have left; the volume goes its own way */
+		4, /* remove an image that no volume has any more: of a given-up attempt, or a purged one's that clones needed */
+	JOB_SNAP = 5,	/* take a snapshot */
+	JOB_UNSNAP = 6, /* remove it */
+	JOB_REVERT = 7, /* to a snapshot */
+	JOB_ADOPT = 8,	/* make a foreign image that of a `managing` volume */
+	JOB_DISOWN =
+		9, /* give the image of an `unmanaging` volume a name of its own, then forget the volume */
+};
+
+/* What waits for what: jobs of one class do not wait for those of another. The numbers are part of the database. */
+enum job_class {
+	CLASS_OTHER,  /* some operations on the storage: removals, extensions, … */
+	CLASS_CREATE, /* creations in one go: empty, or clones of a snapshot */
+	CLASS_SNAP, /* what waits for the storage's monitor, a second or so, and does nothing meanwhile */
+	CLASS_COPY, /* what moves a volume's bytes: minutes */
+	CLASS_COUNT,
+	CLASS_HELD = 9, /* nobody's, yet: JOB_CLEAN of an image that clones need */
 };
 
 struct job_row {
 	int64_t id; /* counts up; never used twice */
 	enum job_kind kind;
+	enum job_class class;
 	int64_t volume;
 	int64_t backend; /* row */
 	int64_t project; /* row: for fairness */
+	int64_t source; /* JOB_CREATE: the volume that it is made from, which must stay until then; 0 */
+	int64_t snapshot; /* JOB_CREATE: … or the snapshot, of `source`; others: the snapshot in question; 0 */
+	int64_t parent;		  /* JOB_CLEAN: as volume.parent, of the image that is to go; 0 */
+	bool flatten;		  /* JOB_CREATE: a clone is not to stay one */
+	char image[NAME_LEN + 1]; /* JOB_ADOPT, JOB_DISOWN: the image's own name */
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
-	uint64_t size; /* of the image; JOB_EXTEND: the new size */
+	uint64_t size; /* of the image; JOB_EXTEND: the new size; JOB_SNAP, JOB_UNSNAP: 0 */
 	int attempt;   /* JOB_CREATE: 1, 2, … */
 	/* JOB_CREATE: limits that its image is to keep, as its type said when it was accepted: "key=value\n" each */
 	char qos[QOS_TEXT_MAX];
-	char tried[4096]; /* backends that failed this volume, a line each: "name\tsentence\n" */
+	/* JOB_CREATE: backends that failed this volume, a line each: "name\tsentence\n"; JOB_SNAP: who waits for it, as "mount unique" */
+	char tried[4096];
 };
 
 int tx_job_add(struct tx *tx, struct job_row *j); /* sets j->id */
 int tx_job(struct tx *tx, int64_t id, struct job_row *ret);
-int tx_job_of(
-	struct tx *tx, int64_t volume, int64_t *ret_id); /* the unfinished one, JOB_CLEAN aside */
-int tx_job_remove(struct tx *tx, int64_t id);		 /* -ENOENT: it was gone */
+/* The unfinished one of a volume, those of its snapshots and JOB_CLEAN aside; of a snapshot (JOB_SNAP, JOB_UNSNAP). */
+int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id);
+int tx_job_of_snapshot(struct tx *tx, int64_t snapshot, int64_t *ret_id);
+/* One of its snapshots' (JOB_SNAP, JOB_UNSNAP). */
+int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id);
+/* One that gives this image of a backend to a volume, or takes it away (JOB_ADOPT, JOB_DISOWN). */
+int tx_job_of_name(struct tx *tx, int64_t backend, const char *image, int64_t *ret_id);
+/* A creation that is made from this volume, or from one of its snapshots (snapshot 0: any, or none). */
+int tx_job_from(struct tx *tx, int64_t volume, int64_t snapshot, struct job_row *ret);
+/* One that is made from the volume as it is now. */
+int tx_job_from_now(struct tx *tx, int64_t volume, struct job_row *ret);
+int tx_job_remove(struct tx *tx, int64_t id); /* -ENOENT: it was gone */
 
 /* The attempt is given up: the same row and id, from now on JOB_CLEAN. */
 int tx_job_abandon(struct tx *tx, int64_t id);
 
+/* The same row and id becomes another job: its kind, class, parent, snapshot and image as in j. */
+int tx_job_turn(struct tx *tx, const struct job_row *j);
+
+/* The held image (CLASS_HELD) of that purged volume. */
+int tx_job_held(struct tx *tx, int64_t volume, struct job_row *ret);
+
+/* A held image (CLASS_HELD) of that purged volume that nothing needs any more: it is to go now, and its row is in ret. -ENOENT: there is
+ * none, or it is needed still. */
+int tx_job_release(struct tx *tx, int64_t volume, struct job_row *ret);
+
 int view_job(struct view *v, int64_t id, struct job_row *ret);
 
-/* Creations of a backend, or its other jobs, with id > after, in order of id. How many, or -EIO. */
+/* Jobs of one class of a backend with id > after, in order of id. How many, or -EIO. */
 struct job_brief {
 	int64_t id, volume, project;
 	enum job_kind kind;
+	enum job_class class;
 };
-int view_jobs(struct view *v, int64_t backend, bool creations, int64_t after, struct job_brief *ret,
-	size_t n);
+int view_jobs(struct view *v, int64_t backend, enum job_class class, int64_t after,
+	struct job_brief *ret, size_t n);
+
+/* Any job row that names this image of a backend (0: of any), CLASS_HELD too: then its presence, or its absence, is no difference. 0,
+ * -ENOENT. */
+int view_job_of_image(struct view *v, int64_t backend, const char *uuid, struct job_row *ret);
 
 /* --- quotas.c ------------------------------------------------------------------------------------------------------- */
 
@@ -185,6 +294,12 @@ int tx_quota(struct tx *tx, const char *project, int64_t type, struct quota *ret
 
 /* id: of a project, or of a type's quota. max: SIZE_LIMIT_NONE, or QUOTA_INHERIT. */
 int tx_quota_limit(struct tx *tx, int64_t id, bool of_type, enum quota_resource which, int64_t max);
+
+/* --- recount.c ------------------------------------------------------------------------------------------------------ */
+
+/* What of the sums is not what the rows say, a sentence for each: how many, or -EIO. each() asks the catalogue nothing. */
+int view_recount(struct view *v, void (*each)(void *arg, const char *text), void *arg);
+int tx_recount(struct tx *tx); /* makes all of them what the rows say */
 
 /* --- types.c -------------------------------------------------------------------------------------------------------- */
 
@@ -221,6 +336,8 @@ struct backend_row {
 	uint64_t volumes;   /* rows placed there, trash included */
 	uint64_t allocated; /* their sizes, and those of given-up attempts */
 	uint64_t pending;   /* of that, what is being created */
+	uint64_t trash;	    /* of that, what lies in the trash and is not being purged yet */
+	uint64_t purging;   /* of that, what is being purged */
 	bool disabled;
 	bool known_up; /* the last server to look found it up, with these statistics */
 	struct backend_stats stats;

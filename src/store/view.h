@@ -55,7 +55,28 @@ enum vol_list {
 int view_entries(
 	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
 
+/* Snapshots that have a name: by row or UUID (also without), by name, listed in order of their taking, counted. */
+int view_snapshot(struct view *v, int64_t id, struct snapshot *ret);
+int view_snapshot_by_name(struct view *v, int64_t volume, const char *name, struct snapshot *ret);
+int view_snapshots(struct view *v, int64_t volume, int64_t after, struct snapshot *ret, size_t n);
+int view_snapshot_by_uuid(struct view *v, const char *uuid, struct snapshot *ret);
+int view_snapshot_count(struct view *v, int64_t volume, uint64_t *ret);
+
+/* Images that nobody owns, of a backend. */
+int view_unmanaged(struct view *v, int64_t id, struct unmanaged *ret);
+int view_unmanaged_by_name(
+	struct view *v, int64_t backend, const char *name, struct unmanaged *ret);
+int view_unmanageds(
+	struct view *v, int64_t backend, int64_t after, struct unmanaged *ret, size_t n);
+
 int view_volume(struct view *v, int64_t id, struct volume *ret);
+
+/* What has been placed on a backend (row), trash included: rows with id > after, in order of id. How many, or -EIO. */
+struct vol_image {
+	int64_t id;
+	char image_id[IMAGE_ID_LEN + 1];
+};
+int view_images(struct view *v, int64_t backend, int64_t after, struct vol_image *ret, size_t n);
 int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed);
 
 /* A purged volume is remembered for an hour by its UUID: 0 and the row's id and last owner. */

@@ -143,7 +143,7 @@ int view_entries(
 	"v.id, v.uuid, v.name, v.image_id, b.name, t.name, v.zone, p.name, v.description, "        \
 	"v.reason, v.status, v.size, v.used, v.uid, v.gid, v.mode, v.protected, v.trashed, "       \
 	"v.generation, v.created_us, v.updated_us, v.type, t.uuid, v.readonly, v.bootable, "       \
-	"v.data_uid, v.data_gid, v.data_mode FROM volume v "                                       \
+	"v.data_uid, v.data_gid, v.data_mode, v.expires_us, v.parent, v.origin FROM volume v "     \
 	"LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project "         \
 	"LEFT JOIN type t ON t.id = v.type"
 
@@ -177,6 +177,9 @@ static void volume_row(sqlite3_stmt *st, struct volume *ret)
 	ret->data_uid = own_id(st, 25);
 	ret->data_gid = own_id(st, 26);
 	ret->data_mode = own_mode(st, 27);
+	ret->expires_us = sqlite3_column_int64(st, 28);
+	ret->parent = sqlite3_column_int64(st, 29);
+	col_text(st, 30, ret->origin);
 }
 
 int volume_get(struct conn *c, int64_t id, struct volume *ret)
@@ -194,6 +197,26 @@ int volume_get(struct conn *c, int64_t id, struct volume *ret)
 int view_volume(struct view *v, int64_t id, struct volume *ret)
 {
 	return view_result(v, volume_get(&v->conn, id, ret));
+}
+
+int view_images(struct view *v, int64_t backend, int64_t after, struct vol_image *ret, size_t n)
+{
+	sqlite3_stmt *st;
+	int r = conn_rows(&v->conn, &st,
+		"SELECT id, image_id FROM volume WHERE id > ? AND backend = ? ORDER BY id", "ii",
+		after, backend);
+
+	if (r < 0)
+		return view_result(v, r);
+	for (size_t i = 0; i < n; i++) {
+		r = conn_next(&v->conn, st);
+		if (r <= 0)
+			return r < 0 ? view_result(v, r) : (int)i;
+		ret[i].id = sqlite3_column_int64(st, 0);
+		col_text(st, 1, ret[i].image_id);
+	}
+	conn_end(st);
+	return (int)n;
 }
 
 int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed)

@@ -30,7 +30,7 @@ rbd_backend() # POOL DIRECT
 	echo "{ name = \"$1\"; driver = \"rbd\"; ceph_conf = \"$CEPH/ceph.conf\"; pool = \"$1\"; timeout = 5; direct = \"$2\"; }"
 }
 cat >"$T/volfs.conf" <<-END
-	database = "$STATE/volfs.db"; stats_interval = 1;
+	database = "$STATE/volfs.db"; trash_delay = 0; stats_interval = 1;
 	types = ( { name = "one"; extra_specs = [ "volume_backend_name=one" ]; },
 		  { name = "two"; extra_specs = [ "volume_backend_name=two" ]; },
 		  { name = "shared"; extra_specs = [ "multiattach=<is> True" ]; } );

@@ -64,7 +64,7 @@ objects >"$T/objects.empty"
 
 mkdir "$T/round" "$STATE"
 cat >"$T/volfs.conf" <<END
-database = "$STATE/volfs.db";
+database = "$STATE/volfs.db"; trash_delay = 0;
 quota = { volumes = -1; size = -1; };
 backends = ( { name = "ssd"; driver = "rbd"; ceph_conf = "$CONF"; pool = "vols"; timeout = 10; direct = "${DIRECT:-auto}"; } );
 END

@@ -34,7 +34,7 @@ same()
 }
 
 cat >"$T/volfs.conf" <<END
-	database = "$STATE/volfs.db"; quota = { volumes = -1; size = -1; }; stats_interval = 1;
+	database = "$STATE/volfs.db"; trash_delay = 0; quota = { volumes = -1; size = -1; }; stats_interval = 1;
 	backends = ( { name = "ssd"; driver = "rbd"; ceph_conf = "$CONF"; pool = "vols"; timeout = 10; direct = "${DIRECT:-auto}"; } );
 END
 start()

@@ -7,12 +7,8 @@
  */
 #include "rig.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static struct rig_backend backend;
 static char *before;
@@ -43,52 +39,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct rig_child start(
-	const char *what, const struct driver_image *image, int crash_at, char address[256])
-{
-	char size[24], at[24];
-	const char *words[] = { what, backend.conf.direct, image->uuid, image->image_id, size, at,
-		NULL };
-	struct rig_child c;
-
-	(void)snprintf(size, sizeof size, "%llu", (unsigned long long)image->size);
-	(void)snprintf(at, sizeof at, "%d", crash_at);
-	c = rig_child(words);
-	rig_child_line(&c, address);
-	assert_true(address[0]);
-	return c;
-}
-
-static void fence(const char *address)
-{
-	struct err err = { 0 };
-
-	if (backend.driver->fence(backend.be, address, &err) != 0)
-		fail_msg("fence: %s", err.text);
-}
-
-/* Lets a process die at its n-th operation; true if it did. librados itself can throw and abort a young process ("EVP_DecryptInit_ex
- * failed"): then another one does it. */
-static bool dies_at(const char *what, const struct driver_image *image, int n)
-{
-	char address[256];
-	int status;
-
-	for (int tries = 1;; tries++) {
-		struct rig_child c = start(what, image, n, address);
-
-		status = rig_child_end(&c);
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-			return false;
-		assert_true(WIFSIGNALED(status));
-		fence(address);
-		if (WTERMSIG(status) != SIGABRT || tries == 3)
-			break;
-	}
-	assert_int_equal(WTERMSIG(status), SIGKILL);
-	return true;
-}
-
 /* Creates again what a dead process may have left half-way. */
 static void create_again(const char *what, const struct driver_image *image)
 {
@@ -109,13 +59,13 @@ static void create_at_every_operation(const char *what)
 
 	for (n = 1; died; n++) {
 		image = rig_image(GIB);
-		died = dies_at(what, &image, n);
+		died = rig_dies_at(&backend, what, &image, NULL, n);
 		create_again(what, &image);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 
 		image = rig_image(GIB);
-		(void)dies_at(what, &image, n);
+		(void)rig_dies_at(&backend, what, &image, NULL, n);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 	}
@@ -143,22 +93,11 @@ static void test_remove_at_every_operation(void **state)
 
 		rig_must_create(&backend, &image);
 		rig_write(&image, 5);
-		died = dies_at("remove", &image, n);
+		died = rig_dies_at(&backend, "remove", &image, NULL, n);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 	}
 	assert_true(n > 10);
-}
-
-/* Kills a process us microseconds after it began. */
-static void dies_after(const char *what, const struct driver_image *image, unsigned us)
-{
-	char address[256];
-	struct rig_child c = start(what, image, 0, address);
-
-	usleep(us);
-	rig_child_kill(&c);
-	fence(address);
 }
 
 static void create_at_any_time(const char *what, unsigned until, unsigned step)
@@ -166,7 +105,7 @@ static void create_at_any_time(const char *what, unsigned until, unsigned step)
 	for (unsigned us = 0; us < until; us += step) {
 		struct driver_image image = rig_image(GIB);
 
-		dies_after(what, &image, us);
+		rig_dies_after(&backend, what, &image, NULL, us);
 		if (us / step % 2)
 			create_again(what, &image);
 		rig_must_remove(&backend, &image);
@@ -193,7 +132,7 @@ static void test_remove_at_any_time(void **state)
 
 		rig_must_create(&backend, &image);
 		rig_write(&image, 5);
-		dies_after("remove", &image, us);
+		rig_dies_after(&backend, "remove", &image, NULL, us);
 		rig_must_remove(&backend, &image);
 		rig_same(before, rig_dump(rig.vols, NULL));
 	}

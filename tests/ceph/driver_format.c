@@ -66,19 +66,6 @@ static const char *const feature_sets[] = {
 static const uint64_t chunks[] = { 4 * MIB, 4096, 64 * 1024, 32 * MIB };
 static const uint64_t sizes[] = { 10 * GIB, MIB, 4 * MIB + 512, 33 * MIB + 1536, 3 * GIB + 4096 };
 
-static void id_of(const struct rig_backend *b, const struct driver_image *image, char id[64])
-{
-	rados_ioctx_t io;
-	rbd_image_t handle;
-
-	assert_int_equal(rados_ioctx_create(rig.admin, b->conf.pool, &io), 0);
-	rados_ioctx_set_namespace(io, b->conf.namespace);
-	assert_int_equal(rbd_open_read_only(io, rig_image_name(image), &handle, NULL), 0);
-	assert_int_equal(rbd_get_id(handle, id, 64), 0);
-	assert_int_equal(rbd_close(handle), 0);
-	rados_ioctx_destroy(io);
-}
-
 /* Everything in both pools while the image is there; and nothing after. */
 static char *made_by(const struct kind *k, const char *direct, const struct driver_image *image)
 {
@@ -96,7 +83,7 @@ static char *made_by(const struct kind *k, const char *direct, const struct driv
 		qos_must_create(&b, image);
 	else
 		rig_must_create(&b, image);
-	id_of(&b, image, id);
+	rig_id(&b, image, id);
 	if (!strcmp(direct, "on"))
 		assert_string_equal(id, image->image_id);
 	vols = rig_dump(rig.vols, id);
@@ -357,7 +344,7 @@ static void remove_from_trash(const char *made, const char *removed, bool moving
 	open_backend(&remover, removed);
 	rig_must_create(&maker, &image);
 	rig_write(&image, 5);
-	id_of(&maker, &image, id);
+	rig_id(&maker, &image, id);
 	rig_sh("rbd -c $CONF trash mv vols/%s", rig_image_name(&image));
 	if (moving)
 		mark_as_moving(id);

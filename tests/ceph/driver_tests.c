@@ -15,7 +15,12 @@ static const struct {
 	{ "same", same_tests },
 	{ "format", format_tests },
 	{ "qos", qos_tests },
+	{ "clone", clone_tests },
 	{ "crash", crash_tests },
+	{ "clone-crash", clone_crash_tests },
+	{ "snap", snap_tests },
+	{ "images", images_tests },
+	{ "snap-crash", snap_crash_tests },
 	{ "trouble", trouble_tests },
 };
 

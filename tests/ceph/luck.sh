@@ -39,7 +39,7 @@ conf()
 {
 	local user=${USER_OF_CEPH:-admin}
 	cat >"$T/volfs.conf" <<-END
-		database = "$STATE/volfs.db"; quota = { volumes = -1; size = -1; }; stats_interval = 1;
+		database = "$STATE/volfs.db"; trash_delay = 0; quota = { volumes = -1; size = -1; }; stats_interval = 1;
 		backends = ( { name = "ssd"; driver = "rbd"; ceph_conf = "$CEPH/ceph.conf"; ceph_user = "$user"; pool = "vols"; timeout = 3; }
 		$* );
 	END

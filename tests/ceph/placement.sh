@@ -26,7 +26,7 @@ rbd_backend()
 	echo "{ name = \"$1\"; driver = \"rbd\"; ceph_conf = \"$CEPH/ceph.conf\"; pool = \"$1\"; timeout = 5; $2 }"
 }
 cat >"$T/volfs.conf" <<-END
-	database = "$STATE/volfs.db"; quota = { volumes = -1; size = -1; }; stats_interval = 3600;
+	database = "$STATE/volfs.db"; trash_delay = 0; quota = { volumes = -1; size = -1; }; stats_interval = 3600;
 	scheduler = { filters = [ "availability_zone", "capacity", "same_backend", "different_backend", "json", "driver" ];
 	              weighers = ( { name = "goodness"; } ); };
 	backends = ( $(rbd_backend one 'goodness_function = "50"; capabilities = { disk = "ssd"; };'),

@@ -4,9 +4,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +11,6 @@
 #include <unistd.h>
 
 struct rig rig;
-extern char **environ;
 
 /* --- backends and images */
 
@@ -85,6 +81,17 @@ int rig_create(struct rig_backend *b, const struct driver_image *image, struct e
 	return c.code;
 }
 
+int rig_clone(struct rig_backend *b, const struct driver_image *image,
+	const struct driver_source *source, struct err *err)
+{
+	struct driver_create c = { .image = *image, .source = source };
+
+	b->driver->create(b->be, &c, 1);
+	if (c.code < 0 && err)
+		*err = c.err;
+	return c.code;
+}
+
 void rig_must_create(struct rig_backend *b, const struct driver_image *image)
 {
 	struct err err = { 0 };
@@ -99,6 +106,58 @@ void rig_must_remove(struct rig_backend *b, const struct driver_image *image)
 
 	if (b->driver->remove(b->be, image, &err) != 0)
 		fail_msg("remove: %s", err.text);
+}
+
+/* A look at an image, whatever its place; rbd_close() it, and rados_ioctx_destroy(*io). */
+static rbd_image_t look(
+	const struct rig_backend *b, const struct driver_image *image, rados_ioctx_t *io)
+{
+	rbd_image_t handle;
+
+	assert_int_equal(rados_ioctx_create(rig.admin, b->conf.pool, io), 0);
+	rados_ioctx_set_namespace(*io, b->conf.namespace);
+	assert_int_equal(rbd_open(*io, rig_image_name(image), &handle, NULL), 0);
+	return handle;
+}
+
+void rig_id(const struct rig_backend *b, const struct driver_image *image, char id[64])
+{
+	rados_ioctx_t io;
+	rbd_image_t handle = look(b, image, &io);
+
+	assert_int_equal(rbd_get_id(handle, id, 64), 0);
+	assert_int_equal(rbd_close(handle), 0);
+	rados_ioctx_destroy(io);
+}
+
+uint64_t rig_snap(
+	const struct rig_backend *b, const struct driver_image *image, char uuid[UUID_LEN + 1])
+{
+	rados_ioctx_t io;
+	rbd_image_t handle = look(b, image, &io);
+	char name[64];
+	uint64_t id;
+
+	(void)snprintf(uuid, UUID_LEN + 1, "%s", rig_image(0).uuid);
+	(void)snprintf(name, sizeof name, "snapshot-%s", uuid);
+	assert_int_equal(rbd_snap_create(handle, name), 0);
+	assert_int_equal(rbd_snap_get_id(handle, name, &id), 0);
+	assert_int_equal(rbd_close(handle), 0);
+	rados_ioctx_destroy(io);
+	return id;
+}
+
+void rig_snap_remove(
+	const struct rig_backend *b, const struct driver_image *image, const char *uuid)
+{
+	rados_ioctx_t io;
+	rbd_image_t handle = look(b, image, &io);
+	char name[64];
+
+	(void)snprintf(name, sizeof name, "snapshot-%s", uuid);
+	assert_int_equal(rbd_snap_remove(handle, name), 0);
+	assert_int_equal(rbd_close(handle), 0);
+	rados_ioctx_destroy(io);
 }
 
 void rig_write(const struct driver_image *image, int n)
@@ -172,6 +231,12 @@ static void add_name(struct buf *b, const char *name, const char *id)
 		buf_adds(b, name);
 }
 
+/* The number of the newest snapshot that there ever was: the monitors choose it. */
+static bool is_used_sequence(const char *key, const char *value, size_t len)
+{
+	return !strcmp(key, "snap_seq") && len == 8 && memcmp(value, "\0\0\0\0\0\0\0", 8) != 0;
+}
+
 static void dump_omap(
 	rados_ioctx_t io, const char *object, const char *head, const char *id, struct lines *l)
 {
@@ -194,7 +259,7 @@ static void dump_omap(
 		buf_adds(&b, " omap ");
 		add_name(&b, key, id);
 		buf_addc(&b, '=');
-		if (strstr(key, "timestamp"))
+		if (strstr(key, "timestamp") || is_used_sequence(key, value, len))
 			buf_addf(&b, "(%zu bytes)", len);
 		else
 			add_value(&b, value, len, id);
@@ -234,8 +299,10 @@ static void dump_attributes(rados_ioctx_t io, const char *object, const char *he
 	rados_getxattrs_end(iter);
 }
 
-static void dump_object(
-	rados_ioctx_t io, const char *space, const char *object, const char *id, struct lines *l)
+#define IN_SNAPSHOTS " in snapshots only"
+
+static void dump_object(rados_ioctx_t io, const char *space, const char *object, const char *id,
+	bool trimmed, struct lines *l)
 {
 	static char content[1 << 20];
 	struct buf b = { 0 };
@@ -247,6 +314,14 @@ static void dump_object(
 	add_name(&b, object, id);
 	head = strdup(buf_text(&b));
 	n = rados_read(io, object, content, sizeof content, 0);
+	if (n == -ENOENT) { /* removed, but not yet from a snapshot that is gone too */
+		if (trimmed) {
+			buf_adds(&b, IN_SNAPSHOTS);
+			add_line(l, &b);
+		}
+		buf_release(&b);
+		return;
+	}
 	assert_true(n >= 0);
 	buf_addc(&b, ' ');
 	add_value(&b, content, (size_t)n, id);
@@ -266,7 +341,8 @@ static bool is_bookkeeping(const char *object)
 	return !strcmp(object, "rbd_info");
 }
 
-char *rig_dump(rados_ioctx_t pool, const char *id)
+/* trimmed: also what is there for a snapshot alone. */
+static char *dump(rados_ioctx_t pool, const char *id, bool trimmed)
 {
 	rados_list_ctx_t list;
 	const char *object, *key, *space;
@@ -280,7 +356,7 @@ char *rig_dump(rados_ioctx_t pool, const char *id)
 
 		assert_int_equal(rados_ioctx_create2(rig.admin, rados_ioctx_get_id(pool), &io), 0);
 		if (!is_bookkeeping(object))
-			dump_object(io, space, object, id, &l);
+			dump_object(io, space, object, id, trimmed, &l);
 		rados_ioctx_destroy(io);
 	}
 	rados_nobjects_list_close(list);
@@ -292,6 +368,11 @@ char *rig_dump(rados_ioctx_t pool, const char *id)
 	}
 	free(l.at);
 	return buf_detach(&all);
+}
+
+char *rig_dump(rados_ioctx_t pool, const char *id)
+{
+	return dump(pool, id, false);
 }
 
 /* Prints the lines of a that b lacks. */
@@ -318,6 +399,27 @@ void rig_same(const char *before, char *after)
 	}
 	free(after);
 	assert_true(same);
+}
+
+char *rig_dump_trimmed(rados_ioctx_t pool)
+{
+	int64_t until = clock_mono_ns() + INT64_C(20) * 1000000000;
+	char *now = dump(pool, NULL, true);
+
+	while (strstr(now, IN_SNAPSHOTS) && clock_mono_ns() < until) {
+		free(now);
+		usleep(50 * 1000);
+		now = dump(pool, NULL, true);
+	}
+	return now;
+}
+
+void rig_same_soon(const char *before, rados_ioctx_t pool, const char *space)
+{
+	char *now = rig_dump_trimmed(pool);
+
+	rados_ioctx_set_namespace(pool, space);
+	rig_same(before, now);
 }
 
 void rig_space(const char *space)
@@ -362,129 +464,4 @@ void rig_until(int seconds, const char *command)
 			fail_msg("not within %d s: %s", seconds, command);
 		usleep(100 * 1000);
 	}
-}
-
-/* --- other processes */
-
-struct rig_child rig_child(const char *const *words)
-{
-	const char *argv[16] = { rig.program, rig.ceph_conf, rig.dir, "child" };
-	struct rig_child c;
-	int in[2], out[2];
-
-	for (size_t i = 0; words[i]; i++)
-		argv[4 + i] = words[i];
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	c.pid = fork();
-	assert_true(c.pid >= 0);
-	if (c.pid ==
-		0) { /* a copy with threads missing: nothing but system calls until it is a program again */
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		execve(rig.program, (char **)argv, environ);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	c.in = in[1];
-	c.out = out[0];
-	return c;
-}
-
-void rig_child_line(struct rig_child *c, char line[256])
-{
-	size_t n = 0;
-
-	while (n < 255 && read(c->out, line + n, 1) == 1 && line[n] != '\n')
-		n++;
-	line[n] = '\0';
-}
-
-static int reap(struct rig_child *c)
-{
-	int status = -1;
-
-	close(c->in);
-	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	close(c->out);
-	return status;
-}
-
-int rig_child_end(struct rig_child *c)
-{
-	return reap(c);
-}
-
-void rig_child_kill(struct rig_child *c)
-{
-	kill(c->pid, SIGKILL);
-	(void)reap(c);
-}
-
-static void say(const char *line)
-{
-	(void)printf("%s\n", line);
-	(void)fflush(stdout);
-}
-
-static void wait_for_end(void)
-{
-	char c;
-
-	while (read(0, &c, 1) > 0)
-		;
-}
-
-/* child open|write IMAGE: has it open; after a write the lock too. Says its address. */
-static int child_open(const char *name, bool write)
-{
-	rbd_image_t image;
-	char *address;
-	int r = rbd_open(rig.vols, name, &image, NULL);
-
-	if (r >= 0 && write)
-		r = rbd_write(image, 0, 4, "data") == 4 ? 0 : -EIO;
-	if (r < 0 || rados_getaddrs(rig.admin, &address) < 0)
-		return 1;
-	say(address);
-	rados_buffer_free(address);
-	wait_for_end();
-	return rbd_close(image) < 0;
-}
-
-/* child create|limited|remove DIRECT UUID ID SIZE CRASH_AT: says the address of its connection, then does it. */
-static int child_change(char **w)
-{
-	struct rig_backend b = { .driver = &driver_rbd };
-	struct driver_image image = { .size = strtoull(w[4], NULL, 10) };
-	char address[256];
-	struct err err = { 0 };
-	int r;
-
-	rig_backend_conf(&b.conf, w[1]);
-	b.conf.crash_at = atol(w[5]);
-	(void)snprintf(image.uuid, sizeof image.uuid, "%s", w[2]);
-	(void)snprintf(image.image_id, sizeof image.image_id, "%s", w[3]);
-	if (b.driver->open(&b.conf, &b.be, &err) < 0 ||
-		b.driver->address(b.be, address, sizeof address, &err) < 0)
-		return 2;
-	say(address);
-	if (!strcmp(w[0], "create"))
-		r = rig_create(&b, &image, &err);
-	else if (!strcmp(w[0], "limited"))
-		r = qos_create(&b, &image, &err);
-	else
-		r = b.driver->remove(b.be, &image, &err);
-	if (r < 0)
-		(void)fprintf(stderr, "child %s: %s\n", w[0], err.text);
-	return r < 0;
-}
-
-int rig_child_main(int argc, char **argv)
-{
-	if (argc == 2)
-		return child_open(argv[1], !strcmp(argv[0], "write"));
-	return argc == 6 ? child_change(argv) : 2;
 }

@@ -52,6 +52,15 @@ struct driver_image rig_image(uint64_t size);
 const char *rig_image_name(const struct driver_image *image); /* static, one at a time */
 
 int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err);
+int rig_clone(struct rig_backend *b, const struct driver_image *image,
+	const struct driver_source *source, struct err *err);
+/* By librbd: its id; a snapshot `snapshot-<uuid>`, whose uuid is made here, and its id; that snapshot gone again. */
+void rig_id(const struct rig_backend *b, const struct driver_image *image, char id[64]);
+uint64_t rig_snap(
+	const struct rig_backend *b, const struct driver_image *image, char uuid[UUID_LEN + 1]);
+void rig_snap_remove(
+	const struct rig_backend *b, const struct driver_image *image, const char *uuid);
+
 void rig_must_create(struct rig_backend *b, const struct driver_image *image);
 void rig_must_remove(struct rig_backend *b, const struct driver_image *image);
 
@@ -61,6 +70,9 @@ void rig_must_remove(struct rig_backend *b, const struct driver_image *image);
  */
 char *rig_dump(rados_ioctx_t pool, const char *id);
 void rig_same(const char *before, char *after_taken); /* compares and frees the second */
+/* Where snapshots were, whose objects the OSD trims later: waits for that. The namespace of operations is set to space afterwards. */
+char *rig_dump_trimmed(rados_ioctx_t pool);
+void rig_same_soon(const char *before, rados_ioctx_t pool, const char *space);
 
 void rig_space(const char *space); /* the namespace that the admin's operations go to; "" */
 
@@ -72,7 +84,7 @@ __attribute__((format(printf, 1, 2))) void rig_sh(const char *fmt, ...);
 void rig_until(int seconds, const char *command);
 
 /*
- * Another process: this program again as `driver_tests CONF DIR child WORDS…`. It says one line when it has got where it
+ * child.c. Another process: this program again as `driver_tests CONF DIR child WORDS…`. It says one line when it has got where it
  * should; rig_child_line() reads that. rig_child_end(): closes its stdin, and waits; its wait status.
  */
 struct rig_child {
@@ -84,8 +96,53 @@ int rig_child_end(struct rig_child *c);
 void rig_child_kill(struct rig_child *c); /* SIGKILL, and waits */
 int rig_child_main(int argc, char **argv);
 
+/*
+ * Lets a process make a change (create, limited, clone, remove), die in it, and fences it. At the driver's n-th operation, or with
+ * n < 0 before its -n-th message to the cluster: true if it came to that; or us microseconds after it began. source: of a clone; else
+ * NULL.
+ */
+bool rig_dies_at(struct rig_backend *b, const char *what, const struct driver_image *image,
+	const struct driver_source *source, int n);
+void rig_dies_after(struct rig_backend *b, const char *what, const struct driver_image *image,
+	const struct driver_source *source, unsigned us);
+
 /* Writes n objects' first bytes through librbd, spread over the image. */
 void rig_write(const struct driver_image *image, int n);
+
+/*
+ * rig_data.c: an image's bytes by the driver, each call waited for. snap: NULL, or at that snapshot. What is written is a pattern of seed and
+ * place; a sum is one of all bytes. rig_sum_outside(): by librbd, of "image" or "image@snapshot" in the namespace that rig_space() set.
+ */
+struct rig_data {
+	struct rig_backend *b;
+	void *data;
+	uint64_t size;
+};
+int rig_data_open(struct rig_data *d, struct rig_backend *b, const struct driver_image *image,
+	const struct driver_snap *snap, bool writable); /* 0 or -errno */
+void rig_data_close(struct rig_data *d);
+void rig_data_put(struct rig_data *d, uint64_t off, size_t len, unsigned seed); /* and flushes */
+uint64_t rig_sum(struct rig_backend *b, const struct driver_image *image, uint64_t size,
+	const struct driver_snap *snap);
+uint64_t rig_sum_outside(const char *name);
+/* Opens, puts, closes. */
+void rig_put(struct rig_backend *b, const struct driver_image *image, uint64_t off, size_t len,
+	unsigned seed);
+
+/* A clone by librbd, of the format that does not need a protected snapshot, or of the one that does. */
+void rig_clone_by_librbd(const struct driver_image *image, const struct driver_snap *snap,
+	const struct driver_image *clone, int format);
+struct driver_snap rig_new_snap(void);			   /* with a uuid that no other has */
+const char *rig_snap_name(const struct driver_snap *snap); /* static, one at a time */
+
+/*
+ * rig_die.c: lets another process do one thing and die just before the n-th message that it sends (0: never); true if it died. It is
+ * fenced then. other: the snapshot's uuid, or the name. Only for backends in pool vols without a namespace.
+ */
+bool rig_dies_at_message(struct rig_backend *b, const char *what, const struct driver_image *image,
+	const char *other, int n);
+int rig_die_main(char **words);	 /* the other process */
+void rig_die_at_message(long n); /* this very process; 0: not any more */
 
 /*
  * driver_qos.c: images with limits of every key that there is, and one that no driver knows. The check: does librbd say that the image
@@ -96,10 +153,15 @@ void qos_must_create(struct rig_backend *b, const struct driver_image *image);
 void qos_check(const struct rig_backend *b, const struct driver_image *image, bool limited);
 
 /* The groups of tests; each returns the number of those that failed. */
-int same_tests(void);	 /* every driver: the same tests */
-int format_tests(void);	 /* direct against librbd, and half-states */
-int crash_tests(void);	 /* processes that die in the middle */
-int qos_tests(void);	 /* limits on an image's speed */
-int trouble_tests(void); /* busy, full, deleted, stopped, refused, fenced */
+int same_tests(void);	/* every driver: the same tests */
+int format_tests(void); /* direct against librbd, and half-states */
+int clone_tests(void);	/* clones, and what becomes of the snapshots that they are made of */
+int crash_tests(void);	/* processes that die in the middle */
+int clone_crash_tests(void);
+int qos_tests(void);	    /* limits on an image's speed */
+int snap_tests(void);	    /* snapshots, revert, flatten */
+int images_tests(void);	    /* what others made, and how it changes hands */
+int snap_crash_tests(void); /* processes that die in the middle of these two */
+int trouble_tests(void);    /* busy, full, deleted, stopped, refused, fenced */
 
 #endif

@@ -34,7 +34,7 @@ rbd_backend() # NAME POOL DIRECT
 conf() # DIRECT
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$STATE/volfs.db"; quota = { volumes = -1; size = -1; }; stats_interval = 1;
+		database = "$STATE/volfs.db"; trash_delay = 0; quota = { volumes = -1; size = -1; }; stats_interval = 1;
 		types = ( { name = "one"; extra_specs = [ "volume_backend_name=one" ]; },
 			  { name = "two"; extra_specs = [ "volume_backend_name=two" ]; },
 			  { name = "local"; extra_specs = [ "storage_protocol=local" ]; },

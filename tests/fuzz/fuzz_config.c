@@ -25,7 +25,7 @@ static void check_values(const struct conf *c)
 {
 	assert(c->database && c->default_zone && c->admin_group && c->debug && c->new_group);
 	assert(c->draft_patterns && c->projects && c->filters);
-	assert(c->workers > 0 && c->attempts > 0 && c->trash_delay == 0);
+	assert(c->workers > 0 && c->attempts > 0 && c->trash_delay >= 0);
 	assert(c->backend_count > 0);
 	for (size_t i = 0; i < c->backend_count; i++) {
 		const struct backend_conf *b = &c->backends[i];

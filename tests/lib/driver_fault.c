@@ -24,11 +24,16 @@ void fault_reset(void)
 	fault.passed = fault.fail_at = fault.kill_at = fault.delay_us = 0;
 	fault.refuse = fault.hang = fault.down = fault.stick = fault.slow_stat = fault.blocked =
 		NULL;
+	fault.hang_snap = fault.refuse_snap = fault.stick_snap = NULL;
+	fault.snapped = fault.unsnapped = fault.reverted = fault.most_snapping = 0;
+	fault.progress = 0;
 	fault.commits = fault.kill_after = 0;
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;
-	fault.outside = fault.mute = NULL;
+	fault.outside = fault.mute = fault.hang_list = fault.foreign = NULL;
+	fault.listed = fault.adopted = fault.snaps_adopted = fault.disowned = 0;
+	fault.free = 0;
 	fault.asked = 0;
 	pthread_mutex_lock(&qos_lock);
 	last_qos[0] = '\0';
@@ -66,7 +71,7 @@ static bool is(const char *_Atomic *which, const struct wrapped *w)
 	return name && strcmp(name, w->conf->name) == 0;
 }
 
-static int point(struct err *err)
+int fault_point(struct err *err)
 {
 	long n = atomic_fetch_add(&fault.passed, 1) + 1;
 
@@ -75,6 +80,11 @@ static int point(struct err *err)
 	if (n == atomic_load(&fault.fail_at))
 		return err_set(err, -EIO, "point %ld fails", n);
 	return 0;
+}
+
+void *fault_inner(void *be)
+{
+	return ((struct wrapped *)be)->be;
 }
 
 static void slow(const struct wrapped *w)
@@ -124,12 +134,14 @@ static int fault_stat(void *be, struct backend_stats *ret, struct err *err)
 	if (r == 0 && atomic_load(&fault.total)) {
 		ret->total = ret->free = atomic_load(&fault.total);
 	}
+	if (r == 0 && atomic_load(&fault.free))
+		ret->free = atomic_load(&fault.free);
 	return r;
 }
 
 static void create_one(struct wrapped *w, struct driver_create *c)
 {
-	int r = point(&c->err);
+	int r = fault_point(&c->err);
 
 	keep_qos(c);
 	if (r == 0 && is(&fault.blocked, w))
@@ -143,7 +155,7 @@ static void create_one(struct wrapped *w, struct driver_create *c)
 	driver_local.create(w->be, c, 1);
 	if (c->code == 0)
 		atomic_fetch_add(&fault.created, 1);
-	r = point(&c->err);
+	r = fault_point(&c->err);
 	if (r < 0)
 		c->code = r;
 }
@@ -165,14 +177,14 @@ static int fault_remove(void *be, const struct driver_image *image, struct err *
 	int r;
 
 	slow(w);
-	r = point(err);
+	r = fault_point(err);
 	if (r == 0 && is(&fault.stick, w))
 		r = err_set(err, -EBUSY, "somebody has it open");
 	r = r < 0 ? r : driver_local.remove(w->be, image, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.removed, 1);
-	return point(err);
+	return fault_point(err);
 }
 
 static int fault_resize(void *be, const struct driver_image *image, uint64_t size, struct err *err)
@@ -181,12 +193,179 @@ static int fault_resize(void *be, const struct driver_image *image, uint64_t siz
 	int r;
 
 	slow(w);
-	r = point(err);
+	r = fault_point(err);
 	r = r < 0 ? r : driver_local.resize(w->be, image, size, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.resized, 1);
-	return point(err);
+	return fault_point(err);
+}
+
+/* --- snapshots --- */
+
+static void begin_snap(const struct wrapped *w)
+{
+	unsigned now = atomic_fetch_add(&fault.snapping, 1) + 1;
+
+	if (now > atomic_load(&fault.most_snapping))
+		atomic_store(&fault.most_snapping, now);
+	slow(w);
+	while (is(&fault.hang_snap, w))
+		usleep(2000);
+}
+
+static int end_snap(int r, _Atomic unsigned *count, struct err *err)
+{
+	if (r == 0) {
+		atomic_fetch_add(count, 1);
+		r = fault_point(err);
+	}
+	atomic_fetch_sub(&fault.snapping, 1);
+	return r;
+}
+
+static int fault_snap_create(
+	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	begin_snap(w);
+	r = fault_point(err);
+	if (r == 0 && is(&fault.refuse_snap, w))
+		r = err_set(err, -ENOENT, "no snapshots here");
+	r = r < 0 ? r : driver_local.snap_create(w->be, image, snap, err);
+	return end_snap(r, &fault.snapped, err);
+}
+
+static int fault_snap_remove(
+	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	begin_snap(w);
+	r = fault_point(err);
+	if (r == 0 && is(&fault.stick_snap, w))
+		r = err_set(err, -EBUSY, "it sticks");
+	r = r < 0 ? r : driver_local.snap_remove(w->be, image, snap, err);
+	return end_snap(r, &fault.unsnapped, err);
+}
+
+static int fault_revert(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct driver_progress *progress, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	progress->done = fault.progress;
+	progress->total = fault.progress ? 100 : 0;
+	begin_snap(w);
+	r = fault_point(err);
+	if (r == 0 && is(&fault.refuse_snap, w))
+		r = err_set(err, -EIO, "no way back");
+	r = r < 0 ? r : driver_local.revert(w->be, image, snap, progress, err);
+	return end_snap(r, &fault.reverted, err);
+}
+
+/* --- what nobody owns --- */
+
+static int fault_list(void *be, bool parts,
+	int (*each)(void *arg, const struct driver_found *found), void *arg, struct err *err)
+{
+	struct wrapped *w = be;
+
+	atomic_fetch_add(&fault.listed, 1);
+	while (is(&fault.hang_list, w))
+		usleep(2000);
+	return driver_local.list(w->be, parts, each, arg, err);
+}
+
+/* Foreign snapshots come from the test. */
+static bool has_foreign(const struct wrapped *w)
+{
+	return is(&fault.foreign, w);
+}
+
+static int fault_look(void *be, const char *name, struct driver_found *ret, struct err *err)
+{
+	struct wrapped *w = be;
+	int r = driver_local.look(w->be, name, ret, err);
+
+	if (r == 0 && has_foreign(w))
+		ret->snapshots = FAULT_SNAPS;
+	if (r == 0 && is(&fault.outside, w))
+		(void)snprintf(ret->reason, sizeof ret->reason, "%s has it open", FAULT_WATCHER);
+	return r;
+}
+
+static int fault_snaps(
+	void *be, const char *name, struct driver_found_snap *ret, size_t n, struct err *err)
+{
+	static const struct driver_found_snap all[FAULT_SNAPS] = {
+		{ .name = "monday", .size = 1 << 20, .created_us = 1000 },
+		{ .name = "up/down", .size = 1 << 20, .created_us = 2000 },
+		{ .name = "mine", .uuid = FAULT_SNAP, .size = 1 << 20, .created_us = 3000 },
+		{ .name = "volume-x.clone_snap", .temporary = true, .size = 1 << 20 },
+	};
+	struct wrapped *w = be;
+
+	if (!has_foreign(w))
+		return driver_local.snaps(w->be, name, ret, n, err);
+	memcpy(ret, all, (n < FAULT_SNAPS ? n : FAULT_SNAPS) * sizeof *all);
+	return FAULT_SNAPS;
+}
+
+static int fault_adopt(void *be, const char *name, struct driver_image *image, struct err *err)
+{
+	struct wrapped *w = be;
+	int r;
+
+	slow(w);
+	r = fault_point(err);
+	if (r == 0 && is(&fault.outside, w))
+		r = err_set(err, -EBUSY, "%s has it open", FAULT_WATCHER);
+	r = r < 0 ? r : driver_local.adopt(w->be, name, image, err);
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&fault.adopted, 1);
+	return fault_point(err);
+}
+
+static int fault_snap_adopt(void *be, const struct driver_image *image, const char *name,
+	const struct driver_snap *snap, struct err *err)
+{
+	struct wrapped *w = be;
+	int r = fault_point(err);
+
+	if (r == 0 && !has_foreign(w))
+		r = driver_local.snap_adopt(w->be, image, name, snap, err);
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&fault.snaps_adopted, 1);
+	return fault_point(err);
+}
+
+static int fault_disown(
+	void *be, const struct driver_image *image, const char *name, struct err *err)
+{
+	char ours[UUID_LEN + 16];
+	struct driver_found found;
+	struct wrapped *w = be;
+	struct err ignored;
+	int r;
+
+	(void)snprintf(ours, sizeof ours, "volume-%s", image->uuid);
+	slow(w);
+	r = fault_point(err);
+	if (r == 0 && is(&fault.outside, w) &&
+		driver_local.look(w->be, ours, &found, &ignored) == 0)
+		r = err_set(err, -EBUSY, "%s has it open", FAULT_WATCHER);
+	r = r < 0 ? r : driver_local.disown(w->be, image, name, err);
+	if (r < 0)
+		return r;
+	atomic_fetch_add(&fault.disowned, 1);
+	return fault_point(err);
 }
 
 static int fault_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err)
@@ -213,6 +392,16 @@ const struct driver driver_fault = {
 	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
+	.quiet = true,
+	.snap_create = fault_snap_create,
+	.snap_remove = fault_snap_remove,
+	.revert = fault_revert,
+	.list = fault_list,
+	.look = fault_look,
+	.snaps = fault_snaps,
+	.adopt = fault_adopt,
+	.snap_adopt = fault_snap_adopt,
+	.disown = fault_disown,
 	.used = fault_used,
 	.connection = fault_connection,
 	.qos_known = fault_qos_known,
@@ -245,6 +434,16 @@ const struct driver driver_fenced = {
 	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
+	.quiet = true,
+	.snap_create = fault_snap_create,
+	.snap_remove = fault_snap_remove,
+	.revert = fault_revert,
+	.list = fault_list,
+	.look = fault_look,
+	.snaps = fault_snaps,
+	.adopt = fault_adopt,
+	.snap_adopt = fault_snap_adopt,
+	.disown = fault_disown,
 	.used = fault_used,
 	.connection = fault_connection,
 	.qos_known = fault_qos_known,
@@ -311,6 +510,16 @@ const struct driver driver_watched = {
 	.batch = fault_batch,
 	.remove = fault_remove,
 	.resize = fault_resize,
+	.quiet = true,
+	.snap_create = fault_snap_create,
+	.snap_remove = fault_snap_remove,
+	.revert = fault_revert,
+	.list = fault_list,
+	.look = fault_look,
+	.snaps = fault_snaps,
+	.adopt = fault_adopt,
+	.snap_adopt = fault_snap_adopt,
+	.disown = fault_disown,
 	.used = fault_used,
 	.connection = fault_connection,
 	.busy = fault_busy,

@@ -1,6 +1,6 @@
 /*
  * A driver for tests: another one, with faults. It bears the name of the one that it wraps ("local"), so a configuration needs to know
- * nothing of it. Changing calls (create of each image, remove, resize) pass two points each, before and after the real one; at a
+ * nothing of it. Changing calls (create of each image, remove, resize, those of snapshots) pass two points each, before and after the real one; at a
  * point the call can be failed or the process killed. Calls of a backend can be made to hang, its statistics to fail.
  */
 #ifndef VOLFS_TESTS_DRIVER_FAULT_H
@@ -23,6 +23,13 @@ struct fault {
 	const char *_Atomic refuse; /* backend whose creations fail */
 	const char *_Atomic
 		hang; /* backend whose changing calls do not return until this is another */
+	const char *_Atomic
+		hang_snap; /* backend whose snapshots and reverts do not return until this is another */
+	const char *_Atomic refuse_snap; /* backend that takes none, and reverts to none */
+	const char *_Atomic stick_snap;	 /* backend that removes none */
+	_Atomic unsigned snapped, unsnapped, reverted;
+	_Atomic unsigned snapping, most_snapping; /* calls under way: now, and at most so far */
+	_Atomic uint64_t progress; /* of total 100, that a revert shows while it hangs */
 	const char *_Atomic down;  /* backend whose statistics fail */
 	const char *_Atomic stick; /* backend whose removals fail */
 	_Atomic unsigned created, removed, resized;
@@ -38,12 +45,25 @@ struct fault {
 		outside; /* backend whose images FAULT_WATCHER has open, until it is evicted */
 	const char *_Atomic
 		mute; /* backend that does not say who has an image open until this is another */
-	_Atomic unsigned asked; /* how often it was to say so */
+	_Atomic unsigned asked;	       /* how often it was to say so */
+	_Atomic uint64_t free;	       /* that is told, of `total`; 0: all */
+	const char *_Atomic hang_list; /* backend that lists nothing until this is another */
+	const char *_Atomic
+		foreign; /* backend whose images have FAULT_SNAPS snapshots, if only in name */
+	_Atomic unsigned listed, adopted, snaps_adopted, disowned;
 };
 extern struct fault fault;
 void fault_reset(void);
 
+/* For drivers around this one: a point that a call passes; the backend of the driver within. */
+int fault_point(struct err *err);
+void *fault_inner(void *be);
+
 #define FAULT_WATCHER "10.0.0.1:0/77"
+
+/* Of a foreign image: "monday", "up/down", which can be no name here, "mine" of that UUID, and a temporary one. */
+enum { FAULT_SNAPS = 4 };
+#define FAULT_SNAP "00000000-0000-4000-8000-00000000abcd"
 
 /* The limits of the creation that came last, as "key=value key=value"; "": it had none, or there was none. */
 enum { FAULT_QOS = 1024 };

@@ -4,14 +4,34 @@
 
 static const char *const recount_sums[] = {
 	"SELECT count(*) FROM project p WHERE (volumes, size) <> "
-	"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
-	"WHERE project = p.id AND trashed = 0)",
+	"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
+	"(SELECT coalesce(sum(size), 0) FROM snapshot WHERE project = p.id AND name IS NOT NULL) "
+	"FROM volume WHERE project = p.id AND trashed = 0)",
+	"SELECT count(*) FROM project p WHERE snapshots <> "
+	"(SELECT count(*) FROM snapshot WHERE project = p.id AND name IS NOT NULL)",
 	"SELECT count(*) FROM project p WHERE trash_size <> "
 	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
 	"WHERE project = p.id AND trashed = 1)",
+	"SELECT count(*) FROM project p WHERE trash_waiting <> "
+	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = p.id AND expires_us IS NOT NULL)",
+	"SELECT count(*) FROM type_quota q WHERE trash_waiting <> "
+	"(SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE project = q.project AND type = q.type AND expires_us IS NOT NULL)",
+	"SELECT count(*) FROM backend b WHERE (trash_waiting, purging) <> "
+	"((SELECT coalesce(sum(size + reserved), 0) FROM volume "
+	"WHERE backend = b.id AND expires_us IS NOT NULL), "
+	"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 2))",
+	"SELECT count(*) FROM volume WHERE trashed = 0 AND expires_us IS NOT NULL",
 	"SELECT count(*) FROM type_quota q WHERE (volumes, size) <> "
-	"(SELECT count(*), coalesce(sum(size + reserved), 0) FROM volume "
-	"WHERE project = q.project AND type = q.type AND trashed = 0)",
+	"(SELECT count(*), coalesce(sum(size + reserved), 0) + "
+	"(SELECT coalesce(sum(size), 0) FROM snapshot "
+	"WHERE project = q.project AND type = q.type AND name IS NOT NULL) "
+	"FROM volume WHERE project = q.project AND type = q.type AND trashed = 0)",
+	"SELECT count(*) FROM type_quota q WHERE snapshots <> (SELECT count(*) FROM snapshot "
+	"WHERE project = q.project AND type = q.type AND name IS NOT NULL)",
+	"SELECT count(*) FROM snapshot s LEFT JOIN volume v ON v.id = s.volume "
+	"WHERE s.project IS NOT v.project OR s.type IS NOT v.type",
 	"SELECT count(*) FROM type_quota q WHERE (in_use, trash_size) <> "
 	"(SELECT count(*), coalesce(sum(iif(trashed, size + reserved, 0)), 0) "
 	"FROM volume WHERE project = q.project AND type = q.type)",

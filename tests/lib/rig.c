@@ -43,8 +43,9 @@ void rig_make_of(struct rig *r, size_t backends, const char *more, const char *c
 	f = fopen(path, "w");
 	if (!f)
 		DIE("%s: %s", path, strerror(errno));
-	(void)fprintf(f, "database = \"%s/volfs.db\";\nstats_interval = 1;\n%s\nbackends = (",
-		r->dir, more ? more : "");
+	(void)fprintf(f, "database = \"%s/volfs.db\";\nstats_interval = 1;\n%s\n%s\nbackends = (",
+		r->dir, more ? more : "",
+		more && strstr(more, "trash_delay") ? "" : "trash_delay = 0;");
 	for (size_t i = 0; i < backends; i++) {
 		(void)snprintf(dir, sizeof dir, "%s/b%zu", r->dir, i);
 		if (mkdir(dir, 0700) < 0)
@@ -193,6 +194,33 @@ int rig_extend(struct rig *r, int64_t volume, uint64_t size)
 	return rig_wait(&a, NULL);
 }
 
+int rig_snapshot(struct rig *r, int64_t volume, const char *name, int64_t *ret_row)
+{
+	struct rig_answer a;
+
+	rig_begin(&a);
+	engine_snapshot(r->engine, (struct change_id){ 0 }, &r->who, volume, name, rig_done, &a);
+	return rig_wait(&a, ret_row);
+}
+
+int rig_unsnap(struct rig *r, int64_t snapshot)
+{
+	struct rig_answer a;
+
+	rig_begin(&a);
+	engine_snapshot_remove(r->engine, (struct change_id){ 0 }, &r->who, snapshot, rig_done, &a);
+	return rig_wait(&a, NULL);
+}
+
+int rig_revert(struct rig *r, int64_t volume, const char *name)
+{
+	struct rig_answer a;
+
+	rig_begin(&a);
+	engine_revert(r->engine, (struct change_id){ 0 }, &r->who, volume, name, rig_done, &a);
+	return rig_wait(&a, NULL);
+}
+
 int rig_settle(struct rig *r, int64_t volume)
 {
 	enum vol_status status;
@@ -244,6 +272,22 @@ size_t rig_images(struct rig *r)
 	return n;
 }
 
+static size_t snapshots; /* that count_snapshot() has met */
+
+static int count_snapshot(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	snapshots += type == FTW_F && !strncmp(path + ftw->base, "snapshot-", 9);
+	return 0;
+}
+
+size_t rig_snapshots(struct rig *r)
+{
+	snapshots = 0;
+	for (size_t i = 0; i < r->conf.backend_count; i++)
+		(void)nftw(r->conf.backends[i].path, count_snapshot, 16, FTW_PHYS);
+	return snapshots;
+}
+
 int64_t rig_sql(struct rig *r, const char *sql)
 {
 	sqlite3_stmt *st = NULL;
@@ -265,8 +309,14 @@ void rig_recount(struct rig *r)
 {
 	static const char *const wrong[] = {
 		/* a volume on its way has a job; a settled one has none */
-		"SELECT count(*) FROM volume v WHERE (status IN (0, 7, 14)) <> "
-		"EXISTS (SELECT 1 FROM job WHERE volume = v.id AND kind <> 4)",
+		"SELECT count(*) FROM volume v WHERE (status IN (0, 7, 12, 14, 15, 16)) <> "
+		"EXISTS (SELECT 1 FROM job WHERE volume = v.id AND kind NOT IN (4, 5, 6))",
+		/* the same of snapshots; one that is reverted to has its volume's */
+		"SELECT count(*) FROM snapshot s WHERE (status IN (0, 3)) <> "
+		"EXISTS (SELECT 1 FROM job WHERE snapshot = s.id AND kind IN (5, 6))",
+		"SELECT count(*) FROM snapshot s WHERE (status = 2) <> "
+		"EXISTS (SELECT 1 FROM job WHERE snapshot = s.id AND kind = 7)",
+		"SELECT count(*) FROM snapshot WHERE (name IS NULL) <> (status = 3)",
 		"SELECT count(*) FROM meta WHERE volume NOT IN (SELECT id FROM volume)",
 		"SELECT count(*) FROM attachment WHERE volume NOT IN (SELECT id FROM volume)",
 	};

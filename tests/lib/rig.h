@@ -23,7 +23,8 @@ struct rig {
 	const struct driver *driver; /* for the next rig_up(); driver_fault */
 };
 
-/* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. Dies on failure. */
+/* Makes the folder and the configuration: n backends b0, b1, … and `more` lines of it. What is deleted is purged at once, unless these say
+ * otherwise. Dies on failure. */
 void rig_make(struct rig *r, size_t backends, const char *more);
 /* The same; each[i]: more lines of backend i, such as its zone. */
 void rig_make_of(struct rig *r, size_t backends, const char *more, const char *const *each);
@@ -40,6 +41,10 @@ int rig_create_as(struct rig *r, const struct caller *who, const char *spec, con
 int rig_delete(struct rig *r, int64_t volume);
 int rig_purge(struct rig *r, int64_t volume);
 int rig_extend(struct rig *r, int64_t volume, uint64_t size);
+/* mkdir of a snapshot, rmdir of one; and back to one. */
+int rig_snapshot(struct rig *r, int64_t volume, const char *name, int64_t *ret_row);
+int rig_unsnap(struct rig *r, int64_t snapshot);
+int rig_revert(struct rig *r, int64_t volume, const char *name);
 extern _Thread_local char rig_text[ERR_TEXT_MAX];
 
 /* For calls of the engine with no wrapper here: rig_wait gives what rig_done was told. */
@@ -59,8 +64,9 @@ int rig_wait(struct rig_answer *a, int64_t *ret_row);
 int rig_settle(struct rig *r, int64_t volume);
 void rig_idle(struct rig *r); /* until there is no job */
 
-/* Files that the backends hold. */
+/* Files that the backends hold; of snapshots. */
 size_t rig_images(struct rig *r);
+size_t rig_snapshots(struct rig *r);
 
 /* Compares every sum of the catalogue with a recount; dies when one differs. */
 void rig_recount(struct rig *r);

@@ -15,7 +15,7 @@ refused()
 
 mkdir "$T/disk"
 cat >"$T/volfs.conf" <<-END
-	database = "$T/volfs.db"; stats_interval = 1;
+	database = "$T/volfs.db"; trash_delay = 0; stats_interval = 1;
 	backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; capabilities = { multiattach = true; }; } );
 END
 start_volfs -c "$T/volfs.conf"

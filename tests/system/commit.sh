@@ -20,7 +20,7 @@ tracer=
 conf()
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$T/db/volfs.db";
+		database = "$T/db/volfs.db"; trash_delay = 0;
 		stats_interval = 3600;
 		quota = { volumes = -1; size = -1; };
 		scheduler = { ${2:-} };

@@ -38,7 +38,7 @@ for round in $(seq "$rounds"); do
 	kill_volfs
 	wait "$writers" || fail "round $round: $(cat "$T/churn.err")"
 	[ $((RANDOM % 4)) != 0 ] || { # one in four: the next start dies as well
-		"$VOLFS" -f --local "$STATE" "$MNT" 2>>"$LOG" </dev/null &
+		"$VOLFS" -f -c "$T/local.conf" "$MNT" 2>>"$LOG" </dev/null &
 		VOLFS_CHILD=$!
 		sleep "0.$(printf %03d $((RANDOM % 400)))"
 		kill_volfs

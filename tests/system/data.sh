@@ -92,7 +92,7 @@ note "a disk that is full: told, and nothing else is harmed"
 mkdir "$T/small"
 mount -t tmpfs -o size=24M none "$T/small"
 cat >"$T/volfs.conf" <<END
-	database = "$T/small.db";
+	database = "$T/small.db"; trash_delay = 0;
 	backends = ( { name = "small"; driver = "local"; path = "$T/small"; max_over_subscription_ratio = 20.0; } );
 END
 start_volfs -c "$T/volfs.conf"

@@ -29,4 +29,4 @@ install_it
 eq '# mine' "$(cat "$T/root$etc/volfs/volfs.conf")" "the administrator's configuration"
 
 # What the file says is what volfs takes.
-ok "$VOLFS" --check -c "$SRC/etc/volfs.conf"
+ok "$VOLFS" --check-config -c "$SRC/etc/volfs.conf"

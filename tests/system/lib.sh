@@ -8,7 +8,8 @@
 # A test is an executable file; exit status 0 is success. The first command that fails ends it (`set -e`), says
 # where, and everything it started is ended.
 #
-#	start_volfs [--daemon] [ARGS…]  mounts on $MNT; ARGS default to `--local $STATE`; waits until it answers
+#	start_volfs [--daemon] [ARGS…]  mounts on $MNT; ARGS default to `-c $(local_conf)`; waits until it answers
+#	local_conf [OPTIONS]            a configuration as `--local $STATE` is, but that what is deleted is purged at once
 #	stop_volfs                      SIGTERM; demands exit status 0, no mount and a clean log
 #	kill_volfs                      kill -9 of supervisor and server at once; the stale mount stays
 #	server_pid, supervisor_pid      the processes behind $MNT
@@ -150,11 +151,24 @@ answers()
 	is_mounted && timeout 5 cat "$MNT/.volfs/version" >/dev/null 2>&1
 }
 
+# shellcheck disable=SC2120 # tests pass them
+local_conf()
+{
+	mkdir -p "$STATE/disk"
+	cat >"$T/local.conf" <<-END
+		database = "$STATE/volfs.db"; trash_delay = 0; ${1:-}
+		quota = { volumes = -1; size = -1; per_volume_size = -1; snapshots = -1; backups = -1; backup_size = -1; groups = -1;
+			trash_size = -1; };
+		backends = ( { name = "local"; driver = "local"; path = "$STATE/disk"; } );
+	END
+	echo "$T/local.conf"
+}
+
 start_volfs()
 {
 	local daemon=
 	[ "${1:-}" != --daemon ] || { daemon=1 && shift; }
-	[ $# -gt 0 ] || set -- --local "$STATE"
+	[ $# -gt 0 ] || set -- -c "$(local_conf)"
 	is_mounted || mkdir -p "$MNT" # a stale mount answers nothing, not even mkdir
 	mkdir -p "$STATE"
 	if [ "$daemon" ]; then

@@ -3,7 +3,7 @@
 # make nobody slow.
 . "$(dirname "$0")/lib.sh"
 cat >"$T/volfs.conf" <<END
-database = "$T/volfs.db";
+database = "$T/volfs.db"; trash_delay = 0;
 limits = { drafts = 3; requests = 2; };
 quota = { volumes = -1; size = -1; };
 backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );

@@ -11,7 +11,7 @@ good="backends = ( { name = \"disk\"; driver = \"local\"; path = \"$T/disk\"; } 
 conf()
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$1";
+		database = "$1"; trash_delay = 0;
 		quota = { volumes = -1; size = -1; };
 		${2:-$good}
 	END
@@ -193,7 +193,7 @@ bad '3: ' "$good"$'\n\nworkers = = 3;'
 bad '1: .*backends.*missing' 'workers = 3;'
 bad '2: driver: .*rbd, local' $'backends = (\n{ name = "a"; driver = "nfs"; } );'
 bad "3: name: .*'a'" $'backends = ( { name = "a"; driver = "local"; path = "/x"; },\n{ driver = "local";\n name = "a"; } );'
-bad '1: trash_delay' "trash_delay = 5; $good"
+bad '1: trash_delay' "trash_delay = \"5w\"; $good"
 bad '2: size: .*1000G' "$good"$'\nquota = { size = 100; };'
 printf 'workers = 3;\n' >"$T/part.conf"
 bad '1: ' "@include \"$T/none.conf\""

@@ -18,7 +18,7 @@ mkdir "$T/db"
 conf()
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$T/db/volfs.db";
+		database = "$T/db/volfs.db"; trash_delay = 0;
 		admin_group = "disk";
 		quota = { volumes = -1; size = -1; };
 		stats_interval = 3600;

@@ -6,7 +6,7 @@
 mkdir "$T/disk"
 chmod 755 "$T"
 cat >"$T/volfs.conf" <<-END
-	database = "$T/volfs.db"; admin_group = "disk"; stats_interval = 3600;
+	database = "$T/volfs.db"; trash_delay = 0; admin_group = "disk"; stats_interval = 3600;
 	quota = { volumes = 20; size = "500G"; per_volume_size = "100G"; snapshots = 11; backups = 12; backup_size = "13G"; groups = 14;
 	          trash_size = "15G"; };
 	backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );

@@ -4,7 +4,7 @@
 # sanitize
 . "$(dirname "$0")/lib.sh"
 
-start_volfs --restarts 0 --local "$STATE"
+start_volfs --restarts 0 -c "$(local_conf)"
 cd "$MNT"
 
 fuse_threads()

@@ -2,7 +2,7 @@
 # Bad input: the errno that a user would guess, from write(2) wherever it can be known there, and one line in `errors`.
 . "$(dirname "$0")/../system/lib.sh"
 cat >"$T/volfs.conf" <<END
-database = "$T/volfs.db";
+database = "$T/volfs.db"; trash_delay = 0;
 quota = { volumes = 1000; size = "100G"; per_volume_size = "50G"; };
 backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
 END
@@ -59,8 +59,8 @@ refused EINVAL@write '' spec $'size=1 name=\xff\xfe\n'
 refused EINVAL@write '' spec $'size=1 description=a\x01b\n'
 refused ENOENT@write 'type' x $'size=1 type=nosuch\n'
 refused ENOENT@write 'zone' x $'size=1 zone=nosuch\n'
-refused ENOENT@write 'source' x $'size=1 source=nosuch\n'
-refused ENOENT@write 'snapshot' x $'size=1 snapshot=a@b\n'
+refused ENOENT@write 'no such volume' x $'size=1 source=nosuch\n'
+refused ENOENT@write 'no such volume' x $'size=1 snapshot=a@b\n'
 refused ENOENT@write 'image' x $'size=1 image=nosuch\n'
 refused ENOENT@write 'group' x $'size=1 group=nosuch\n'
 refused EINVAL@write 'source' x $'size=1 source=a image=b\n'

@@ -467,7 +467,7 @@ int main(int argc, char **argv)
 	log_open(LOG_TO_STDERR, NULL);
 	if (argc > 5 && !strcmp(argv[1], "--server"))
 		return serve(argv);
-	if (argc > 1 && !strcmp(argv[1], "--check"))
+	if (argc > 1 && !strcmp(argv[1], "--check-config"))
 		return 0;
 	if (argc != 3 || asprintf(&database, "%s/names.db", argv[1]) < 0)
 		return 2;

@@ -11,7 +11,7 @@ rounds=5
 gap=1500 # ms between two kills, at most
 [ -z "${VOLFS_TEST_SANITIZED:-}" ] || gap=4000
 
-start_volfs --restarts 0 --local "$STATE"
+start_volfs --restarts 0 -c "$(local_conf)"
 echo max >"$MNT/.volfs/quotas/root/volumes.max"
 
 note "$rounds kills, 1 to $gap ms apart"

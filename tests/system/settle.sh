@@ -10,7 +10,7 @@ mkdir "$T/a" "$T/b"
 conf()
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$T/volfs.db"; stats_interval = 3600; quota = { volumes = -1; size = -1; };
+		database = "$T/volfs.db"; trash_delay = 0; stats_interval = 3600; quota = { volumes = -1; size = -1; };
 		backends = ( $1 );
 	END
 }

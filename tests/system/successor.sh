@@ -3,7 +3,7 @@
 # sanitize
 . "$(dirname "$0")/lib.sh"
 
-start_volfs --restarts 0 --local "$STATE"
+start_volfs --restarts 0 -c "$(local_conf)"
 cd "$MNT"
 
 # Runs Python; killed() ends the server, and the next call waits for another one.
@@ -115,7 +115,7 @@ note "a changed configuration is seen by whoever has new/ open already"
 conf()
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$T/group.db";
+		database = "$T/group.db"; trash_delay = 0;
 		new_group = "$1";
 		backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
 	END

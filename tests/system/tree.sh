@@ -5,7 +5,7 @@ start_volfs
 cd "$MNT"
 
 eq new "$(ls)"
-eq "$(printf '%s\n' README backends by errors quotas status trash types version | sort)" "$(ls .volfs | sort)"
+eq "$(printf '%s\n' README backends by errors quotas status trash types unmanaged version | sort)" "$(ls .volfs | sort)"
 eq 1777 "$(stat -c %a .)"
 eq 1777 "$(stat -c %a new)"
 eq 1777 "$(stat -c %a .volfs/trash)"
@@ -17,8 +17,10 @@ match '# ?size' "$(cat new/spec)"
 umask 022
 as 1000:100 sh -c 'echo "size=10 description=\"my data\" metadata.app=web metadata.tier=1" >new/db'
 eq available "$(cat db/wait)"
-eq "$(printf '%s\n' attachments backend bootable connection created data description error history id json metadata project protected \
-	readonly reset size spec status type updated used zone | sort)" "$(ls db | sort)"
+eq "$(printf '%s\n' attachments backend bootable connection created data description error history id json metadata progress project \
+	protected readonly reset revert size snapshots spec status type updated used zone | sort)" "$(ls db | sort)"
+eq "" "$(ls db/snapshots)$(cat db/progress db/revert)"
+expect_errno ENOENT stat db/expires
 eq available "$(cat db/status)"
 eq "" "$(cat db/error)"
 eq 10G "$(cat db/size)"

@@ -14,7 +14,7 @@ chmod 755 "$T"
 conf()
 {
 	cat >"$T/volfs.conf" <<-END
-		database = "$T/volfs.db"; admin_group = "disk"; stats_interval = 3600; quota = { volumes = -1; size = -1; }; ${1:-}
+		database = "$T/volfs.db"; trash_delay = 0; admin_group = "disk"; stats_interval = 3600; quota = { volumes = -1; size = -1; }; ${1:-}
 		backends = (
 		  { name = "a"; driver = "local"; path = "$T/a"; capabilities = { disk = "ssd"; }; },
 		  { name = "b"; driver = "local"; path = "$T/b"; capabilities = { disk = "hdd"; }; },

@@ -8,7 +8,7 @@ db=$T/volfs.db
 mkdir "$T/disk"
 chmod 755 "$T"
 cat >"$T/volfs.conf" <<-END
-	database = "$db"; stats_interval = 3600;
+	database = "$db"; trash_delay = 0; stats_interval = 3600;
 	backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; } );
 END
 start_volfs -c "$T/volfs.conf"
@@ -79,7 +79,7 @@ eq "1234 users $((20 << 20))" "$(echo $(stat -c %u mine) $(cat mine/project) $(s
 eq "12 50M 1 $((20 << 20)) 0" "$(echo $(cat .volfs/quotas/users/{volumes.max,per_volume_size.max,volumes.current,size.current,trash_size.current}))"
 eq "2 $((40 << 20)) 0 7" "$(echo $(cat .volfs/quotas/root/{volumes,size,trash_size}.current .volfs/quotas/daemon/volumes.max))"
 eq "" "$(ls .volfs/types)"
-eq 3 "$(sqlite3 -readonly "$db" 'PRAGMA user_version')"
+eq 4 "$(sqlite3 -readonly "$db" 'PRAGMA user_version')"
 
 note "they work, and types work beside them"
 echo 60M >db/size
@@ -107,8 +107,8 @@ unmount
 start_volfs -c "$T/volfs.conf"
 eq 30M "$(cat "$MNT/half/size")"
 stop_volfs
-sqlite3 "$db" 'PRAGMA user_version = 4' 'PRAGMA wal_checkpoint(TRUNCATE)' >"$T/out"
+sqlite3 "$db" 'PRAGMA user_version = 5' 'PRAGMA wal_checkpoint(TRUNCATE)' >"$T/out"
 before=$(md5sum <"$db")
 not "$VOLFS" -f -c "$T/volfs.conf" "$MNT" 2>"$T/refused"
-match 'version 4|newer' "$(cat "$T/refused")"
+match 'version 5|newer' "$(cat "$T/refused")"
 eq "$before" "$(md5sum <"$db")"

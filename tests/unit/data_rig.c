@@ -278,12 +278,12 @@ static int64_t volume_of(const void *handle)
 	return (const char *)handle - handle_of;
 }
 
-static void disk_open(void *be, const struct driver_image *image, bool writable, void **ret,
-	driver_done *done, void *arg)
+static void disk_open(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	bool writable, void **ret, driver_done *done, void *arg)
 {
-	must(be == &disk && writable);
+	must(be == &disk && writable == !snap);
 	begin(&(struct op){ .op = DISK_OPEN,
-		.volume = strtol(image->uuid + 24, NULL, 10),
+		.volume = strtol((snap ? snap->uuid : image->uuid) + 24, NULL, 10),
 		.handle = ret,
 		.done = done,
 		.arg = arg });
@@ -480,13 +480,25 @@ static void failed(void *arg, int64_t vol, int code)
 	failures++;
 }
 
-void server_new(void)
+void server_begin(void)
 {
 	struct data_hooks hooks = { .failed = failed, .arg = &server };
 	struct err err = { 0 };
 
 	must(data_new(NULL, keep, &hooks, &server, &err) == 0);
+}
+
+void server_recover(void)
+{
+	struct err err = { 0 };
+
 	must(data_recover(server, NULL, &err) == 0);
+}
+
+void server_new(void)
+{
+	server_begin();
+	server_recover();
 }
 
 void server_end(void)

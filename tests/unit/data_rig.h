@@ -22,7 +22,7 @@
 #define GIB ((uint64_t)1 << 30)
 #define TIB ((uint64_t)1 << 40)
 
-/* --- the storage. It has DISK_BYTES for each of its images and outlives a server killed after fork(); what is beyond reads as zeroes. */
+/* --- the storage. It has DISK_BYTES for each of its images, a snapshot's are those of the volume of its UUID's number, and outlives a server killed after fork(); what is beyond reads as zeroes. */
 
 enum { DISK_BYTES = 4 << 20, DISK_IMAGES = 8 };
 
@@ -76,7 +76,9 @@ extern struct keep *keep;
 int data_set_up(void **state);
 int data_tear_down(void **state); /* everything ended and nothing is kept: else dies */
 
-void server_new(void);	    /* with what the last one kept */
+void server_new(void); /* with what the last one kept, in two steps: */
+void server_begin(void);
+void server_recover(void);
 void server_end(void);	    /* in order */
 void server_forget(void);   /* it hangs: as if its process had ended by _exit() */
 unsigned kept_places(void); /* in use */

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,11 @@ static void the_smallest_file_has_every_default(void **state)
 	assert_int_equal(c.attempts, 3);
 	assert_string_equal(c.debug, "");
 	assert_int_equal(c.stats_interval, 10);
-	assert_int_equal(c.trash_delay, 0);
+	assert_int_equal(c.trash_delay, 86400);
+	assert_int_equal(c.snapshot_timeout, 60);
+	assert_int_equal(c.max_clone_depth, 5);
+	assert_int_equal(c.copies, 3);
+	assert_true(c.clone_in_same_zone);
 	assert_int_equal(c.volume_mode, 0755);
 	assert_string_equal(c.new_group, "");
 	assert_string_equal(c.draft_patterns[0], ".*");
@@ -120,22 +125,30 @@ static void everything_can_be_written(void **state)
 {
 	static const char text[] =
 		"database = \"/x/volfs.db\"; workers = 32; default_zone = \"z\"; admin_group = \"wheel\";\n"
-		"debug = \"engine,store\"; stats_interval = 5; trash_delay = 0; volume_mode = \"0700\";\n"
+		"debug = \"engine,store\"; stats_interval = 5; trash_delay = \"12h\"; volume_mode = \"0700\";\n"
 		"new_group = \"users\"; draft_patterns = [ \"*.draft\" ]; projects = [ \"web\", \"db\" ];\n"
 		"quota = { volumes = -1; size = \"2T\"; per_volume_size = \"512M\"; };\n"
 		"scheduler = { filters = [ ]; weighers = ( { name = \"capacity\"; multiplier = -1; } ); attempts = 1; };\n"
 		"limits = { drafts = 1; blocked = 2; requests = 3; queue = 4; };\n"
+		"snapshot_timeout = 9; max_clone_depth = 0; copies = 64; clone_in_same_zone = false;\n"
 		"backends = ( { name = \"a\"; driver = \"rbd\"; ceph_conf = \"/c\"; ceph_user = \"u\"; pool = \"p\";\n"
 		"  namespace = \"n\"; zone = \"y\"; chunk_size = \"64K\"; features = \"layering\"; data_pool = \"d\";\n"
 		"  reserved_percentage = 12.5; max_over_subscription_ratio = \"auto\"; thin = false; timeout = 3;\n"
 		"  filter_function = \"volume.size < 7\"; goodness_function = \"100\";\n"
 		"  capabilities = { i = 7; l = 5000000000L; f = 0.5; b = true; t = \"x\"; g = { a = [ 1, 2 ]; l = ( \"y\", { } ); }; };\n"
-		"  direct = \"on\"; }, { name = \"b\"; driver = \"local\"; path = \"/p\"; } );\n";
+		"  direct = \"on\"; flatten = true; }, { name = \"b\"; driver = \"local\"; path = \"/p\"; } );\n";
 	struct conf c;
 	char *json;
 
 	assert_int_equal(conf_of(text, &c, NULL), 0);
 	assert_int_equal(c.workers, 32);
+	assert_int_equal(c.trash_delay, 12 * 3600);
+	assert_int_equal(c.snapshot_timeout, 9);
+	assert_int_equal(c.max_clone_depth, 0);
+	assert_int_equal(c.copies, 64);
+	assert_false(c.clone_in_same_zone);
+	assert_true(c.backends[0].flatten);
+	assert_false(c.backends[1].flatten);
 	assert_int_equal(c.volume_mode, 0700);
 	assert_string_equal(c.draft_patterns[0], "*.draft");
 	assert_null(c.draft_patterns[1]);
@@ -164,6 +177,60 @@ static void everything_can_be_written(void **state)
 	free(json);
 	assert_int_equal(json_object_size(c.backends[1].capabilities), 0);
 	conf_release(&c);
+}
+
+/* ret < 0: it is refused. */
+static long delay_of(const char *text)
+{
+	struct conf c;
+	char all[256];
+	long delay;
+
+	(void)snprintf(all, sizeof all, BACKEND "trash_delay = %s;", text);
+	if (conf_of(all, &c, NULL) < 0)
+		return -1;
+	delay = c.trash_delay;
+	conf_release(&c);
+	return delay;
+}
+
+static void a_delay_has_a_unit(void **state)
+{
+	static const struct {
+		const char *text;
+		long delay;
+	} all[] = {
+		{ "0", 0 },
+		{ "90", 90 },
+		{ "2147483647", INT_MAX },
+		{ "2147483648L", -1 },
+		{ "\"0\"", 0 },
+		{ "\"90\"", 90 },
+		{ "\"90s\"", 90 },
+		{ "\"30m\"", 1800 },
+		{ "\"12h\"", 43200 },
+		{ "\"7d\"", 604800 },
+		{ "\"24855d\"", 24855L * 86400 },
+		{ "\"24856d\"", -1 },
+		{ "\"2147483648\"", -1 },
+		{ "\"99999999999999999999\"", -1 },
+		{ "\"\"", -1 },
+		{ "\"d\"", -1 },
+		{ "\"-1d\"", -1 },
+		{ "\"+1d\"", -1 },
+		{ "\" 1d\"", -1 },
+		{ "\"1 d\"", -1 },
+		{ "\"1d \"", -1 },
+		{ "\"1dd\"", -1 },
+		{ "\"1.5h\"", -1 },
+		{ "\"1D\"", -1 },
+		{ "\"0x10\"", -1 },
+		{ "true", -1 },
+	};
+
+	for (size_t i = 0; i < COUNT(all); i++)
+		if (delay_of(all[i].text) != all[i].delay)
+			fail_msg("%s: %ld", all[i].text, delay_of(all[i].text));
 }
 
 static void types_and_quotas_can_be_written(void **state)
@@ -236,8 +303,11 @@ static const struct {
 	{ BACKEND "database = \"volfs.db\";", "2: database: must be an absolute path" },
 	{ BACKEND "database = 3;", "2: database: must be text in double quotes" },
 	{ BACKEND "default_zone = \"\";", "2: default_zone: must have 1 to 255 bytes" },
-	{ BACKEND "trash_delay = 86400;",
-		"2: trash_delay: must be 0 so far: a deleted volume cannot be brought back yet" },
+	{ BACKEND "trash_delay = -1;", "2: trash_delay: must be 0 to 2147483647" },
+	{ BACKEND "trash_delay = 1.5;", "2: trash_delay: must be a whole number" },
+	{ BACKEND "trash_delay = \"1w\";",
+		"2: trash_delay: must be seconds, or a number with s, m, h or d" },
+	{ BACKEND "max_clone_depth = 65;", "2: max_clone_depth: must be 0 to 64" },
 	{ BACKEND "volume_mode = 0755;", "2: volume_mode: must be octal text such as \"0755\"" },
 	{ BACKEND "volume_mode = \"0999\";", "2: volume_mode: must be octal text" },
 	{ BACKEND "volume_mode = \"7777\";", "2: volume_mode: must be \"0000\" to \"0777\"" },
@@ -430,6 +500,7 @@ int main(void)
 		cmocka_unit_test(a_backend_has_defaults_too),
 		cmocka_unit_test(every_filter_and_weigher_has_its_name),
 		cmocka_unit_test(everything_can_be_written),
+		cmocka_unit_test(a_delay_has_a_unit),
 		cmocka_unit_test(types_and_quotas_can_be_written),
 		cmocka_unit_test(mistakes_are_named_by_file_and_line),
 		cmocka_unit_test(a_file_that_cannot_be_read_says_so),

@@ -72,14 +72,12 @@ static void refuses_specs(void **state)
 	refused(&user, "size=1M name=db", -EEXIST, "the name 'db' is taken by a volume of uid 0");
 	refused(&user, "size=1M type=fast", -ENOENT, "no such volume type: 'fast'");
 	refused(&user, "size=1M zone=moon", -ENOENT, "no such zone: no backend is in 'moon'");
-	refused(&user, "size=1M source=db", -ENOENT,
-		"source='db': this volfs makes empty volumes only");
-	refused(&user, "size=1M snapshot=db@s", -ENOENT,
-		"snapshot='db@s': this volfs makes empty volumes only");
-	refused(&user, "size=1M image=i", -ENOENT,
-		"image='i': this volfs makes empty volumes only");
-	refused(&user, "size=1M backup=b", -ENOENT,
-		"backup='b': this volfs makes empty volumes only");
+	refused(&user, "size=1M source=log", -ENOENT, "no such volume: 'log'");
+	refused(&user, "size=1M snapshot=db@s", -ENOENT, "volume 'db' has no snapshot 's'");
+	refused(&user, "size=1M source=db", -EACCES,
+		"you may not read volume 'db': see the mode of its file 'data'");
+	refused(&user, "size=1M image=i", -ENOENT, "no such image: 'i'");
+	refused(&user, "size=1M backup=b", -ENOENT, "no such backup: 'b'");
 	refused(&user, "size=1M group=g", -ENOENT, "no such group: 'g' (there are none yet)");
 	refused(&user, "size=1M hint.same_backend=db,nowhere", -ENOENT,
 		"no such volume: 'nowhere'");

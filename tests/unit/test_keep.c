@@ -71,7 +71,7 @@ static void a_successor_frees_what_was_claimed(void **state)
 	    left = keep_open_take(keep);
 	uint64_t serial = keep->open[used].serial, server = keep->server;
 
-	keep->open[used].volume = 7;
+	keep->open[used].row = 7;
 	keep->open[used].error = -28;
 	keep->open[used].used = KEEP_USED;
 	keep_open_drop(keep, left);
@@ -81,7 +81,7 @@ static void a_successor_frees_what_was_claimed(void **state)
 	assert_int_equal(keep->server, server + 1);
 	assert_int_equal(keep->open[used].used, KEEP_USED);
 	assert_int_equal(keep->open[used].serial, serial);
-	assert_int_equal(keep->open[used].volume, 7);
+	assert_int_equal(keep->open[used].row, 7);
 	assert_int_equal(keep->open[used].error, -28);
 	assert_int_equal(keep->open[claimed].used, KEEP_FREE);
 	assert_int_equal(keep->open[left].used, KEEP_FREE);

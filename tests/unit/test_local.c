@@ -365,7 +365,7 @@ static int open_data(const struct driver_image *im, bool writable, void **ret)
 {
 	struct ends e = NO_ENDS;
 
-	driver_local.data_open(be, im, writable, ret, ended, &e);
+	driver_local.data_open(be, im, NULL, writable, ret, ended, &e);
 	return all_ended(&e, 1);
 }
 
@@ -562,7 +562,7 @@ static void many_are_open(void **state)
 	assert_true(limit.rlim_cur == limit.rlim_max);
 	assert_true(limit.rlim_max > N);
 	for (int i = 0; i < N; i++)
-		driver_local.data_open(be, &im, i % 2, &all[i], ended, &e);
+		driver_local.data_open(be, &im, NULL, i % 2, &all[i], ended, &e);
 	assert_int_equal(all_ended(&e, N), 0);
 	assert_int_equal(driver_local.remove(be, &im, NULL), -EBUSY);
 	for (int i = 0; i < N; i++)

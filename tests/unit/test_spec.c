@@ -74,6 +74,8 @@ static const struct {
 	/* sources */
 	{ "source=db", "source=db\n" },
 	{ "snapshot=db@monday name=copy", "name=copy\nsnapshot=db@monday\n" },
+	{ "snapshot=0f8fad5b-d9cb-469f-a165-70867728950e",
+		"snapshot=0f8fad5b-d9cb-469f-a165-70867728950e\n" },
 	{ "size=10 image=debian", "size=10G\nimage=debian\n" },
 	{ "backup=b1", "backup=b1\n" },
 	{ "size=10 group=g hint.same_backend=a,b hint.different_backend=c hint.query='[\"=\",1,1]'",
@@ -201,6 +203,8 @@ static const struct {
 		"line 1, column 16: only one of source, snapshot, image and backup" },
 	{ "source=a source=a\n", -EINVAL, "line 1, column 10: key 'source' is given twice" },
 	{ "snapshot=a\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
+	{ "snapshot=0f8fad5b-d9cb-469f-a165-7086772895\n", -EINVAL,
+		"line 1, column 10: a snapshot is given as" },
 	{ "snapshot=@a\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
 	{ "snapshot=a@\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
 	{ "snapshot=a@b@c\n", -EINVAL, "line 1, column 10: a snapshot is given as" },
@@ -403,6 +407,11 @@ static void a_uuid_is_only_its_own_volume_s_name(void **state)
 	assert_int_equal(spec_name_check("a\xff", own, NULL), -EINVAL);
 	assert_int_equal(spec_name_check(N256, own, NULL), -ENAMETOOLONG);
 	assert_int_equal(spec_name_check("", own, NULL), -EINVAL);
+	assert_int_equal(spec_name_check("new", own, NULL), -EINVAL);
+	assert_int_equal(spec_snapshot_name_check("new", own, NULL), 0);
+	assert_int_equal(spec_snapshot_name_check("a@b", own, NULL), -EINVAL);
+	assert_int_equal(spec_snapshot_name_check(own, NULL, NULL), -EINVAL);
+	assert_int_equal(spec_snapshot_name_check(N256, own, NULL), -ENAMETOOLONG);
 }
 
 static void values_of_attributes_follow_the_same_rules(void **state)

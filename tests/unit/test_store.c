@@ -239,7 +239,7 @@ static int step(struct tx *tx, void *arg, struct err *e)
 	case 3:
 		return tx_volume_owner(tx, id[i], 0700, 1, 1, project[rand() % 2]);
 	case 4:
-		return tx_volume_trash(tx, id[i]);
+		return tx_volume_trash(tx, id[i], 0);
 	case 5:
 		r = tx_volume_purge(tx, id[i]);
 		id[i] = 0;

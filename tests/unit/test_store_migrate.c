@@ -1,5 +1,5 @@
 /*
- * A catalogue of an older version, as that version's schema made it (schema-1.sql, schema-2.sql), is opened: nothing of it is lost, and afterwards it is
+ * A catalogue of an older version, as that version's schema made it (schema-1.sql and so on), is opened: nothing of it is lost, and afterwards it is
  * what a fresh one would be. Or it stays as it was.
  */
 #include "base/clock.h"
@@ -17,6 +17,10 @@ static const char schema_1[] =
 
 static const char schema_2[] =
 #include "schema-2.h"
+	;
+
+static const char schema_3[] =
+#include "schema-3.h"
 	;
 
 /* --- a catalogue of version 1 --- */
@@ -126,7 +130,7 @@ static void add_rows(struct buf *out, const char *text)
 static char *contents(bool migrated)
 {
 	static const char *const tables[] = {
-		"SELECT * FROM backend",
+		"SELECT id, name, disabled, volumes, allocated, pending, up, total, free FROM backend",
 		"SELECT id, uuid, name, status, trashed, size, reserved, generation, uid, gid, mode, "
 		"created_us, updated_us, project, backend, used, protected, image_id, zone, "
 		"description, reason, spec FROM volume",
@@ -217,12 +221,13 @@ static void every_row_is_still_there(void **state)
 	down();
 	after = contents(true);
 	assert_string_equal(after, before);
-	assert_int_equal(sql("PRAGMA user_version"), 3);
+	assert_int_equal(sql("PRAGMA user_version"), 4);
 	assert_int_equal(sql("SELECT count(*) FROM volume WHERE type IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT count(*) FROM job WHERE qos IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT sum(trash_size) FROM project"), 50 + 6 + 60 + 70);
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'web'"), 56);
 	assert_int_equal(sql("SELECT trash_size FROM project WHERE name = 'default'"), 0);
+	assert_int_equal(sql("SELECT purging FROM backend WHERE name = 'b0'"), 50);
 	recount();
 	free(before);
 	before = after;
@@ -250,6 +255,13 @@ static void it_has_the_shape_of_a_fresh_one(void **state)
 	free(migrated);
 	assert_int_equal(unlink(path), 0);
 	sqlite3_close(open_as(schema_2, "PRAGMA user_version=2"));
+	up();
+	down();
+	migrated = shape();
+	assert_string_equal(migrated, fresh);
+	free(migrated);
+	assert_int_equal(unlink(path), 0);
+	sqlite3_close(open_as(schema_3, "PRAGMA user_version=3"));
 	up();
 	down();
 	migrated = shape();
@@ -292,6 +304,71 @@ static void version_2_gets_uses(void **state)
 	recount();
 }
 
+/* --- a catalogue of version 3 --- */
+
+/* A creation, a given-up attempt of it, an extension, and the purge of what is in the trash. */
+static const char rows_3[] =
+	"INSERT INTO project (name) VALUES ('web');"
+	"INSERT INTO backend (name) VALUES ('b0');"
+	"INSERT INTO volume (uuid, name, status, size, uid, gid, mode, created_us, updated_us, project, "
+	"backend, image_id, spec) VALUES "
+	"('u1', 'db', 0, 10, 7, 8, 493, 100, 101, 2, 1, 'i1', 's1'),"
+	"('u2', 'log', 7, 20, 7, 8, 493, 200, 201, 2, 1, 'i2', 's2'),"
+	"('u3', 'old', 14, 30, 7, 8, 493, 300, 301, 2, 1, 'i3', 's3');"
+	"UPDATE volume SET trashed = 1 WHERE id = 3;"
+	"INSERT INTO job (kind, volume, backend, project, uuid, image_id, size, attempt, qos, tried) VALUES "
+	"(1, 1, 1, 2, 'u1', 'i0', 10, 1, NULL, NULL),"
+	"(1, 1, 1, 2, 'u1', 'i1', 10, 2, 'total_iops_sec=9' || char(10), 'b1' || char(9) || 'no' || char(10)),"
+	"(3, 2, 1, 2, 'u2', 'i2', 40, 1, NULL, NULL),"
+	"(2, 3, 1, 2, 'u3', 'i3', 30, 1, NULL, NULL);"
+	"UPDATE job SET kind = 4 WHERE id = 1;";
+
+static int jobs_3(struct tx *tx, void *arg, struct err *e)
+{
+	int64_t *of = arg;
+
+	for (int i = 0; i < 3; i++)
+		if (tx_job_of(tx, i + 1, &of[i]) < 0)
+			return -EIO;
+	return 0;
+}
+
+static void version_3_gets_classes(void **state)
+{
+	sqlite3 *db = open_as(schema_3, "PRAGMA user_version=3");
+	struct job_brief brief[4];
+	struct job_row j;
+	struct volume v;
+	struct view *view;
+	int64_t of[3], us;
+
+	run(db, rows_3);
+	sqlite3_close(db);
+	up();
+	assert_int_equal(view_open(s, &view, &err), 0);
+	assert_int_equal(view_jobs(view, 1, CLASS_CREATE, 0, brief, 4), 1);
+	assert_int_equal(brief[0].id, 2);
+	assert_int_equal(view_jobs(view, 1, CLASS_OTHER, 0, brief, 4), 3);
+	assert_int_equal(brief[0].kind, JOB_CLEAN);
+	assert_int_equal(brief[1].kind, JOB_EXTEND);
+	assert_int_equal(brief[2].kind, JOB_PURGE);
+	assert_int_equal(change(jobs_3, of), 0);
+	assert_int_equal(of[0], 2);
+	assert_int_equal(of[1], 3);
+	assert_int_equal(of[2], 4);
+	assert_int_equal(view_job(view, 2, &j), 0);
+	assert_string_equal(j.qos, "total_iops_sec=9\n");
+	assert_string_equal(j.tried, "b1\tno\n");
+	assert_true(j.class == CLASS_CREATE && !j.source && !j.snapshot && !j.parent && !j.flatten);
+	assert_string_equal(j.image, "");
+	assert_int_equal(view_volume(view, 3, &v), 0);
+	assert_true(v.trashed && !v.expires_us && !v.parent);
+	assert_string_equal(v.origin, "");
+	assert_int_equal(view_trash_next(view, &us), -ENOENT);
+	view_close(view);
+	recount();
+}
+
 static void ids_go_on_where_they_were(void **state)
 {
 	struct volume v = volume("new");
@@ -308,7 +385,7 @@ static void ids_go_on_where_they_were(void **state)
 
 static int trash_1(struct tx *tx, void *arg, struct err *e)
 {
-	return tx_volume_trash(tx, 1);
+	return tx_volume_trash(tx, 1, 0);
 }
 
 static int move_1(struct tx *tx, void *arg, struct err *e)
@@ -554,7 +631,7 @@ static void trash_of_many_projects_is_walked_once(void **state)
 	assert_int_equal(sql("SELECT count(*) FROM project WHERE trash_size = 3 << 20"), 10000);
 }
 
-/* Killed at some instant of it: it is version 1, 2 or 3 and nothing between, and the next start goes on. */
+/* Killed at some instant of it: it is one of the versions and nothing between, and the next start goes on. */
 static void killed_in_between(void **state)
 {
 	for (int i = 0; i < 8; i++) {
@@ -578,6 +655,8 @@ static void killed_in_between(void **state)
 		assert_int_equal(
 			sql("SELECT count(*) FROM sqlite_schema WHERE name = 'attachment'"),
 			version >= 3);
+		assert_int_equal(sql("SELECT count(*) FROM sqlite_schema WHERE name = 'snapshot'"),
+			version >= 4);
 		up();
 		assert_int_equal(sql("SELECT count(*) FROM volume"), 10000);
 		recount();
@@ -593,6 +672,7 @@ int main(void)
 		TEST(every_row_is_still_there),
 		TEST(it_has_the_shape_of_a_fresh_one),
 		TEST(version_2_gets_uses),
+		TEST(version_3_gets_classes),
 		TEST(ids_go_on_where_they_were),
 		TEST(sums_go_on),
 		TEST(limits_and_jobs_are_read_as_before),

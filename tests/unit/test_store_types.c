@@ -301,7 +301,7 @@ static int64_t uses(int64_t type_)
 
 static int trash(struct tx *tx, void *arg, struct err *e)
 {
-	return tx_volume_trash(tx, *(int64_t *)arg);
+	return tx_volume_trash(tx, *(int64_t *)arg, 0);
 }
 
 static int purge(struct tx *tx, void *arg, struct err *e)
@@ -367,7 +367,7 @@ static int step(struct tx *tx, void *arg, struct err *e)
 	case 2:
 		return tx_volume_owner(tx, id[i], 0700, 1, 1, project[(unsigned)rand() % 3]);
 	case 3:
-		return tx_volume_trash(tx, id[i]);
+		return tx_volume_trash(tx, id[i], 0);
 	case 4:
 		r = tx_volume_purge(tx, id[i]);
 		id[i] = 0;

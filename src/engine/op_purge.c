@@ -1,0 +1,302 @@
+/*
+ * Purge: the end of what lies in the trash.
+ *
+ *   purge_begin ─▶ [ `deleting`, job ] ─▶ worker: image away ─▶ [ row away, remembered for an hour ]
+ *   (trash.c, reclaim.c, rmdir there)        │     │ clones need it
+ *                                            │     └─▶ [ row away; its job is held until they are gone: held.c ]
+ *                                            │ failed
+ *                                            └─▶ [ `error_deleting` with the reason, job gone ] ── rmdir there: once more
+ *
+ * The driver looks once more whether a program outside has the image open. What is still being done to the volume's snapshots comes
+ * first: the job is tried again until that is over. A volume that never got a backend has no image, and one that could not be adopted has
+ * none of ours: its row goes at once.
+ *
+ * op_clean removes what a given-up creation may have left, and what was held; no volume waits for it, so it tries until it succeeds.
+ */
+#include "engine/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void note_gone(struct request *q, const struct volume *v, enum vol_status status, bool purged)
+{
+	note(q->e, (struct change_note){ .kind = CHANGE_VOLUME,
+			   .volume = v->id,
+			   .mask = VOL_CHANGED_GONE | VOL_CHANGED_STATUS,
+			   .status = status,
+			   .trashed = true,
+			   .purged = purged });
+	note(q->e, (struct change_note){ .kind = CHANGE_LIST, .volume = v->id });
+}
+
+int purge_row(struct request *q, struct tx *tx, const struct volume *v)
+{
+	int r = request_event(q, tx, v->id, "volume.delete.end", "%s", v->backend);
+
+	r = r < 0 ? r : tx_volume_purge(tx, v->id);
+	note_gone(q, v, VOL_DELETING, true);
+	return r;
+}
+
+/* A backend that is not configured any more fails it at once. */
+static int begin_nowhere(struct request *q, struct tx *tx, const struct volume *v)
+{
+	char reason[REASON_LEN + 1];
+	int r = tx_volume_trash(tx, v->id, 0);
+
+	(void)snprintf(reason, sizeof reason, "cannot be removed: backend '%s' is not configured",
+		v->backend);
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR_DELETING, reason);
+	note_gone(q, v, VOL_ERROR_DELETING, false);
+	return r;
+}
+
+int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const char *why)
+{
+	struct backend *b = backend_by_name(q->e, v->backend);
+	struct job_row job = { .kind = JOB_PURGE, .volume = v->id, .size = v->size, .attempt = 1 };
+	int r = request_event(q, tx, v->id, "volume.delete.start", "%s", why);
+
+	if (r < 0)
+		return r;
+	if (!v->backend[0] || v->status == VOL_ERROR_MANAGING)
+		return purge_row(q, tx, v);
+	if (!b)
+		return begin_nowhere(q, tx, v);
+	job.backend = b->id;
+	memcpy(job.uuid, v->uuid, sizeof job.uuid);
+	memcpy(job.image_id, v->image_id, sizeof job.image_id);
+	r = tx_project(tx, v->project, &job.project);
+	r = r < 0 ? r : tx_job_add(tx, &job);
+	r = r < 0 ? r : snapshots_end(q, tx, b, v, job.project);
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_DELETING, "");
+	r = r < 0 ? r : request_offer(q, b, &job);
+	note_gone(q, v, VOL_DELETING, false);
+	return r;
+}
+
+/* --- rmdir in the trash --- */
+
+static int purge_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct volume v;
+	int64_t job;
+	int r = tx_volume(tx, q->volume, &v);
+
+	q->row = q->volume;
+	if (r == -ENOENT || (r == 0 && !v.trashed))
+		return err_set(err, -ENOENT, "no such volume in the trash");
+	if (r == 0 && tx_job_of(tx, v.id, &job) == 0)
+		return 0; /* it is being purged */
+	return r < 0 ? r : purge_begin(q, tx, &v, "removed from the trash");
+}
+
+void engine_purge(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	engine_done *done, void *arg)
+{
+	struct request *q = request_new(e, sizeof *q, id, who, done, arg);
+
+	if (!q)
+		return;
+	q->volume = volume;
+	q->apply = purge_apply;
+	request_submit(q);
+}
+
+/* --- the results --- */
+
+struct outcome {
+	struct request q;
+	struct backend *b;
+	struct job *job;
+	int64_t id, volume;
+	int code;
+	char sentence[ERR_TEXT_MAX];
+	struct held held; /* of the last apply(): what may go now, too */
+	bool alone; /* the same: nothing is done to its snapshots any more, as the next run will find */
+	bool again;	    /* the same: the job stays, … */
+	enum job_kind kind; /* … as what the catalogue calls it now */
+};
+
+static int purge_failed(struct outcome *o, struct tx *tx, const struct volume *v)
+{
+	char reason[REASON_LEN + 1];
+	int r;
+
+	(void)snprintf(reason, sizeof reason, "%s: %.900s", o->b->conf->name, o->sentence);
+	r = tx_job_remove(tx, o->id);
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR_DELETING, reason);
+	r = r < 0 ? r : request_event(&o->q, tx, v->id, "volume.delete.error", "%s", reason);
+	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, VOL_ERROR_DELETING, true);
+	return r;
+}
+
+static int purged(struct outcome *o, struct tx *tx, const struct volume *v)
+{
+	int r = tx_job_remove(tx, o->id);
+
+	r = r < 0 ? r : purge_row(&o->q, tx, v);
+	return r < 0 ? r : release_held(tx, v->parent, &o->held);
+}
+
+/* For its user it is gone. Where nobody is known who needs the image (the last clone has just gone, or was never ours), it is tried again. */
+static int purge_held(
+	struct outcome *o, struct tx *tx, const struct volume *v, const struct job_row *row)
+{
+	struct job_row held = *row;
+	int64_t child;
+	int r = tx_volume_child(tx, v->id, &child);
+
+	o->again = r == -ENOENT;
+	if (r < 0 && !o->again)
+		return r;
+	held.kind = o->kind = JOB_CLEAN;
+	held.class = o->again ? CLASS_OTHER : CLASS_HELD;
+	held.parent = v->parent;
+	r = tx_job_turn(tx, &held);
+	return r < 0 ? r : purge_row(&o->q, tx, v);
+}
+
+/* It was read from the job table just before it was held: its volume is gone already. */
+static int cleaned_meanwhile(struct outcome *o, struct tx *tx, const struct job_row *row)
+{
+	int r;
+
+	o->kind = JOB_CLEAN;
+	o->again = o->code < 0 && row->class != CLASS_HELD;
+	if (o->code < 0)
+		return 0;
+	r = tx_job_remove(tx, o->id);
+	return r < 0 ? r : release_held(tx, row->parent, &o->held);
+}
+
+static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct outcome *o = (struct outcome *)q;
+	struct job_row row;
+	struct volume v;
+	int64_t other;
+	int r = tx_job(tx, o->id, &row);
+
+	o->held = (struct held){ 0 };
+	o->again = o->alone = false;
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0 && row.kind == JOB_CLEAN)
+		return cleaned_meanwhile(o, tx, &row);
+	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
+	if (r < 0)
+		return r;
+	o->kind = row.kind;
+	if (tx_job_of_snapshots(tx, v.id, &other) == 0) {
+		o->again = true;
+		return 0;
+	}
+	/* The last one may have gone since the driver looked. */
+	if (o->code == -ENOTEMPTY && !o->job->alone) {
+		o->again = o->alone = true;
+		return 0;
+	}
+	if (o->code == -EMLINK)
+		return purge_held(o, tx, &v, &row);
+	return o->code < 0 ? purge_failed(o, tx, &v) : purged(o, tx, &v);
+}
+
+static void purge_ended(struct request *q, int code)
+{
+	struct outcome *o = (struct outcome *)q;
+
+	if (!o->again) {
+		worker_forget(o->job);
+	} else {
+		o->job->kind = o->kind;
+		o->job->alone = o->alone;
+		later_job(o->job);
+	}
+	held_ended(q->e, &o->held);
+}
+
+static struct outcome *outcome_new(struct backend *b, struct run *r,
+	int (*apply)(struct request *, struct tx *, struct err *),
+	void (*ended)(struct request *, int))
+{
+	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+
+	if (!o)
+		return NULL;
+	o->b = b;
+	o->job = r->job;
+	o->id = r->job->id;
+	o->volume = r->row.volume;
+	o->code = r->code;
+	/* After a power cut the job is there again, and finds nothing to remove. (A creation's result waits for the disk: what is
+	 * written to the volume from then on must not meet that job again, for it might be given up.) */
+	o->q.change.lazy = r->code == 0;
+	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
+		r->err.text[0] ? r->err.text : strerror(-r->code));
+	o->q.apply = apply;
+	o->q.ended = ended;
+	o->q.must = true;
+	return o;
+}
+
+static struct request *purge_finish(struct backend *b, struct run *r)
+{
+	struct outcome *o = outcome_new(b, r, purge_outcome_apply, purge_ended);
+
+	if (r->code < 0 && r->code != -EMLINK && r->code != -ENOTEMPTY)
+		log_warning("backend %s: volume %s: cannot be removed: %s", b->conf->name,
+			r->row.uuid, r->err.text);
+	return o ? &o->q : NULL;
+}
+
+static const struct step remove_steps[] = {
+	{ "image", step_remove_image, NULL },
+	{ 0 },
+};
+
+const struct op op_purge = { JOB_PURGE, remove_steps, purge_finish };
+
+/* --- cleaning up: after an attempt, and what was held --- */
+
+static int clean_outcome_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct outcome *o = (struct outcome *)q;
+	struct job_row row;
+	int r = tx_job(tx, o->id, &row);
+
+	o->held = (struct held){ 0 };
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0 && row.kind != JOB_CLEAN)
+		return -EAGAIN; /* giving up is on its way; the volume must not lose its only job */
+	r = r < 0 ? r : tx_job_remove(tx, o->id);
+	return r < 0 ? r : release_held(tx, row.parent, &o->held);
+}
+
+static void clean_ended(struct request *q, int code)
+{
+	struct outcome *o = (struct outcome *)q;
+
+	worker_forget(o->job);
+	held_ended(q->e, &o->held);
+}
+
+static struct request *clean_finish(struct backend *b, struct run *r)
+{
+	struct outcome *o = NULL;
+
+	if (r->code == 0)
+		o = outcome_new(b, r, clean_outcome_apply, clean_ended);
+	else if (r->job->failures == 0 && r->code != -EMLINK)
+		log_warning("backend %s: volume %s: what an attempt left cannot be removed yet: %s",
+			b->conf->name, r->row.uuid, r->err.text);
+	r->job->kind = JOB_CLEAN;
+	r->job->class = CLASS_OTHER;
+	return o ? &o->q : NULL;
+}
+
+const struct op op_clean = { JOB_CLEAN, remove_steps, clean_finish };

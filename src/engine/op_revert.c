@@ -1,0 +1,266 @@
+/*
+ * Back to the latest snapshot.
+ *
+ *   engine_revert ─▶ [ checks; volume `reverting`, snapshot `restoring`, job ] ─▶ worker: image closed, reverted ─▶ [ `available`, job gone ]
+ *                                                                                    │ failed
+ *                                                                                    └─▶ [ `error` with the reason, job gone ]
+ *
+ * The snapshot is `available` again in both. There is no step back: half reverted is neither the one nor the other, so after a crash it is
+ * repeated, and after a failure it is for an administrator to say what the volume is worth.
+ */
+#include "engine/internal.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct revert {
+	struct unused u;
+	char snapshot[NAME_LEN + 1];
+	struct backend *b; /* of the last apply(); NULL */
+	struct job_row job;
+};
+
+/* --- the request --- */
+
+static int check_status(struct tx *tx, const struct volume *v, struct err *err)
+{
+	if (v->status != VOL_AVAILABLE)
+		return err_set(
+			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
+	return source_check(tx, v, 0, err);
+}
+
+static int check_backend(struct revert *x, const struct volume *v, struct err *err)
+{
+	struct backend *b = backend_by_name(x->u.q.e, v->backend);
+
+	if (!b)
+		return err_set(err, -EIO, "backend '%s' is not configured", v->backend);
+	if (!b->driver->revert)
+		return err_set(err, -EOPNOTSUPP, "backend '%s' reverts nothing", b->conf->name);
+	x->b = b;
+	return 0;
+}
+
+static int find_latest(struct revert *x, struct tx *tx, const struct volume *v,
+	struct snapshot *ret, struct err *err)
+{
+	char now[TEXT_SIZE_MAX], then[TEXT_SIZE_MAX];
+	struct snapshot latest;
+	int r = tx_snapshot_by_name(tx, v->id, x->snapshot, ret);
+
+	if (r == -ENOENT)
+		return err_set(
+			err, r, "volume '%s' has no snapshot '%.255s'", v->name, x->snapshot);
+	r = r < 0 ? r : tx_snapshot_latest(tx, v->id, &latest);
+	if (r < 0)
+		return r;
+	if (latest.id != ret->id)
+		return err_set(err, -EINVAL,
+			"snapshot '%s' is not the latest of volume '%s': that is '%s'", ret->name,
+			v->name, latest.name);
+	if (ret->size != v->size)
+		return err_set(err, -EINVAL, "volume '%s' has %s now, and had %s in snapshot '%s'",
+			v->name, text_of_size(v->size, now), text_of_size(ret->size, then),
+			ret->name);
+	if (ret->status != SNAP_AVAILABLE)
+		return err_set(err, -EBUSY, "snapshot '%s' is %s", ret->name,
+			snap_status_name(ret->status));
+	return 0;
+}
+
+static int begin(struct revert *x, struct tx *tx, const struct volume *v, const struct snapshot *s)
+{
+	int r;
+
+	x->job = (struct job_row){ .kind = JOB_REVERT,
+		.class = CLASS_COPY,
+		.volume = v->id,
+		.backend = x->b->id,
+		.snapshot = s->id,
+		.size = v->size,
+		.attempt = 1 };
+	memcpy(x->job.uuid, v->uuid, sizeof x->job.uuid);
+	memcpy(x->job.image_id, v->image_id, sizeof x->job.image_id);
+	r = tx_project(tx, v->project, &x->job.project);
+	r = r < 0 ? r : tx_job_add(tx, &x->job);
+	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_REVERTING, "");
+	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_RESTORING, "");
+	r = r < 0 ? r
+		  : request_event(
+			    &x->u.q, tx, v->id, "volume.revert.start", "to snapshot %s", s->name);
+	note_volume(x->u.q.e, v->id, VOL_CHANGED_STATUS, VOL_REVERTING, false);
+	snapshot_note(x->u.q.e, v, s->id);
+	return r;
+}
+
+static int revert_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct revert *x = (struct revert *)q;
+	struct snapshot s;
+	struct volume v;
+	int r;
+
+	x->b = NULL;
+	unused_begin(&x->u);
+	r = volume_live(tx, q->volume, &v, err);
+	r = r < 0 ? r : find_latest(x, tx, &v, &s, err);
+	/* Also who only reads would see what was there and what is there now, mixed. */
+	r = r < 0 ? r : unused_here(&x->u, tx, &v, err);
+	r = r < 0 ? r : check_status(tx, &v, err);
+	r = r < 0 ? r : check_backend(x, &v, err);
+	r = r < 0 ? r : unused_outside(&x->u, &v, err);
+	return r < 0 ? r : begin(x, tx, &v, &s);
+}
+
+static void revert_ended(struct request *q, int code)
+{
+	struct revert *x = (struct revert *)q;
+	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind,
+		x->job.class };
+
+	if (code == 0 && x->b)
+		worker_offer(x->b, &brief, false);
+}
+
+void engine_revert(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
+	const char *snapshot, engine_done *done, void *arg)
+{
+	struct revert *x = request_new(e, sizeof *x, id, who, done, arg);
+	struct err err = { 0 };
+
+	if (!x)
+		return;
+	x->u.q.volume = x->u.q.row = volume;
+	x->u.q.apply = revert_apply;
+	x->u.q.ended = revert_ended;
+	x->u.q.divert = unused_divert;
+	if (strlen(snapshot) > NAME_LEN) {
+		err_set(&err, -EINVAL, "no snapshot has so long a name");
+		request_refuse(&x->u.q, err.code, &err);
+		return;
+	}
+	(void)snprintf(x->snapshot, sizeof x->snapshot, "%s", snapshot);
+	request_submit(&x->u.q);
+}
+
+/* --- the step --- */
+
+static int revert_one(struct backend *b, struct run *r)
+{
+	struct engine *e = b->e;
+	struct driver_image image;
+	struct driver_snap snap;
+
+	snapshot_of_run(r, &image, &snap);
+	if (e->let_go && e->let_go(e->let_go_arg, b->be, image.uuid) < 0)
+		return err_set(&r->err, -EBUSY, "its bytes are still in use here");
+	run_progress(r, "revert");
+	return b->driver->revert(b->be, &image, &snap, r->progress, &r->err);
+}
+
+static void image_revert(struct backend *b, struct run *const *run, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		run[i]->code = revert_one(b, run[i]);
+}
+
+static const struct step revert_steps[] = {
+	{ "image", image_revert, NULL },
+	{ 0 },
+};
+
+/* --- its result --- */
+
+struct outcome {
+	struct request q;
+	struct backend *b;
+	struct job *job;
+	int64_t id, volume, snapshot;
+	int code;
+	char sentence[ERR_TEXT_MAX];
+};
+
+static void note_end(struct outcome *o, enum vol_status status)
+{
+	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS | VOL_CHANGED_BYTES, status, false);
+}
+
+static int reverted(struct outcome *o, struct tx *tx, const struct snapshot *s)
+{
+	enum vol_status to = VOL_AVAILABLE;
+	int r = use_status(tx, o->volume, &to);
+
+	r = r < 0 ? r : tx_volume_status(tx, o->volume, to, "");
+	note_end(o, to);
+	return r < 0 ? r
+		     : request_event(&o->q, tx, o->volume, "volume.revert.end", "to snapshot %s",
+			       s->name);
+}
+
+static int not_reverted(struct outcome *o, struct tx *tx, const struct snapshot *s)
+{
+	char reason[REASON_LEN + 1];
+	int r;
+
+	(void)snprintf(reason, sizeof reason, "%s: cannot be reverted to '%s': %.600s",
+		o->b->conf->name, s->name, o->sentence);
+	r = tx_volume_status(tx, o->volume, VOL_ERROR, reason);
+	note_end(o, VOL_ERROR);
+	return r < 0 ? r : request_event(&o->q, tx, o->volume, "volume.revert.error", "%s", reason);
+}
+
+static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
+{
+	struct outcome *o = (struct outcome *)q;
+	struct snapshot s;
+	struct volume v;
+	int r = tx_job_remove(tx, o->id);
+
+	if (r == -ENOENT)
+		return 0;
+	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
+	r = r < 0 ? r : tx_snapshot(tx, o->snapshot, &s);
+	r = r < 0 ? r : tx_snapshot_status(tx, s.id, SNAP_AVAILABLE, "");
+	if (r < 0)
+		return r;
+	snapshot_note(q->e, &v, s.id);
+	return o->code < 0 ? not_reverted(o, tx, &s) : reverted(o, tx, &s);
+}
+
+static void outcome_ended(struct request *q, int code)
+{
+	struct outcome *o = (struct outcome *)q;
+
+	measure_now(o->b, o->volume); /* other blocks are in use now */
+	worker_forget(o->job);
+}
+
+static struct request *revert_finish(struct backend *b, struct run *r)
+{
+	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+
+	if (!o)
+		return NULL;
+	o->b = b;
+	o->job = r->job;
+	o->id = r->job->id;
+	o->volume = r->row.volume;
+	o->snapshot = r->row.snapshot;
+	o->code = r->code;
+	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
+		r->err.text[0] ? r->err.text : strerror(-r->code));
+	o->q.apply = outcome_apply;
+	o->q.ended = outcome_ended;
+	o->q.must = true;
+	if (r->code < 0)
+		log_warning("backend %s: volume %s: cannot be reverted: %s", b->conf->name,
+			r->row.uuid, o->sentence);
+	return &o->q;
+}
+
+const struct op op_revert = { JOB_REVERT, revert_steps, revert_finish };
