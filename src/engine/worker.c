@@ -125,10 +125,24 @@ static bool may_begin_locked(const struct backend *b, enum job_class class)
 	return has_work_locked(b, class) && (class != CLASS_OTHER || pause_locked(b) == 0);
 }
 
-/* Is a worker to wait until the next removal may begin? One is enough. */
+/* Is a worker to wait until the next removal may begin? One is enough. While creations are under way their end wakes it. */
 static bool wants_pacer_locked(const struct backend *b)
 {
-	return !b->pacing && has_work_locked(b, CLASS_OTHER);
+	const struct work *w = &b->work[CLASS_OTHER], *create = &b->work[CLASS_CREATE];
+	bool calms = !create->queue.waiting && !create->busy;
+
+	if (b->pacing || !b->ready || b->stopping || !w->queue.waiting)
+		return false;
+	return w->busy < limit_locked(b, CLASS_OTHER) ||
+	       (calms && w->busy < (unsigned)b->e->conf->workers);
+}
+
+/* How long it waits, ns: for its turn, or until more are allowed. */
+static int64_t pacer_locked(const struct backend *b)
+{
+	int64_t turn = pause_locked(b), calm = b->calm_ns - clock_mono_ns();
+
+	return has_work_locked(b, CLASS_OTHER) || calm < turn ? turn : calm;
 }
 
 static bool wants_rows_locked(const struct backend *b, enum job_class class)
@@ -311,7 +325,7 @@ static void idle_locked(struct backend *b)
 
 	b->idle++;
 	if (wants_pacer_locked(b)) {
-		until = clock_mono_in_ms((long)(pause_locked(b) / 1000000) + 1);
+		until = clock_mono_in_ms((long)(pacer_locked(b) / 1000000) + 1);
 		b->pacing = true;
 		(void)lock_wait_until(&b->lock, &b->wake, &until);
 		b->pacing = false;

@@ -232,7 +232,7 @@ static void they_wait_behind_nothing(void **state)
 	atomic_store(&fault.delay_us, 1500000);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(rig_extend(&rig, id[i], 2 << 20), 0);
-	usleep(50000);
+	usleep(400000); /* two have begun, which takes a moment after a creation, and are not done yet */
 	atomic_store(&fault.delay_us, 0);
 	assert_int_equal(rig_snapshot(&rig, db, "monday", NULL), 0);
 	assert_int_equal(atomic_load(&fault.resized), 0);
