@@ -3,9 +3,10 @@
  *
  *   engine_disown ─▶ [ checks, `unmanaging`, job, row in unmanaged/ ] ─▶ worker: image renamed ─▶ [ volume and its snapshots' rows gone ]
  *                                                                         │ failed: ours again
- *                                                                         └─▶ [ `error_unmanaging` with the reason, job gone ]
+ *                                                                         └─▶ [ `available` with the reason, job gone ]
  *
- * Its snapshots stay as they are in the storage. An administrator's `reset` lets the volume be used again after a failure.
+ * Its snapshots stay as they are in the storage. Where its image is missing, or has a name that nobody can tell, it is `error_unmanaging`,
+ * until an administrator's `reset`.
  */
 #include "engine/internal.h"
 
@@ -201,13 +202,24 @@ static void image_disown(struct backend *b, struct run *const *run, size_t n)
 	}
 }
 
+/* Somebody has it open: then it was not renamed, and cannot be renamed back. */
+static bool is_ours_still(struct backend *b, const struct run *r)
+{
+	char name[sizeof "volume-" + UUID_LEN];
+	struct driver_found found;
+
+	(void)snprintf(name, sizeof name, "volume-%s", r->row.uuid);
+	return r->code == -EBUSY && b->driver->look(b->be, name, &found, NULL) == 0;
+}
+
 static int image_adopt(struct backend *b, struct run *r)
 {
 	struct driver_image image = { .size = r->row.size };
 	struct err err = { 0 };
 
 	/* Nothing was done, and what has that name is somebody else's: it is not to become ours. */
-	if (keeps_name(&r->row) || r->code == -EEXIST || r->code == -ENOENT)
+	if (keeps_name(&r->row) || r->code == -EEXIST || r->code == -EINVAL || r->code == -ENOENT ||
+		is_ours_still(b, r))
 		return 0;
 	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
 	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);
@@ -265,6 +277,8 @@ static int let_go(struct outcome *o, struct tx *tx, const struct volume *v)
 
 static int not_let_go(struct outcome *o, struct tx *tx, const struct volume *v)
 {
+	enum vol_status to =
+		o->left_over || o->code == -ENOENT ? VOL_ERROR_UNMANAGING : VOL_AVAILABLE;
 	char reason[REASON_LEN + 1], called[NAME_LEN + 32] = "";
 	int r;
 
@@ -272,8 +286,8 @@ static int not_let_go(struct outcome *o, struct tx *tx, const struct volume *v)
 		(void)snprintf(called, sizeof called, "; it may be called %s by now", o->row.image);
 	(void)snprintf(
 		reason, sizeof reason, "%s: %.600s%s", o->b->conf->name, o->sentence, called);
-	r = tx_volume_status(tx, v->id, VOL_ERROR_UNMANAGING, reason);
-	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, VOL_ERROR_UNMANAGING, false);
+	r = tx_volume_status(tx, v->id, to, reason);
+	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, to, false);
 	return r < 0 ? r : request_event(&o->q, tx, v->id, "volume.unmanage.error", "%s", reason);
 }
 

@@ -19,6 +19,11 @@ unseen()
 {
 	! seen "$1"
 }
+is_gone() # NAME
+{
+	[ ! -e "$1" ]
+}
+
 by() # USER GESTURE…
 {
 	as "$1" /usr/bin/python3 -S "$SRC/tests/system/sys.py" "${@:2}" | sed 's/@.*//'
@@ -119,6 +124,7 @@ images_are_adopted()
 	wait_for 15 seen 'per%2525cent'
 	is_foreign 'per%25cent' "$T/changed"
 	kill "$inside"
+	wait_for 15 is_gone again # the name is free when the image has its own
 	ok mv $UNMANAGED/'per%2525cent' again
 	eq available "$(timeout 30 cat again/wait)"
 	ok rmdir again
@@ -146,6 +152,7 @@ images_bring_snapshots()
 	ok mkdir db/snapshots/second
 	cp db/data "$T/now"
 	ok mv db $UNMANAGED/img
+	wait_for 15 is_gone db
 	wait_for 15 seen img
 	eq 2 "$(cat $UNMANAGED/img/snapshots)"
 	is_foreign img "$T/now"
