@@ -117,7 +117,7 @@ static const struct step create_steps[] = {
 
 /* --- the result --- */
 
-struct outcome {
+struct attempted {
 	struct request q;
 	struct backend *b; /* where the attempt was */
 	struct job *job;   /* NULL: a worker still has it */
@@ -131,7 +131,7 @@ struct outcome {
 };
 
 /* How the next attempt makes it of what the volume is made from. */
-static int plan_again(struct outcome *o, struct tx *tx, const struct volume *from,
+static int plan_again(struct attempted *o, struct tx *tx, const struct volume *from,
 	const struct type_rules *rules, const struct backend *b)
 {
 	if (from->id)
@@ -144,7 +144,7 @@ static int plan_again(struct outcome *o, struct tx *tx, const struct volume *fro
  * Another backend, for the rows of the volume and of the new job: in its zone, unless its type lists several and its spec named none;
  * what has a source stays in its zone (reference, 1.7). 0, or -ENOSPC with what to tell the user.
  */
-static int try_elsewhere(struct outcome *o, struct tx *tx, const struct volume *v,
+static int try_elsewhere(struct attempted *o, struct tx *tx, const struct volume *v,
 	const struct volume *from, struct placement *ret, struct err *err)
 {
 	CLEANUP(hints_release) struct hints hints = { 0 };
@@ -195,7 +195,7 @@ static void tried_text(const char *tried, char *to, size_t room)
 }
 
 static int next_attempt(
-	struct outcome *o, struct tx *tx, const struct volume *v, const struct placement *p)
+	struct attempted *o, struct tx *tx, const struct volume *v, const struct placement *p)
 {
 	struct job_row *j = &o->row;
 	int r;
@@ -218,7 +218,7 @@ static int next_attempt(
 }
 
 static int no_attempt(
-	struct outcome *o, struct tx *tx, const struct volume *v, const struct err *why)
+	struct attempted *o, struct tx *tx, const struct volume *v, const struct err *why)
 {
 	char tried[sizeof o->row.tried], reason[REASON_LEN + 1];
 	int r;
@@ -248,7 +248,7 @@ int attempt_abandon(struct tx *tx, const struct job_row *j)
 }
 
 /* The attempt failed or was given up: its row goes, or stays for the cleaning. */
-static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
+static int failed(struct attempted *o, struct tx *tx, const struct volume *v)
 {
 	struct volume from = { 0 };
 	struct placement p = { 0 };
@@ -276,12 +276,12 @@ static int failed(struct outcome *o, struct tx *tx, const struct volume *v)
 }
 
 /* Where no block counts as used, tools take it for one hole: what is made from something has its source's. */
-static int has_blocks(struct outcome *o, struct tx *tx, const struct volume *v)
+static int has_blocks(struct attempted *o, struct tx *tx, const struct volume *v)
 {
 	return o->row.source ? tx_volume_used(tx, v->id, SIZE_UNIT) : 0;
 }
 
-static int succeeded(struct outcome *o, struct tx *tx, const struct volume *v)
+static int succeeded(struct attempted *o, struct tx *tx, const struct volume *v)
 {
 	int r = tx_job_remove(tx, o->id);
 
@@ -294,9 +294,9 @@ static int succeeded(struct outcome *o, struct tx *tx, const struct volume *v)
 	return r;
 }
 
-static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
+static int attempted_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct attempted *o = (struct attempted *)q;
 	struct volume v;
 	int r;
 
@@ -310,9 +310,9 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	return o->code == 0 ? succeeded(o, tx, &v) : failed(o, tx, &v);
 }
 
-static void outcome_ended(struct request *q, int code)
+static void attempted_ended(struct request *q, int code)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct attempted *o = (struct attempted *)q;
 	bool counted = o->counted;
 
 	if (o->next)
@@ -335,9 +335,9 @@ static void outcome_ended(struct request *q, int code)
 	}
 }
 
-static struct outcome *outcome_new(struct job *j)
+static struct attempted *attempted_new(struct job *j)
 {
-	struct outcome *o =
+	struct attempted *o =
 		request_new(j->b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
 
 	if (!o)
@@ -345,14 +345,14 @@ static struct outcome *outcome_new(struct job *j)
 	o->b = j->b;
 	o->id = j->id;
 	o->counted = j->counted;
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
+	o->q.apply = attempted_apply;
+	o->q.ended = attempted_ended;
 	o->q.must = true;
 	return o;
 }
 
 /* One line, as the list of what was tried wants it. */
-static void set_sentence(struct outcome *o, const char *text)
+static void set_sentence(struct attempted *o, const char *text)
 {
 	(void)snprintf(o->sentence, sizeof o->sentence, "%s", text);
 	for (char *p = o->sentence; *p; p++)
@@ -362,7 +362,7 @@ static void set_sentence(struct outcome *o, const char *text)
 
 static struct request *attempt_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = r->again ? NULL : outcome_new(r->job);
+	struct attempted *o = r->again ? NULL : attempted_new(r->job);
 
 	if (!o)
 		return NULL; /* the image may be there: creating it again finds it */
@@ -378,7 +378,7 @@ static struct request *attempt_finish(struct backend *b, struct run *r)
 
 bool attempt_give_up(struct job *j, bool running, const char *why)
 {
-	struct outcome *o = outcome_new(j);
+	struct attempted *o = attempted_new(j);
 
 	if (!o)
 		return false;

@@ -450,6 +450,32 @@ int reclaim_wanted(struct reclaim *own, const struct reclaim *found, struct err 
 bool reclaim_divert(struct request *q, struct reclaim *own, int code);
 void reclaim_begin(struct backend *b, uint64_t purging);
 
+/* --- outcome.c --- */
+
+/* The row of a job about v's image on b, to be completed. */
+int job_for(struct tx *tx, const struct backend *b, const struct volume *v, enum job_kind kind,
+	enum job_class class, struct job_row *ret);
+/* Adds it, and the workers have it once that is in the catalogue; in apply(). */
+int job_begin(struct request *q, struct tx *tx, struct backend *b, struct job_row *job);
+
+/* What a run came to, on its way into the catalogue: begins an operation's own struct. */
+struct outcome {
+	struct request q;
+	struct backend *b;
+	struct job *job;
+	int64_t id, volume, snapshot; /* rows: of the job, and of what it names */
+	uint64_t size;		      /* as the job's row says */
+	int code;
+	bool left_over;
+	char uuid[UUID_LEN + 1], sentence[ERR_TEXT_MAX];
+};
+
+/* size: of the struct around it, which is zeroed. Its ended() forgets the job. NULL: no memory. */
+void *outcome_new(struct backend *b, const struct run *r, size_t size,
+	int (*apply)(struct request *q, struct tx *tx, struct err *err));
+void outcome_ended(struct request *q, int code);
+void outcome_reason(const struct outcome *o, char reason[REASON_LEN + 1]); /* "ssd: cannot …" */
+
 /* --- op_purge.c --- */
 
 /* From here on what lies in the trash is being removed; in apply(). why: for its history. */
@@ -493,6 +519,11 @@ struct reader {
 	struct tx *tx;
 };
 
+/* --- op_adopt.c --- */
+
+/* Each snapshot of what was to be adopted: available, or forgotten. */
+int adopt_snaps_end(struct engine *e, struct tx *tx, int64_t volume, bool adopted);
+
 /* --- unused.c: nobody uses a volume --- */
 
 /* Begins the struct of a request that wants so; its divert is unused_divert. */
@@ -531,8 +562,7 @@ int snapshot_live(struct tx *tx, int64_t id, struct snapshot *ret, struct volume
 	struct err *err);
 
 /* A purge begins: those of its snapshots that could not be removed are removed, before the image. */
-int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v,
-	int64_t project);
+int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v);
 
 /* From here on it is being removed: name and quota are free. Its job goes on as it stands in job, and keeps the name. */
 int snapshot_nameless(struct request *q, struct tx *tx, const struct volume *v,

@@ -118,7 +118,7 @@ static int reserve(struct adopt *a, struct tx *tx, const struct unmanaged *u, st
 
 static int add(struct adopt *a, struct tx *tx, struct backend *b, const struct unmanaged *u)
 {
-	struct job_row job = { .kind = JOB_ADOPT, .backend = b->id, .size = u->size, .attempt = 1 };
+	struct job_row job;
 	struct volume *v = &a->vol;
 	char text[NAME_LEN + 64];
 	int n, r;
@@ -131,14 +131,12 @@ static int add(struct adopt *a, struct tx *tx, struct backend *b, const struct u
 		(unsigned long long)u->size);
 	r = tx_volume_add(tx, v, false, text, (size_t)n);
 	r = r < 0 ? r : tx_volume_used(tx, v->id, u->used);
-	r = r < 0 ? r : tx_project(tx, v->project, &job.project);
-	job.volume = v->id;
-	memcpy(job.uuid, v->uuid, sizeof job.uuid);
+	r = r < 0 ? r : job_for(tx, b, v, JOB_ADOPT, CLASS_OTHER, &job);
+	if (r < 0)
+		return r;
 	memcpy(job.image, u->name, sizeof job.image);
-	r = r < 0 ? r : tx_job_add(tx, &job);
-	r = r < 0 ? r : request_offer(&a->q, b, &job);
 	note_quota(a->q.e, job.project);
-	return r;
+	return job_begin(&a->q, tx, b, &job);
 }
 
 static int adopt_apply(struct request *q, struct tx *tx, struct err *err)
@@ -205,15 +203,6 @@ void engine_adopt(struct engine *e, struct change_id id, const struct caller *wh
 
 /* --- the image --- */
 
-static struct driver_image image_of_job(const struct job_row *row)
-{
-	struct driver_image image = { .size = row->size };
-
-	memcpy(image.uuid, row->uuid, sizeof image.uuid);
-	memcpy(image.image_id, row->image_id, sizeof image.image_id);
-	return image;
-}
-
 /* It may have changed since it was seen. */
 static int still_fits(uint64_t size, struct err *err)
 {
@@ -228,10 +217,10 @@ static void image_adopt(struct backend *b, struct run *const *run, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct run *r = run[i];
-		struct driver_image image = image_of_job(&r->row);
+		struct driver_image image;
 
-		r->code = driver_said(
-			b, b->driver->adopt(b->be, r->row.image, &image, &r->err), &r->err);
+		run_image(r, &image);
+		r->code = b->driver->adopt(b->be, r->row.image, &image, &r->err);
 		if (r->code == 0)
 			r->code = still_fits(image.size, &r->err);
 		memcpy(r->row.image_id, image.image_id, sizeof r->row.image_id);
@@ -241,13 +230,14 @@ static void image_adopt(struct backend *b, struct run *const *run, size_t n)
 
 static int image_disown(struct backend *b, struct run *r)
 {
-	struct driver_image image = image_of_job(&r->row);
+	struct driver_image image;
 	char uuid[UUID_LEN + 1];
 	struct err err = { 0 };
 	int code;
 
 	if (image_is_ours(r->row.image, uuid))
 		return 0;
+	run_image(r, &image);
 	code = driver_said(b, b->driver->disown(b->be, &image, r->row.image, &err), &err);
 	return code == -ENOENT ? 0 : code; /* neither is there */
 }
@@ -356,7 +346,7 @@ static int list_snaps(
 		*ret = all = calloc(room, sizeof *all);
 		if (!all)
 			return err_set(err, -ENOMEM, "out of memory");
-		n = driver_said(b, b->driver->snaps(b->be, name, all, room, err), err);
+		n = b->driver->snaps(b->be, name, all, room, err);
 		if (n < 0 || (size_t)n <= room)
 			return n;
 		room = (size_t)n * 2;
@@ -367,10 +357,11 @@ static int adopt_snaps(struct backend *b, struct run *r)
 {
 	CLEANUP_FREE struct driver_found_snap *found = NULL;
 	CLEANUP_FREE struct snap *snap = NULL;
-	struct driver_image image = image_of_job(&r->row);
+	struct driver_image image;
 	char name[NAME_LEN + 1];
 	int n = 0, code;
 
+	run_image(r, &image);
 	(void)snprintf(name, sizeof name, "volume-%s", r->row.uuid);
 	if (b->driver->snaps && b->driver->snap_adopt)
 		n = list_snaps(b, name, &found, &r->err);
@@ -387,10 +378,8 @@ static int adopt_snaps(struct backend *b, struct run *r)
 
 		memcpy(to.uuid, snap[i].uuid, sizeof to.uuid);
 		if (!snap[i].found.temporary)
-			code = driver_said(b,
-				b->driver->snap_adopt(
-					b->be, &image, snap[i].found.name, &to, &r->err),
-				&r->err);
+			code = b->driver->snap_adopt(
+				b->be, &image, snap[i].found.name, &to, &r->err);
 	}
 	return code;
 }
@@ -410,31 +399,19 @@ static const struct step adopt_steps[] = {
 
 /* --- the result --- */
 
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	int64_t id, volume;
-	int code;
-	bool left_over;
-	char uuid[UUID_LEN + 1], sentence[ERR_TEXT_MAX];
-};
-
-/* Each of its snapshots: available, or forgotten. */
-static int settle_snaps(struct outcome *o, struct tx *tx)
+int adopt_snaps_end(struct engine *e, struct tx *tx, int64_t volume, bool adopted)
 {
 	struct snapshot s;
 	int64_t after = 0;
 	int n, r = 0;
 
-	while (r == 0 && (n = tx_snapshots(tx, o->volume, after, &s, 1)) != 0) {
+	while (r == 0 && (n = tx_snapshots(tx, volume, after, &s, 1)) != 0) {
 		if (n < 0)
 			return n;
 		after = s.id;
-		r = o->code < 0 ? tx_snapshot_remove(tx, s.id)
-				: tx_snapshot_status(tx, s.id, SNAP_AVAILABLE, "");
-		note(o->q.e, (struct change_note){
-				     .kind = CHANGE_SNAP, .volume = o->volume, .row = s.id });
+		r = adopted ? tx_snapshot_status(tx, s.id, SNAP_AVAILABLE, "")
+			    : tx_snapshot_remove(tx, s.id);
+		note(e, (struct change_note){ .kind = CHANGE_SNAP, .volume = volume, .row = s.id });
 	}
 	return r;
 }
@@ -481,7 +458,7 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r == -ENOENT)
 		return 0;
 	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
-	r = r < 0 ? r : settle_snaps(o, tx);
+	r = r < 0 ? r : adopt_snaps_end(q->e, tx, o->volume, o->code >= 0);
 	r = r < 0 ? r : tx_project(tx, v.project, &project);
 	if (r < 0)
 		return r;
@@ -489,32 +466,21 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	return o->code < 0 ? not_adopted(o, tx, &v) : adopted(o, tx, &v);
 }
 
-static void outcome_ended(struct request *q, int code)
+static void adopt_ended(struct request *q, int code)
 {
 	struct outcome *o = (struct outcome *)q;
 
-	worker_forget(o->job);
+	outcome_ended(q, code);
 	measure_now(o->b, o->volume);
 }
 
 static struct request *adopt_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct outcome *o = outcome_new(b, r, sizeof *o, outcome_apply);
 
 	if (!o)
 		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->id = r->job->id;
-	o->volume = r->row.volume;
-	o->code = r->code;
-	o->left_over = r->left_over;
-	memcpy(o->uuid, r->row.uuid, sizeof o->uuid);
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
-	o->q.must = true;
+	o->q.ended = adopt_ended;
 	if (r->code < 0)
 		log_warning("backend %s: image %s: cannot be adopted: %s", b->conf->name,
 			r->row.image, o->sentence);

@@ -119,22 +119,18 @@ static int show(struct request *q, struct tx *tx, const struct volume *v, int64_
 
 static int begin(struct disown *d, struct tx *tx, struct backend *b, const struct volume *v)
 {
-	struct job_row job = {
-		.kind = JOB_DISOWN, .volume = v->id, .backend = b->id, .size = v->size, .attempt = 1
-	};
-	int r = tx_project(tx, v->project, &job.project);
+	struct job_row job;
+	int r = job_for(tx, b, v, JOB_DISOWN, CLASS_OTHER, &job);
 
-	memcpy(job.uuid, v->uuid, sizeof job.uuid);
-	memcpy(job.image_id, v->image_id, sizeof job.image_id);
 	(void)snprintf(job.image, sizeof job.image, "%s", d->image);
-	r = r < 0 ? r : tx_job_add(tx, &job);
+	r = r < 0 ? r : job_begin(&d->q, tx, b, &job);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_UNMANAGING, "");
 	r = r < 0 ? r : show(&d->q, tx, v, b->id, d->image);
 	r = r < 0 ? r
 		  : request_event(&d->q, tx, v->id, "volume.unmanage.start", "image %s of %s",
 			    d->image, b->conf->name);
 	note_volume(d->q.e, v->id, VOL_CHANGED_STATUS, VOL_UNMANAGING, false);
-	return r < 0 ? r : request_offer(&d->q, b, &job);
+	return r;
 }
 
 static int disown_apply(struct request *q, struct tx *tx, struct err *err)
@@ -190,15 +186,13 @@ static void image_disown(struct backend *b, struct run *const *run, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct run *r = run[i];
-		struct driver_image image = { .size = r->row.size };
+		struct driver_image image;
 
-		memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
-		memcpy(image.image_id, r->row.image_id, sizeof image.image_id);
+		run_image(r, &image);
 		if (b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, image.uuid) < 0)
 			r->code = err_set(&r->err, -EBUSY, "its bytes are still in use here");
 		else if (!keeps_name(&r->row))
-			r->code = driver_said(b,
-				b->driver->disown(b->be, &image, r->row.image, &r->err), &r->err);
+			r->code = b->driver->disown(b->be, &image, r->row.image, &r->err);
 	}
 }
 
@@ -214,15 +208,14 @@ static bool is_ours_still(struct backend *b, const struct run *r)
 
 static int image_adopt(struct backend *b, struct run *r)
 {
-	struct driver_image image = { .size = r->row.size };
+	struct driver_image image;
 	struct err err = { 0 };
 
 	/* Nothing was done, and what has that name is somebody else's: it is not to become ours. */
 	if (keeps_name(&r->row) || r->code == -EEXIST || r->code == -EINVAL || r->code == -ENOENT ||
 		is_ours_still(b, r))
 		return 0;
-	memcpy(image.uuid, r->row.uuid, sizeof image.uuid);
-	memcpy(image.image_id, r->row.image_id, sizeof image.image_id);
+	run_image(r, &image);
 	return driver_said(b, b->driver->adopt(b->be, r->row.image, &image, &err), &err);
 }
 
@@ -233,108 +226,95 @@ static const struct step disown_steps[] = {
 
 /* --- the result --- */
 
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	struct job_row row;
-	int code;
-	bool left_over;
-	char sentence[ERR_TEXT_MAX];
+struct let_go {
+	struct outcome o;
+	char image[NAME_LEN + 1];
 	struct held held; /* of the last apply() */
 };
 
 /* The row that shows it: an image like others from now on, or none. */
-static int show_outcome(struct outcome *o, struct tx *tx)
+static int show_outcome(struct let_go *g, struct tx *tx)
 {
 	struct unmanaged u;
-	int r = tx_unmanaged_by_name(tx, o->row.backend, o->row.image, &u);
+	int r = tx_unmanaged_by_name(tx, g->o.b->id, g->image, &u);
 
-	note_unmanaged(o->q.e, o->row.backend);
+	note_unmanaged(g->o.q.e, g->o.b->id);
 	if (r == -ENOENT)
 		return 0; /* the next look through finds it */
-	if (r < 0 || o->code < 0)
+	if (r < 0 || g->o.code < 0)
 		return r < 0 ? r : tx_unmanaged_remove(tx, u.id);
 	u.reason[0] = '\0';
 	return tx_unmanaged_see(tx, &u);
 }
 
-static int let_go(struct outcome *o, struct tx *tx, const struct volume *v)
+static int let_go(struct let_go *g, struct tx *tx, const struct volume *v)
 {
 	int64_t project;
-	int r = request_event(&o->q, tx, v->id, "volume.unmanage.end", "image %s of %s",
-		o->row.image, v->backend);
+	int r = request_event(
+		&g->o.q, tx, v->id, "volume.unmanage.end", "image %s of %s", g->image, v->backend);
 
 	r = r < 0 ? r : tx_project(tx, v->project, &project);
 	r = r < 0 ? r : tx_volume_purge(tx, v->id);
-	r = r < 0 ? r : release_held(tx, v->parent, &o->held);
+	r = r < 0 ? r : release_held(tx, v->parent, &g->held);
 	if (r < 0)
 		return r;
-	note_quota(o->q.e, project);
-	note_gone(&o->q, v, VOL_UNMANAGING, true);
+	note_quota(g->o.q.e, project);
+	note_gone(&g->o.q, v, VOL_UNMANAGING, true);
 	return 0;
 }
 
-static int not_let_go(struct outcome *o, struct tx *tx, const struct volume *v)
+static int not_let_go(struct let_go *g, struct tx *tx, const struct volume *v)
 {
 	enum vol_status to =
-		o->left_over || o->code == -ENOENT ? VOL_ERROR_UNMANAGING : VOL_AVAILABLE;
+		g->o.left_over || g->o.code == -ENOENT ? VOL_ERROR_UNMANAGING : VOL_AVAILABLE;
 	char reason[REASON_LEN + 1], called[NAME_LEN + 32] = "";
 	int r;
 
-	if (o->left_over)
-		(void)snprintf(called, sizeof called, "; it may be called %s by now", o->row.image);
+	if (g->o.left_over)
+		(void)snprintf(called, sizeof called, "; it may be called %s by now", g->image);
 	(void)snprintf(
-		reason, sizeof reason, "%s: %.600s%s", o->b->conf->name, o->sentence, called);
+		reason, sizeof reason, "%s: %.600s%s", g->o.b->conf->name, g->o.sentence, called);
 	r = tx_volume_status(tx, v->id, to, reason);
-	note_volume(o->q.e, v->id, VOL_CHANGED_STATUS, to, false);
-	return r < 0 ? r : request_event(&o->q, tx, v->id, "volume.unmanage.error", "%s", reason);
+	note_volume(g->o.q.e, v->id, VOL_CHANGED_STATUS, to, false);
+	return r < 0 ? r : request_event(&g->o.q, tx, v->id, "volume.unmanage.error", "%s", reason);
 }
 
-static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
+static int let_go_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct let_go *g = (struct let_go *)q;
 	struct volume v;
-	int r = tx_job_remove(tx, o->row.id);
+	int r = tx_job_remove(tx, g->o.id);
 
-	o->held = (struct held){ 0 };
+	g->held = (struct held){ 0 };
 	if (r == -ENOENT)
 		return 0;
-	r = r < 0 ? r : tx_volume(tx, o->row.volume, &v);
-	r = r < 0 ? r : show_outcome(o, tx);
+	r = r < 0 ? r : tx_volume(tx, g->o.volume, &v);
+	r = r < 0 ? r : show_outcome(g, tx);
 	if (r < 0)
 		return r;
-	return o->code < 0 ? not_let_go(o, tx, &v) : let_go(o, tx, &v);
+	return g->o.code < 0 ? not_let_go(g, tx, &v) : let_go(g, tx, &v);
 }
 
-static void outcome_ended(struct request *q, int code)
+static void let_go_ended(struct request *q, int code)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct let_go *g = (struct let_go *)q;
 
-	worker_forget(o->job);
-	held_ended(q->e, &o->held);
+	outcome_ended(q, code);
+	held_ended(q->e, &g->held);
 }
 
 static struct request *disown_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct let_go *g = outcome_new(b, r, sizeof *g, let_go_apply);
 
-	if (!o)
+	if (!g)
 		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->row = r->row;
-	o->code = r->code;
-	o->left_over = r->left_over;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
-	o->q.must = true;
+	memcpy(g->image, r->row.image, sizeof g->image);
+	g->o.q.ended = let_go_ended;
 	if (r->code < 0)
-		log_warning("backend %s: volume %s: cannot be let go: %s", b->conf->name,
-			r->row.uuid, o->sentence);
-	return &o->q;
+		log_warning("backend %s: volume %s: cannot be let go: %s", b->conf->name, g->o.uuid,
+			g->o.sentence);
+	return &g->o.q;
 }
 
 const struct op op_disown = { JOB_DISOWN, disown_steps, disown_finish };

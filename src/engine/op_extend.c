@@ -17,9 +17,8 @@
 struct extend {
 	struct request q;
 	uint64_t size;
-	struct backend *b; /* of the last apply(); NULL: nothing to do */
+	struct backend *b; /* of the last apply() */
 	struct reclaim reclaim;
-	struct job_row job;
 };
 
 static int check(const struct volume *v, uint64_t size, struct err *err)
@@ -66,32 +65,23 @@ static int reserve(struct extend *x, struct tx *tx, const struct volume *v, stru
 	r = r < 0 ? r : place_more(x->q.e, tx, x->b, v, x->size, &found, err);
 	if (r == -ENOSPC)
 		r = reclaim_wanted(&x->reclaim, &found, err);
-	if (r < 0)
-		return r;
-	x->job.project = q.project.id;
-	return tx_volume_reserve(tx, v->id, more);
+	return r < 0 ? r : tx_volume_reserve(tx, v->id, more);
 }
 
 static int begin(struct extend *x, struct tx *tx, const struct volume *v)
 {
 	char now[TEXT_SIZE_MAX], want[TEXT_SIZE_MAX];
-	int r;
+	struct job_row job;
+	int r = job_for(tx, x->b, v, JOB_EXTEND, CLASS_OTHER, &job);
 
-	x->job = (struct job_row){ .kind = JOB_EXTEND,
-		.volume = v->id,
-		.backend = x->b->id,
-		.project = x->job.project,
-		.size = x->size,
-		.attempt = 1 };
-	memcpy(x->job.uuid, v->uuid, sizeof x->job.uuid);
-	memcpy(x->job.image_id, v->image_id, sizeof x->job.image_id);
-	r = tx_job_add(tx, &x->job);
+	job.size = x->size;
+	r = r < 0 ? r : job_begin(&x->q, tx, x->b, &job);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_EXTENDING, "");
 	r = r < 0 ? r
 		  : request_event(&x->q, tx, v->id, "volume.resize.start", "from %s to %s",
 			    text_of_size(v->size, now), text_of_size(x->size, want));
 	note_volume(x->q.e, v->id, VOL_CHANGED_STATUS, VOL_EXTENDING, false);
-	note_quota(x->q.e, x->job.project);
+	note_quota(x->q.e, job.project);
 	return r;
 }
 
@@ -101,7 +91,6 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	struct volume v;
 	int r;
 
-	x->b = NULL;
 	q->row = q->volume;
 	r = tx_volume(tx, q->volume, &v);
 	if (r == -ENOENT)
@@ -113,16 +102,6 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : snapshots_rest(tx, &v, err);
 	r = r < 0 ? r : reserve(x, tx, &v, err);
 	return r < 0 ? r : begin(x, tx, &v);
-}
-
-static void extend_ended(struct request *q, int code)
-{
-	struct extend *x = (struct extend *)q;
-	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind,
-		x->job.class };
-
-	if (code == 0 && x->b)
-		worker_offer(x->b, &brief, false);
 }
 
 static bool extend_divert(struct request *q, int code)
@@ -139,7 +118,6 @@ void engine_extend(struct engine *e, struct change_id id, const struct caller *w
 		return;
 	x->q.volume = volume;
 	x->q.apply = extend_apply;
-	x->q.ended = extend_ended;
 	x->q.divert = extend_divert;
 	x->size = size;
 	if (size < SIZE_MIN || size % SIZE_UNIT || size > INT64_MAX) {
@@ -157,27 +135,16 @@ void engine_extend(struct engine *e, struct change_id id, const struct caller *w
 static void image_resize(struct backend *b, struct run *const *run, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct driver_image image = { .size = run[i]->row.size };
+		struct driver_image image;
 
-		memcpy(image.uuid, run[i]->row.uuid, sizeof image.uuid);
-		memcpy(image.image_id, run[i]->row.image_id, sizeof image.image_id);
-		run[i]->code = b->driver->resize(b->be, &image, run[i]->row.size, &run[i]->err);
+		run_image(run[i], &image);
+		run[i]->code = b->driver->resize(b->be, &image, image.size, &run[i]->err);
 	}
 }
 
 static const struct step extend_steps[] = {
 	{ "image", image_resize, NULL }, /* nothing to undo: an image never shrinks */
 	{ 0 },
-};
-
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	int64_t id, volume;
-	uint64_t size;
-	int code;
-	char sentence[ERR_TEXT_MAX];
 };
 
 static int extended(struct outcome *o, struct tx *tx)
@@ -203,7 +170,7 @@ static int not_extended(struct outcome *o, struct tx *tx)
 	char reason[REASON_LEN + 1];
 	int r = tx_volume_reserve(tx, o->volume, 0);
 
-	(void)snprintf(reason, sizeof reason, "%s: %.900s", o->b->conf->name, o->sentence);
+	outcome_reason(o, reason);
 	r = r < 0 ? r : tx_volume_status(tx, o->volume, VOL_ERROR_EXTENDING, reason);
 	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS, VOL_ERROR_EXTENDING, false);
 	return r < 0 ? r : request_event(&o->q, tx, o->volume, "volume.resize.error", "%s", reason);
@@ -226,32 +193,14 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	return o->code < 0 ? not_extended(o, tx) : extended(o, tx);
 }
 
-static void outcome_ended(struct request *q, int code)
-{
-	worker_forget(((struct outcome *)q)->job);
-}
-
 static struct request *extend_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct outcome *o = outcome_new(b, r, sizeof *o, outcome_apply);
 
-	if (!o)
-		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->id = r->job->id;
-	o->volume = r->row.volume;
-	o->size = r->row.size;
-	o->code = r->code;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
-	o->q.must = true;
-	if (r->code < 0)
-		log_warning("backend %s: volume %s: cannot be extended: %s", b->conf->name,
-			r->row.uuid, o->sentence);
-	return &o->q;
+	if (o && r->code < 0)
+		log_warning("backend %s: volume %s: cannot be extended: %s", b->conf->name, o->uuid,
+			o->sentence);
+	return o ? &o->q : NULL;
 }
 
 const struct op op_extend = { JOB_EXTEND, extend_steps, extend_finish };

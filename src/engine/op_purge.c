@@ -57,7 +57,7 @@ static int begin_nowhere(struct request *q, struct tx *tx, const struct volume *
 int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const char *why)
 {
 	struct backend *b = backend_by_name(q->e, v->backend);
-	struct job_row job = { .kind = JOB_PURGE, .volume = v->id, .size = v->size, .attempt = 1 };
+	struct job_row job;
 	int r = request_event(q, tx, v->id, "volume.delete.start", "%s", why);
 
 	if (r < 0)
@@ -66,14 +66,10 @@ int purge_begin(struct request *q, struct tx *tx, const struct volume *v, const 
 		return purge_row(q, tx, v);
 	if (!b)
 		return begin_nowhere(q, tx, v);
-	job.backend = b->id;
-	memcpy(job.uuid, v->uuid, sizeof job.uuid);
-	memcpy(job.image_id, v->image_id, sizeof job.image_id);
-	r = tx_project(tx, v->project, &job.project);
-	r = r < 0 ? r : tx_job_add(tx, &job);
-	r = r < 0 ? r : snapshots_end(q, tx, b, v, job.project);
+	r = job_for(tx, b, v, JOB_PURGE, CLASS_OTHER, &job);
+	r = r < 0 ? r : job_begin(q, tx, b, &job);
+	r = r < 0 ? r : snapshots_end(q, tx, b, v);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_DELETING, "");
-	r = r < 0 ? r : request_offer(q, b, &job);
 	note_gone(q, v, VOL_DELETING, false);
 	return r;
 }
@@ -108,13 +104,8 @@ void engine_purge(struct engine *e, struct change_id id, const struct caller *wh
 
 /* --- the results --- */
 
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	int64_t id, volume;
-	int code;
-	char sentence[ERR_TEXT_MAX];
+struct removed {
+	struct outcome o;
 	struct held held; /* of the last apply(): what may go now, too */
 	bool alone; /* the same: nothing is done to its snapshots any more, as the next run will find */
 	bool again;	    /* the same: the job stays, … */
@@ -126,7 +117,7 @@ static int purge_failed(struct outcome *o, struct tx *tx, const struct volume *v
 	char reason[REASON_LEN + 1];
 	int r;
 
-	(void)snprintf(reason, sizeof reason, "%s: %.900s", o->b->conf->name, o->sentence);
+	outcome_reason(o, reason);
 	r = tx_job_remove(tx, o->id);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR_DELETING, reason);
 	r = r < 0 ? r : request_event(&o->q, tx, v->id, "volume.delete.error", "%s", reason);
@@ -134,123 +125,114 @@ static int purge_failed(struct outcome *o, struct tx *tx, const struct volume *v
 	return r;
 }
 
-static int purged(struct outcome *o, struct tx *tx, const struct volume *v)
+static int purged(struct removed *m, struct tx *tx, const struct volume *v)
 {
-	int r = tx_job_remove(tx, o->id);
+	int r = tx_job_remove(tx, m->o.id);
 
-	r = r < 0 ? r : purge_row(&o->q, tx, v);
-	return r < 0 ? r : release_held(tx, v->parent, &o->held);
+	r = r < 0 ? r : purge_row(&m->o.q, tx, v);
+	return r < 0 ? r : release_held(tx, v->parent, &m->held);
 }
 
 /* For its user it is gone. Where nobody is known who needs the image (the last clone has just gone, or was never ours), it is tried again. */
 static int purge_held(
-	struct outcome *o, struct tx *tx, const struct volume *v, const struct job_row *row)
+	struct removed *m, struct tx *tx, const struct volume *v, const struct job_row *row)
 {
 	struct job_row held = *row;
 	int64_t child;
 	int r = tx_volume_child(tx, v->id, &child);
 
-	o->again = r == -ENOENT;
-	if (r < 0 && !o->again)
+	m->again = r == -ENOENT;
+	if (r < 0 && !m->again)
 		return r;
-	held.kind = o->kind = JOB_CLEAN;
-	held.class = o->again ? CLASS_OTHER : CLASS_HELD;
+	held.kind = m->kind = JOB_CLEAN;
+	held.class = m->again ? CLASS_OTHER : CLASS_HELD;
 	held.parent = v->parent;
 	r = tx_job_turn(tx, &held);
-	return r < 0 ? r : purge_row(&o->q, tx, v);
+	return r < 0 ? r : purge_row(&m->o.q, tx, v);
 }
 
 /* It was read from the job table just before it was held: its volume is gone already. */
-static int cleaned_meanwhile(struct outcome *o, struct tx *tx, const struct job_row *row)
+static int cleaned_meanwhile(struct removed *m, struct tx *tx, const struct job_row *row)
 {
 	int r;
 
-	o->kind = JOB_CLEAN;
-	o->again = o->code < 0 && row->class != CLASS_HELD;
-	if (o->code < 0)
+	m->kind = JOB_CLEAN;
+	m->again = m->o.code < 0 && row->class != CLASS_HELD;
+	if (m->o.code < 0)
 		return 0;
-	r = tx_job_remove(tx, o->id);
-	return r < 0 ? r : release_held(tx, row->parent, &o->held);
+	r = tx_job_remove(tx, m->o.id);
+	return r < 0 ? r : release_held(tx, row->parent, &m->held);
 }
 
 static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct removed *m = (struct removed *)q;
 	struct job_row row;
 	struct volume v;
 	int64_t other;
-	int r = tx_job(tx, o->id, &row);
+	int r = tx_job(tx, m->o.id, &row);
 
-	o->held = (struct held){ 0 };
-	o->again = o->alone = false;
+	m->held = (struct held){ 0 };
+	m->again = m->alone = false;
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && row.kind == JOB_CLEAN)
-		return cleaned_meanwhile(o, tx, &row);
-	r = r < 0 ? r : tx_volume(tx, o->volume, &v);
+		return cleaned_meanwhile(m, tx, &row);
+	r = r < 0 ? r : tx_volume(tx, m->o.volume, &v);
 	if (r < 0)
 		return r;
-	o->kind = row.kind;
+	m->kind = row.kind;
 	if (tx_job_of_snapshots(tx, v.id, &other) == 0) {
-		o->again = true;
+		m->again = true;
 		return 0;
 	}
 	/* The last one may have gone since the driver looked. */
-	if (o->code == -ENOTEMPTY && !o->job->alone) {
-		o->again = o->alone = true;
+	if (m->o.code == -ENOTEMPTY && !m->o.job->alone) {
+		m->again = m->alone = true;
 		return 0;
 	}
-	if (o->code == -EMLINK)
-		return purge_held(o, tx, &v, &row);
-	return o->code < 0 ? purge_failed(o, tx, &v) : purged(o, tx, &v);
+	if (m->o.code == -EMLINK)
+		return purge_held(m, tx, &v, &row);
+	return m->o.code < 0 ? purge_failed(&m->o, tx, &v) : purged(m, tx, &v);
 }
 
 static void purge_ended(struct request *q, int code)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct removed *m = (struct removed *)q;
 
-	if (!o->again) {
-		worker_forget(o->job);
+	if (!m->again) {
+		outcome_ended(q, code);
 	} else {
-		o->job->kind = o->kind;
-		o->job->alone = o->alone;
-		later_job(o->job);
+		m->o.job->kind = m->kind;
+		m->o.job->alone = m->alone;
+		later_job(m->o.job);
 	}
-	held_ended(q->e, &o->held);
+	held_ended(q->e, &m->held);
 }
 
-static struct outcome *outcome_new(struct backend *b, struct run *r,
+/* After a power cut the job is there again, and finds nothing to remove. (A creation's result waits for the disk: what is written to the
+ * volume from then on must not meet that job again, for it might be given up.) */
+static struct removed *removed_new(struct backend *b, const struct run *r,
 	int (*apply)(struct request *, struct tx *, struct err *),
 	void (*ended)(struct request *, int))
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct removed *m = outcome_new(b, r, sizeof *m, apply);
 
-	if (!o)
+	if (!m)
 		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->id = r->job->id;
-	o->volume = r->row.volume;
-	o->code = r->code;
-	/* After a power cut the job is there again, and finds nothing to remove. (A creation's result waits for the disk: what is
-	 * written to the volume from then on must not meet that job again, for it might be given up.) */
-	o->q.change.lazy = r->code == 0;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = apply;
-	o->q.ended = ended;
-	o->q.must = true;
-	return o;
+	m->o.q.change.lazy = r->code == 0;
+	m->o.q.ended = ended;
+	return m;
 }
 
 static struct request *purge_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = outcome_new(b, r, purge_outcome_apply, purge_ended);
+	struct removed *m = removed_new(b, r, purge_outcome_apply, purge_ended);
 
 	if (r->code < 0 && r->code != -EMLINK && r->code != -ENOTEMPTY)
 		log_warning("backend %s: volume %s: cannot be removed: %s", b->conf->name,
 			r->row.uuid, r->err.text);
-	return o ? &o->q : NULL;
+	return m ? &m->o.q : NULL;
 }
 
 static const struct step remove_steps[] = {
@@ -264,39 +246,39 @@ const struct op op_purge = { JOB_PURGE, remove_steps, purge_finish };
 
 static int clean_outcome_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct removed *m = (struct removed *)q;
 	struct job_row row;
-	int r = tx_job(tx, o->id, &row);
+	int r = tx_job(tx, m->o.id, &row);
 
-	o->held = (struct held){ 0 };
+	m->held = (struct held){ 0 };
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && row.kind != JOB_CLEAN)
 		return -EAGAIN; /* giving up is on its way; the volume must not lose its only job */
-	r = r < 0 ? r : tx_job_remove(tx, o->id);
-	return r < 0 ? r : release_held(tx, row.parent, &o->held);
+	r = r < 0 ? r : tx_job_remove(tx, m->o.id);
+	return r < 0 ? r : release_held(tx, row.parent, &m->held);
 }
 
 static void clean_ended(struct request *q, int code)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct removed *m = (struct removed *)q;
 
-	worker_forget(o->job);
-	held_ended(q->e, &o->held);
+	outcome_ended(q, code);
+	held_ended(q->e, &m->held);
 }
 
 static struct request *clean_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = NULL;
+	struct removed *m = NULL;
 
 	if (r->code == 0)
-		o = outcome_new(b, r, clean_outcome_apply, clean_ended);
+		m = removed_new(b, r, clean_outcome_apply, clean_ended);
 	else if (r->job->failures == 0 && r->code != -EMLINK)
 		log_warning("backend %s: volume %s: what an attempt left cannot be removed yet: %s",
 			b->conf->name, r->row.uuid, r->err.text);
 	r->job->kind = JOB_CLEAN;
 	r->job->class = CLASS_OTHER;
-	return o ? &o->q : NULL;
+	return m ? &m->o.q : NULL;
 }
 
 const struct op op_clean = { JOB_CLEAN, remove_steps, clean_finish };

@@ -20,8 +20,7 @@
 struct revert {
 	struct unused u;
 	char snapshot[NAME_LEN + 1];
-	struct backend *b; /* of the last apply(); NULL */
-	struct job_row job;
+	struct backend *b; /* of the last apply() */
 };
 
 /* --- the request --- */
@@ -75,26 +74,18 @@ static int find_latest(struct revert *x, struct tx *tx, const struct volume *v,
 
 static int begin(struct revert *x, struct tx *tx, const struct volume *v, const struct snapshot *s)
 {
-	int r;
+	struct request *q = &x->u.q;
+	struct job_row job;
+	int r = job_for(tx, x->b, v, JOB_REVERT, CLASS_COPY, &job);
 
-	x->job = (struct job_row){ .kind = JOB_REVERT,
-		.class = CLASS_COPY,
-		.volume = v->id,
-		.backend = x->b->id,
-		.snapshot = s->id,
-		.size = v->size,
-		.attempt = 1 };
-	memcpy(x->job.uuid, v->uuid, sizeof x->job.uuid);
-	memcpy(x->job.image_id, v->image_id, sizeof x->job.image_id);
-	r = tx_project(tx, v->project, &x->job.project);
-	r = r < 0 ? r : tx_job_add(tx, &x->job);
+	job.snapshot = s->id;
+	r = r < 0 ? r : job_begin(q, tx, x->b, &job);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_REVERTING, "");
 	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_RESTORING, "");
 	r = r < 0 ? r
-		  : request_event(
-			    &x->u.q, tx, v->id, "volume.revert.start", "to snapshot %s", s->name);
-	note_volume(x->u.q.e, v->id, VOL_CHANGED_STATUS, VOL_REVERTING, false);
-	snapshot_note(x->u.q.e, v, s->id);
+		  : request_event(q, tx, v->id, "volume.revert.start", "to snapshot %s", s->name);
+	note_volume(q->e, v->id, VOL_CHANGED_STATUS, VOL_REVERTING, false);
+	snapshot_note(q->e, v, s->id);
 	return r;
 }
 
@@ -105,7 +96,6 @@ static int revert_apply(struct request *q, struct tx *tx, struct err *err)
 	struct volume v;
 	int r;
 
-	x->b = NULL;
 	unused_begin(&x->u);
 	r = volume_live(tx, q->volume, &v, err);
 	r = r < 0 ? r : find_latest(x, tx, &v, &s, err);
@@ -115,16 +105,6 @@ static int revert_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : check_backend(x, &v, err);
 	r = r < 0 ? r : unused_outside(&x->u, &v, err);
 	return r < 0 ? r : begin(x, tx, &v, &s);
-}
-
-static void revert_ended(struct request *q, int code)
-{
-	struct revert *x = (struct revert *)q;
-	struct job_brief brief = { x->job.id, x->job.volume, x->job.project, x->job.kind,
-		x->job.class };
-
-	if (code == 0 && x->b)
-		worker_offer(x->b, &brief, false);
 }
 
 void engine_revert(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
@@ -137,7 +117,6 @@ void engine_revert(struct engine *e, struct change_id id, const struct caller *w
 		return;
 	x->u.q.volume = x->u.q.row = volume;
 	x->u.q.apply = revert_apply;
-	x->u.q.ended = revert_ended;
 	x->u.q.divert = unused_divert;
 	if (strlen(snapshot) > NAME_LEN) {
 		err_set(&err, -EINVAL, "no snapshot has so long a name");
@@ -175,15 +154,6 @@ static const struct step revert_steps[] = {
 };
 
 /* --- its result --- */
-
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	int64_t id, volume, snapshot;
-	int code;
-	char sentence[ERR_TEXT_MAX];
-};
 
 static void note_end(struct outcome *o, enum vol_status status)
 {
@@ -232,34 +202,24 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	return o->code < 0 ? not_reverted(o, tx, &s) : reverted(o, tx, &s);
 }
 
-static void outcome_ended(struct request *q, int code)
+static void revert_outcome_ended(struct request *q, int code)
 {
 	struct outcome *o = (struct outcome *)q;
 
 	measure_now(o->b, o->volume); /* other blocks are in use now */
-	worker_forget(o->job);
+	outcome_ended(q, code);
 }
 
 static struct request *revert_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct outcome *o = outcome_new(b, r, sizeof *o, outcome_apply);
 
 	if (!o)
 		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->id = r->job->id;
-	o->volume = r->row.volume;
-	o->snapshot = r->row.snapshot;
-	o->code = r->code;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
-	o->q.must = true;
+	o->q.ended = revert_outcome_ended;
 	if (r->code < 0)
-		log_warning("backend %s: volume %s: cannot be reverted: %s", b->conf->name,
-			r->row.uuid, o->sentence);
+		log_warning("backend %s: volume %s: cannot be reverted: %s", b->conf->name, o->uuid,
+			o->sentence);
 	return &o->q;
 }
 

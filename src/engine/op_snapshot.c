@@ -97,9 +97,8 @@ struct take {
 	struct change_id sent;
 	struct snap_wait *wait;
 	struct snapshot snap;
-	struct backend *b; /* of the last apply(): there is a new job; NULL */
-	struct job_row job;
-	bool waits; /* of the last apply(): the answer is not known yet */
+	struct backend *b; /* of the last apply() */
+	bool waits;	   /* of the last apply(): the answer is not known yet */
 };
 
 static int is_taken(struct take *t, const struct snapshot *s, struct err *err)
@@ -166,22 +165,16 @@ static int reserve(struct take *t, struct tx *tx, const struct volume *v, struct
 
 static int add_job(struct take *t, struct tx *tx, const struct volume *v)
 {
-	int r;
+	struct job_row job;
+	int r = job_for(tx, t->b, v, JOB_SNAP, CLASS_SNAP, &job);
 
-	t->job = (struct job_row){ .kind = JOB_SNAP,
-		.class = CLASS_SNAP,
-		.volume = v->id,
-		.backend = t->b->id,
-		.snapshot = t->snap.id,
-		.attempt = 1 };
-	memcpy(t->job.uuid, v->uuid, sizeof t->job.uuid);
-	memcpy(t->job.image_id, v->image_id, sizeof t->job.image_id);
+	job.snapshot = t->snap.id;
+	job.size = 0;
 	if (t->sent.unique)
-		(void)snprintf(t->job.tried, sizeof t->job.tried, "%" PRIu64 " %" PRIu64,
-			t->sent.mount, t->sent.unique);
-	r = tx_project(tx, v->project, &t->job.project);
-	r = r < 0 ? r : tx_job_add(tx, &t->job);
-	return r < 0 ? r : snapshot_answered(tx, &t->job);
+		(void)snprintf(job.tried, sizeof job.tried, "%" PRIu64 " %" PRIu64, t->sent.mount,
+			t->sent.unique);
+	r = r < 0 ? r : job_begin(&t->q, tx, t->b, &job);
+	return r < 0 ? r : snapshot_answered(tx, &job);
 }
 
 static int add(struct take *t, struct tx *tx, const struct volume *v)
@@ -211,7 +204,6 @@ static int take_apply(struct request *q, struct tx *tx, struct err *err)
 	struct volume v;
 	int r;
 
-	t->b = NULL;
 	t->waits = false;
 	r = taken_before(t, tx, err);
 	if (r)
@@ -220,16 +212,6 @@ static int take_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : check(t, tx, &v, err);
 	r = r < 0 ? r : reserve(t, tx, &v, err);
 	return r < 0 ? r : add(t, tx, &v);
-}
-
-static void take_ended(struct request *q, int code)
-{
-	struct take *t = (struct take *)q;
-	struct job_brief brief = { t->job.id, t->job.volume, t->job.project, t->job.kind,
-		t->job.class };
-
-	if (code == 0 && t->b)
-		worker_offer(t->b, &brief, false);
 }
 
 static void accepted(void *arg, const struct result *res)
@@ -263,7 +245,6 @@ void engine_snapshot(struct engine *e, struct change_id id, const struct caller 
 	t->sent = id;
 	t->q.volume = volume;
 	t->q.apply = take_apply;
-	t->q.ended = take_ended;
 	r = spec_snapshot_name_check(name, NULL, &err);
 	if (r == 0 && !(t->wait = snap_wait_new(e, done, arg)))
 		r = err_set(&err, -ENOMEM, "out of memory");
@@ -354,15 +335,9 @@ static const struct step snap_steps[] = {
 
 /* --- its result --- */
 
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	int64_t id, snapshot;
-	int code;
-	bool left_over;
+struct taken {
+	struct outcome o;
 	bool turned; /* of the last apply(): it is to be removed by this job */
-	char sentence[ERR_TEXT_MAX];
 };
 
 /* Names of files tell their own story to mkdir: of the storage's errors only these mean the same there. */
@@ -401,17 +376,18 @@ static int drop(struct outcome *o, struct tx *tx, const struct volume *v, const 
 }
 
 /* It may be there: the job goes on as its removal. */
-static int turn(struct outcome *o, struct tx *tx, const struct volume *v, const struct snapshot *s,
+static int turn(struct taken *t, struct tx *tx, const struct volume *v, const struct snapshot *s,
 	struct job_row *job)
 {
-	o->turned = true;
+	t->turned = true;
 	job->kind = JOB_UNSNAP;
-	return s->name[0] ? snapshot_nameless(&o->q, tx, v, s, job) : tx_job_turn(tx, job);
+	return s->name[0] ? snapshot_nameless(&t->o.q, tx, v, s, job) : tx_job_turn(tx, job);
 }
 
-static int settle(struct outcome *o, struct tx *tx, const struct volume *v,
-	const struct snapshot *s, struct job_row *job)
+static int settle(struct taken *t, struct tx *tx, const struct volume *v, const struct snapshot *s,
+	struct job_row *job)
 {
+	struct outcome *o = &t->o;
 	bool withdrawn = s->status != SNAP_CREATING;
 	int r = 0;
 
@@ -424,41 +400,42 @@ static int settle(struct outcome *o, struct tx *tx, const struct volume *v,
 		return r;
 	if (o->code == 0 && !withdrawn)
 		return succeeded(o, tx, v, s);
-	return o->code == 0 || o->left_over ? turn(o, tx, v, s, job) : drop(o, tx, v, s);
+	return o->code == 0 || o->left_over ? turn(t, tx, v, s, job) : drop(o, tx, v, s);
 }
 
-static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
+static int taken_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct taken *t = (struct taken *)q;
 	struct snapshot s;
 	struct job_row job;
 	struct volume v;
-	int r = tx_job(tx, o->id, &job);
+	int r = tx_job(tx, t->o.id, &job);
 
-	o->turned = false;
+	t->turned = false;
 	if (r == -ENOENT)
 		return 0;
-	r = r < 0 ? r : tx_snapshot(tx, o->snapshot, &s);
+	r = r < 0 ? r : tx_snapshot(tx, t->o.snapshot, &s);
 	r = r < 0 ? r : tx_volume(tx, job.volume, &v);
-	return r < 0 ? r : settle(o, tx, &v, &s, &job);
+	return r < 0 ? r : settle(t, tx, &v, &s, &job);
 }
 
-static void outcome_ended(struct request *q, int code)
+static void taken_ended(struct request *q, int code)
 {
-	struct outcome *o = (struct outcome *)q;
+	struct taken *t = (struct taken *)q;
+	struct job *j = t->o.job;
 
-	if (!o->turned) {
-		worker_forget(o->job);
+	if (!t->turned) {
+		outcome_ended(q, code);
 		return;
 	}
-	o->job->kind = JOB_UNSNAP;
-	if (o->left_over)
-		later_job(o->job); /* it has just failed */
+	j->kind = JOB_UNSNAP;
+	if (t->o.left_over)
+		later_job(j); /* it has just failed */
 	else
-		worker_again(o->job);
+		worker_again(j);
 }
 
-static void outcome_done(void *arg, const struct result *res)
+static void taken_done(void *arg, const struct result *res)
 {
 	struct outcome *o = arg;
 	char text[ERR_TEXT_MAX];
@@ -469,27 +446,17 @@ static void outcome_done(void *arg, const struct result *res)
 
 static struct request *snap_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct taken *t = outcome_new(b, r, sizeof *t, taken_apply);
 
-	if (!o)
+	if (!t)
 		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->id = r->job->id;
-	o->snapshot = r->row.snapshot;
-	o->code = r->code;
-	o->left_over = r->left_over;
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
-	o->q.done = outcome_done;
-	o->q.arg = o;
-	o->q.must = true;
+	t->o.q.ended = taken_ended;
+	t->o.q.done = taken_done;
+	t->o.q.arg = &t->o;
 	if (r->code < 0 && r->code != -ECANCELED)
-		log_warning("backend %s: volume %s: no snapshot '%s': %s", b->conf->name,
-			r->row.uuid, r->snap.name, o->sentence);
-	return &o->q;
+		log_warning("backend %s: volume %s: no snapshot '%s': %s", b->conf->name, t->o.uuid,
+			r->snap.name, t->o.sentence);
+	return &t->o.q;
 }
 
 const struct op op_snap = { JOB_SNAP, snap_steps, snap_finish };

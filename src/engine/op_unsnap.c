@@ -18,8 +18,7 @@
 struct removal {
 	struct request q;
 	int64_t snapshot;
-	struct backend *b; /* of the last apply(); NULL */
-	struct job_row job;
+	struct backend *b; /* of the last apply() */
 };
 
 int snapshot_live(
@@ -50,51 +49,32 @@ static int check(struct removal *m, struct tx *tx, const struct volume *v, const
 	return source_check(tx, v, s->id, err);
 }
 
-static int begin(struct removal *m, struct tx *tx, const struct volume *v, const struct snapshot *s)
+/* Its job, from here on. */
+static int begin(struct request *q, struct tx *tx, struct backend *b, const struct volume *v,
+	const struct snapshot *s)
 {
-	int r;
+	struct job_row job;
+	int r = job_for(tx, b, v, JOB_UNSNAP, CLASS_SNAP, &job);
 
-	m->job = (struct job_row){ .kind = JOB_UNSNAP,
-		.class = CLASS_SNAP,
-		.volume = v->id,
-		.backend = m->b->id,
-		.snapshot = s->id,
-		.attempt = 1 };
-	memcpy(m->job.uuid, v->uuid, sizeof m->job.uuid);
-	memcpy(m->job.image_id, v->image_id, sizeof m->job.image_id);
-	r = tx_project(tx, v->project, &m->job.project);
-	r = r < 0 ? r : tx_job_add(tx, &m->job);
-	r = r < 0 ? r : snapshot_nameless(&m->q, tx, v, s, &m->job);
-	return r < 0 ? r
-		     : request_event(&m->q, tx, v->id, "snapshot.delete.start", "name %s", s->name);
+	job.snapshot = s->id;
+	job.size = 0;
+	r = r < 0 ? r : job_begin(q, tx, b, &job);
+	return r < 0 ? r : snapshot_nameless(q, tx, v, s, &job);
 }
 
 /* One that could not be removed would keep its image for ever: in the trash nobody else can try again. */
-int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v,
-	int64_t project)
+int snapshots_end(struct request *q, struct tx *tx, struct backend *b, const struct volume *v)
 {
 	struct snapshot s;
 	int64_t after = 0;
 	int n, r = 0;
 
 	while (r == 0 && (n = tx_snapshots(tx, v->id, after, &s, 1)) != 0) {
-		struct job_row job = { .kind = JOB_UNSNAP,
-			.class = CLASS_SNAP,
-			.volume = v->id,
-			.backend = b->id,
-			.project = project,
-			.attempt = 1 };
-
 		if (n < 0)
 			return n;
-		after = job.snapshot = s.id;
-		if (s.status != SNAP_ERROR_DELETING || !b->driver->snap_remove)
-			continue;
-		memcpy(job.uuid, v->uuid, sizeof job.uuid);
-		memcpy(job.image_id, v->image_id, sizeof job.image_id);
-		r = tx_job_add(tx, &job);
-		r = r < 0 ? r : snapshot_nameless(q, tx, v, &s, &job);
-		r = r < 0 ? r : request_offer(q, b, &job);
+		after = s.id;
+		if (s.status == SNAP_ERROR_DELETING && b->driver->snap_remove)
+			r = begin(q, tx, b, v, &s);
 	}
 	return r;
 }
@@ -106,20 +86,10 @@ static int removal_apply(struct request *q, struct tx *tx, struct err *err)
 	struct volume v;
 	int r;
 
-	m->b = NULL;
 	r = snapshot_live(tx, m->snapshot, &s, &v, err);
 	r = r < 0 ? r : check(m, tx, &v, &s, err);
-	return r < 0 ? r : begin(m, tx, &v, &s);
-}
-
-static void removal_ended(struct request *q, int code)
-{
-	struct removal *m = (struct removal *)q;
-	struct job_brief brief = { m->job.id, m->job.volume, m->job.project, m->job.kind,
-		m->job.class };
-
-	if (code == 0 && m->b)
-		worker_offer(m->b, &brief, false);
+	r = r < 0 ? r : begin(q, tx, m->b, &v, &s);
+	return r < 0 ? r : request_event(q, tx, v.id, "snapshot.delete.start", "name %s", s.name);
 }
 
 void engine_snapshot_remove(struct engine *e, struct change_id id, const struct caller *who,
@@ -131,7 +101,6 @@ void engine_snapshot_remove(struct engine *e, struct change_id id, const struct 
 		return;
 	m->snapshot = m->q.row = snapshot;
 	m->q.apply = removal_apply;
-	m->q.ended = removal_ended;
 	request_submit(&m->q);
 }
 
@@ -146,15 +115,6 @@ static void image_unsnapshot(struct backend *b, struct run *const *run, size_t n
 static const struct step unsnap_steps[] = {
 	{ "snapshot", image_unsnapshot, NULL }, /* half removed is to be removed again */
 	{ 0 },
-};
-
-struct outcome {
-	struct request q;
-	struct backend *b;
-	struct job *job;
-	int64_t id, snapshot;
-	int code;
-	char sentence[ERR_TEXT_MAX];
 };
 
 static int removed(struct outcome *o, struct tx *tx, const struct volume *v, const char *name)
@@ -174,7 +134,7 @@ static int not_removed(struct outcome *o, struct tx *tx, const struct volume *v,
 
 	if (!name[0] || tx_snapshot_by_name(tx, v->id, name, &other) == 0)
 		name = s->uuid;
-	(void)snprintf(reason, sizeof reason, "%s: %.900s", o->b->conf->name, o->sentence);
+	outcome_reason(o, reason);
 	r = tx_snapshot_rename(tx, s->id, name);
 	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_ERROR_DELETING, reason);
 	r = r < 0 ? r
@@ -202,31 +162,16 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	return o->code < 0 ? not_removed(o, tx, &v, &s, job.image) : removed(o, tx, &v, job.image);
 }
 
-static void outcome_ended(struct request *q, int code)
-{
-	worker_forget(((struct outcome *)q)->job);
-}
-
 static struct request *unsnap_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct outcome *o = outcome_new(b, r, sizeof *o, outcome_apply);
 
 	if (!o)
 		return NULL;
-	o->b = b;
-	o->job = r->job;
-	o->id = r->job->id;
-	o->snapshot = r->row.snapshot;
-	o->code = r->code;
 	o->q.change.lazy = r->code == 0; /* after a power cut there is nothing to remove */
-	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
-		r->err.text[0] ? r->err.text : strerror(-r->code));
-	o->q.apply = outcome_apply;
-	o->q.ended = outcome_ended;
-	o->q.must = true;
 	if (r->code < 0)
 		log_warning("backend %s: volume %s: a snapshot cannot be removed: %s",
-			b->conf->name, r->row.uuid, o->sentence);
+			b->conf->name, o->uuid, o->sentence);
 	return &o->q;
 }
 

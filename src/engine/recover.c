@@ -67,23 +67,6 @@ static int settle_taking(struct orphan *o, struct tx *tx, struct job_row *j)
 			       o->backend);
 }
 
-/* What was to be adopted is not ours: nor are its snapshots. */
-static int settle_adopting(struct orphan *o, struct tx *tx, const struct job_row *j)
-{
-	struct snapshot s;
-	int n, r = 0;
-
-	while (r == 0 && (n = tx_snapshots(tx, j->volume, 0, &s, 1)) != 0) {
-		if (n < 0)
-			return n;
-		r = tx_snapshot_remove(tx, s.id);
-		note(o->q.e, (struct change_note){
-				     .kind = CHANGE_SNAP, .volume = j->volume, .row = s.id });
-	}
-	note_quota(o->q.e, j->project);
-	return r;
-}
-
 /* The job goes, or stays with what is to be done when the backend is back. */
 static int settle_job(struct orphan *o, struct tx *tx, struct job_row *j)
 {
@@ -101,7 +84,8 @@ static int settle_job(struct orphan *o, struct tx *tx, struct job_row *j)
 		r = tx_snapshot_status(tx, j->snapshot, SNAP_AVAILABLE, "");
 		break;
 	case JOB_ADOPT:
-		r = settle_adopting(o, tx, j);
+		r = adopt_snaps_end(o->q.e, tx, j->volume, false);
+		note_quota(o->q.e, j->project);
 		break;
 	default:
 		break;
