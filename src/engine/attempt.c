@@ -18,19 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { RECLAIM_TRIES = 6 /* for room that lies in the trash; some seconds */ };
-
-void attempt_image_id(char id[IMAGE_ID_LEN + 1])
-{
-	uint64_t n;
-
-	if (getrandom(&n, sizeof n, 0) != sizeof n)
-		abort(); /* Linux: cannot happen for so few bytes */
-	(void)snprintf(id, IMAGE_ID_LEN + 1, "%014llx",
-		(unsigned long long)(n & UINT64_C(0xffffffffffffff)));
-}
 
 void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
 {
@@ -200,7 +189,7 @@ static int next_attempt(
 	struct job_row *j = &o->row;
 	int r;
 
-	attempt_image_id(j->image_id);
+	new_image_id(j->image_id);
 	j->backend = p->b->id;
 	j->attempt++;
 	j->class = o->plan.class;

@@ -67,17 +67,15 @@ int volume_live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
 static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
-	struct volume v, other;
-	int64_t id;
+	struct volume v;
 	int r;
 
 	r = volume_live(tx, q->volume, &v, err);
 	r = r < 0 ? r : spec_name_check(c->key, v.uuid, err);
 	if (r < 0 || strcmp(v.name, c->key) == 0)
 		return r;
-	if (tx_volume_by_name(tx, c->key, &id) == 0 && tx_volume(tx, id, &other) == 0)
-		return taken(err, c->key, other.uid);
-	r = tx_volume_rename(tx, v.id, c->key);
+	r = name_free(tx, c->key, err);
+	r = r < 0 ? r : tx_volume_rename(tx, v.id, c->key);
 	r = r < 0 ? r
 		  : request_event(q, tx, v.id, "volume.update", "name %s, was %s", c->key, v.name);
 	note_volume(q->e, v.id, VOL_CHANGED_NAME, v.status, false);

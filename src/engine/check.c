@@ -170,6 +170,16 @@ int taken(struct err *err, const char *name, uid_t owner)
 		(unsigned)owner);
 }
 
+int name_free(struct tx *tx, const char *name, struct err *err)
+{
+	struct volume other;
+	int64_t id;
+	int r = tx_volume_by_name(tx, name, &id);
+
+	r = r < 0 ? r : tx_volume(tx, id, &other);
+	return r == -ENOENT ? 0 : r < 0 ? r : taken(err, name, other.uid);
+}
+
 /*
  * Its type's bounds and zones. Where more may follow, another than the default type may yet be named, and a zone that is not the
  * source's.

@@ -450,6 +450,11 @@ int reclaim_wanted(struct reclaim *own, const struct reclaim *found, struct err 
 bool reclaim_divert(struct request *q, struct reclaim *own, int code);
 void reclaim_begin(struct backend *b, uint64_t purging);
 
+/* --- ids.c: new ones --- */
+
+void new_uuid(char ret[UUID_LEN + 1]);
+void new_image_id(char ret[IMAGE_ID_LEN + 1]);
+
 /* --- outcome.c --- */
 
 /* The row of a job about v's image on b, to be completed. */
@@ -685,7 +690,8 @@ int quota_check_snapshots(
 int size_check(const struct quotas *q, uint64_t size, struct err *err);
 int names_check(const struct spec *s, struct err *err);
 int hints_check(const struct reader *r, const char *same, const char *different, struct err *err);
-int taken(struct err *err, const char *name, uid_t owner); /* -EEXIST */
+int taken(struct err *err, const char *name, uid_t owner);	 /* -EEXIST */
+int name_free(struct tx *tx, const char *name, struct err *err); /* the same */
 
 /* --- source.c: what a volume is made from --- */
 
@@ -799,8 +805,6 @@ int release_held(struct tx *tx, int64_t parent, struct held *ret);
 void held_ended(struct engine *e, const struct held *h);
 
 /* --- attempt.c --- */
-
-void attempt_image_id(char id[IMAGE_ID_LEN + 1]); /* a new one */
 
 /* The job is durable: to its backend's workers. counted: it holds one of engine.room. */
 void attempt_offer(struct backend *b, const struct job_row *row, bool counted);

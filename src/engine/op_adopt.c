@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 /* --- the request --- */
 
@@ -30,14 +29,6 @@ struct adopt {
 	struct volume vol;
 	char fresh[UUID_LEN + 1]; /* its UUID, unless the image has one */
 };
-
-static void new_uuid(char ret[UUID_LEN + 1])
-{
-	uuid_t uuid;
-
-	uuid_generate(uuid);
-	uuid_unparse_lower(uuid, ret);
-}
 
 static int find_image(struct adopt *a, struct tx *tx, struct backend **ret_b, struct unmanaged *ret,
 	struct err *err)
@@ -78,19 +69,6 @@ static int choose_uuid(struct adopt *a, struct tx *tx, const struct unmanaged *u
 			"image '%s' was a volume's that is gone for less than an hour: try again later",
 			u->name);
 	return 0;
-}
-
-static int name_free(struct adopt *a, struct tx *tx, struct err *err)
-{
-	struct volume other;
-	int64_t id;
-	int r = spec_name_check(a->vol.name, a->vol.uuid, err);
-
-	if (r < 0 || tx_volume_by_name(tx, a->vol.name, &id) == -ENOENT)
-		return r;
-	if (tx_volume(tx, id, &other) < 0)
-		return err_set(err, -EIO, "the catalogue cannot be read: see the log");
-	return taken(err, a->vol.name, other.uid);
 }
 
 /* The default type, if there is one; then whether it all may be. Each snapshot counts as much as the image. */
@@ -148,7 +126,8 @@ static int adopt_apply(struct request *q, struct tx *tx, struct err *err)
 	int r = find_image(a, tx, &b, &u, err);
 
 	r = r < 0 ? r : choose_uuid(a, tx, &u, err);
-	r = r < 0 ? r : name_free(a, tx, err);
+	r = r < 0 ? r : spec_name_check(a->vol.name, a->vol.uuid, err);
+	r = r < 0 ? r : name_free(tx, a->vol.name, err);
 	r = r < 0 ? r : reserve(a, tx, &u, err);
 	r = r < 0 ? r : add(a, tx, b, &u);
 	r = r < 0 ? r : tx_unmanaged_remove(tx, u.id);

@@ -156,18 +156,6 @@ static int prepare(struct create *c, const struct caller *who, const struct spec
 
 /* --- the transaction --- */
 
-static int name_free(struct create *c, struct tx *tx, struct err *err)
-{
-	struct volume other;
-	int64_t id;
-
-	if (!c->named || tx_volume_by_name(tx, c->vol.name, &id) == -ENOENT)
-		return 0;
-	if (tx_volume(tx, id, &other) < 0)
-		return err_set(err, -EIO, "the catalogue cannot be read: see the log");
-	return taken(err, c->vol.name, other.uid);
-}
-
 /* Its source and type, and where and how large they let it be. zone: NULL for any that the type lists. */
 static int choose_type(struct create *c, struct tx *tx, const struct type_rules **rules,
 	const char **zone, struct err *err)
@@ -276,7 +264,7 @@ static int choose(struct create *c, struct tx *tx, const struct type_rules *rule
 		return err_set(ret_err, r, "%s", err.text);
 	c->b = r == 0 ? place_.b : NULL;
 	v->backend[0] = v->reason[0] = '\0';
-	attempt_image_id(v->image_id);
+	new_image_id(v->image_id);
 	v->status = c->b ? VOL_CREATING : VOL_ERROR;
 	(void)snprintf(v->zone, sizeof v->zone, "%s", c->b ? c->b->conf->zone : zone ? zone : "");
 	if (r == 0) {
@@ -339,7 +327,8 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r
 		  : hints_check(
 			    &(struct reader){ NULL, tx }, c->hints.same, c->hints.different, err);
-	r = r < 0 ? r : name_free(c, tx, err);
+	if (r == 0 && c->named)
+		r = name_free(tx, c->vol.name, err);
 	r = r < 0 ? r : reserve(c, tx, err);
 	r = r < 0 ? r : choose(c, tx, rules, zone, &weight, err);
 	r = r < 0 ? r : take_source(c, tx, rules);

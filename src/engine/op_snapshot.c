@@ -18,7 +18,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 int snapshots_check(struct tx *tx, const struct volume *v, struct err *err)
 {
@@ -224,14 +223,6 @@ static void accepted(void *arg, const struct result *res)
 		snap_wait_over(t->wait, res);
 }
 
-static void choose_uuid(char text[UUID_LEN + 1])
-{
-	uuid_t id;
-
-	uuid_generate_random(id);
-	uuid_unparse_lower(id, text);
-}
-
 /* Its own memory of what was sent: the answer comes long after the commit. */
 void engine_snapshot(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t volume, const char *name, engine_done *done, void *arg)
@@ -252,7 +243,7 @@ void engine_snapshot(struct engine *e, struct change_id id, const struct caller 
 		request_refuse(&t->q, r, &err);
 		return;
 	}
-	choose_uuid(t->snap.uuid);
+	new_uuid(t->snap.uuid);
 	(void)snprintf(t->snap.name, sizeof t->snap.name, "%s", name);
 	t->q.done = accepted;
 	t->q.arg = t;

@@ -178,14 +178,10 @@ static int may_restore(struct restore *c, struct tx *tx, const struct volume *v,
 /* As for a new volume of that name and size. */
 static int has_place(struct restore *c, struct tx *tx, const struct volume *v, struct err *err)
 {
-	struct volume other;
 	struct quotas q;
-	int64_t id;
-	int r;
+	int r = name_free(tx, c->name, err);
 
-	if (tx_volume_by_name(tx, c->name, &id) == 0 && tx_volume(tx, id, &other) == 0)
-		return taken(err, c->name, other.uid);
-	r = quotas_read(&(struct reader){ NULL, tx }, v->project, v->type_id, &q);
+	r = r < 0 ? r : quotas_read(&(struct reader){ NULL, tx }, v->project, v->type_id, &q);
 	r = r < 0 ? r : size_check(&q, v->size, err);
 	return r < 0 ? r : quota_check(&q, 1, v->size, err);
 }

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 static void edit_release(struct request *q)
 {
@@ -96,12 +95,9 @@ static int add_apply(struct request *q, struct tx *tx, struct err *err)
 
 static int new_values(struct vol_type *t, const char *name, struct err *err)
 {
-	uuid_t id;
-
 	*t = (struct vol_type){ .is_public = true };
 	(void)snprintf(t->name, sizeof t->name, "%s", name);
-	uuid_generate_random(id);
-	uuid_unparse_lower(id, t->uuid);
+	new_uuid(t->uuid);
 	return type_name_check(name, err);
 }
 
