@@ -10,29 +10,15 @@
 
 #include <errno.h>
 
-int release_held(struct tx *tx, int64_t parent, struct held *ret)
+int release_held(struct request *q, struct tx *tx, int64_t parent)
 {
-	int r;
+	struct job_row job;
+	struct backend *b;
+	int r = parent ? tx_job_release(tx, parent, &job) : -ENOENT;
 
-	*ret = (struct held){ 0 };
-	if (!parent)
-		return 0;
-	r = tx_job_release(tx, parent, &ret->job);
-	if (r == 0)
-		ret->is = true;
-	return r == -ENOENT ? 0 : r;
-}
-
-void held_ended(struct engine *e, const struct held *h)
-{
-	struct backend *b = h->is ? backend_by_id(e, h->job.backend) : NULL;
-	struct job_brief brief = { .id = h->job.id,
-		.volume = h->job.volume,
-		.project = h->job.project,
-		.kind = h->job.kind,
-		.class = h->job.class };
-
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	b = backend_by_id(q->e, job.backend);
 	/* One that the configuration no longer names is not waited for: the row stays until it is named again. */
-	if (b)
-		worker_offer(b, &brief, false);
+	return b ? request_offer(q, b, &job) : 0;
 }

@@ -790,19 +790,12 @@ int copy_run(const struct copy_end *from, const struct copy_end *to, const struc
 
 /* --- held.c: images of purged volumes that clones need --- */
 
-/* One that is held no longer; of the last apply(). */
-struct held {
-	bool is;
-	struct job_row job;
-};
-
 /*
  * A volume or a cleaning with that parent (0: none) has just gone, or needs it no more: after its row says so. What is held of the parent
- * may go now, if nobody else needs it. held_ended() of the request's ended(): to the workers. Who makes a job CLASS_HELD looks with
+ * may go now, if nobody else needs it. Who makes a job CLASS_HELD looks with
  * tx_volume_child() in the same transaction whether anybody needs the image still: the last clone may have gone meanwhile.
  */
-int release_held(struct tx *tx, int64_t parent, struct held *ret);
-void held_ended(struct engine *e, const struct held *h);
+int release_held(struct request *q, struct tx *tx, int64_t parent);
 
 /* --- attempt.c --- */
 

@@ -229,7 +229,6 @@ static const struct step disown_steps[] = {
 struct let_go {
 	struct outcome o;
 	char image[NAME_LEN + 1];
-	struct held held; /* of the last apply() */
 };
 
 /* The row that shows it: an image like others from now on, or none. */
@@ -255,7 +254,7 @@ static int let_go(struct let_go *g, struct tx *tx, const struct volume *v)
 
 	r = r < 0 ? r : tx_project(tx, v->project, &project);
 	r = r < 0 ? r : tx_volume_purge(tx, v->id);
-	r = r < 0 ? r : release_held(tx, v->parent, &g->held);
+	r = r < 0 ? r : release_held(&g->o.q, tx, v->parent);
 	if (r < 0)
 		return r;
 	note_quota(g->o.q.e, project);
@@ -285,7 +284,6 @@ static int let_go_apply(struct request *q, struct tx *tx, struct err *err)
 	struct volume v;
 	int r = tx_job_remove(tx, g->o.id);
 
-	g->held = (struct held){ 0 };
 	if (r == -ENOENT)
 		return 0;
 	r = r < 0 ? r : tx_volume(tx, g->o.volume, &v);
@@ -295,14 +293,6 @@ static int let_go_apply(struct request *q, struct tx *tx, struct err *err)
 	return g->o.code < 0 ? not_let_go(g, tx, &v) : let_go(g, tx, &v);
 }
 
-static void let_go_ended(struct request *q, int code)
-{
-	struct let_go *g = (struct let_go *)q;
-
-	outcome_ended(q, code);
-	held_ended(q->e, &g->held);
-}
-
 static struct request *disown_finish(struct backend *b, struct run *r)
 {
 	struct let_go *g = outcome_new(b, r, sizeof *g, let_go_apply);
@@ -310,7 +300,6 @@ static struct request *disown_finish(struct backend *b, struct run *r)
 	if (!g)
 		return NULL;
 	memcpy(g->image, r->row.image, sizeof g->image);
-	g->o.q.ended = let_go_ended;
 	if (r->code < 0)
 		log_warning("backend %s: volume %s: cannot be let go: %s", b->conf->name, g->o.uuid,
 			g->o.sentence);

@@ -106,8 +106,7 @@ void engine_purge(struct engine *e, struct change_id id, const struct caller *wh
 
 struct removed {
 	struct outcome o;
-	struct held held; /* of the last apply(): what may go now, too */
-	bool alone; /* the same: nothing is done to its snapshots any more, as the next run will find */
+	bool alone; /* of the last apply(): nothing is done to its snapshots any more, as the next run will find */
 	bool again;	    /* the same: the job stays, … */
 	enum job_kind kind; /* … as what the catalogue calls it now */
 };
@@ -130,7 +129,7 @@ static int purged(struct removed *m, struct tx *tx, const struct volume *v)
 	int r = tx_job_remove(tx, m->o.id);
 
 	r = r < 0 ? r : purge_row(&m->o.q, tx, v);
-	return r < 0 ? r : release_held(tx, v->parent, &m->held);
+	return r < 0 ? r : release_held(&m->o.q, tx, v->parent);
 }
 
 /* For its user it is gone. Where nobody is known who needs the image (the last clone has just gone, or was never ours), it is tried again. */
@@ -161,7 +160,7 @@ static int cleaned_meanwhile(struct removed *m, struct tx *tx, const struct job_
 	if (m->o.code < 0)
 		return 0;
 	r = tx_job_remove(tx, m->o.id);
-	return r < 0 ? r : release_held(tx, row->parent, &m->held);
+	return r < 0 ? r : release_held(&m->o.q, tx, row->parent);
 }
 
 static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err)
@@ -172,7 +171,6 @@ static int purge_outcome_apply(struct request *q, struct tx *tx, struct err *err
 	int64_t other;
 	int r = tx_job(tx, m->o.id, &row);
 
-	m->held = (struct held){ 0 };
 	m->again = m->alone = false;
 	if (r == -ENOENT)
 		return 0;
@@ -207,32 +205,22 @@ static void purge_ended(struct request *q, int code)
 		m->o.job->alone = m->alone;
 		later_job(m->o.job);
 	}
-	held_ended(q->e, &m->held);
 }
 
-/* After a power cut the job is there again, and finds nothing to remove. (A creation's result waits for the disk: what is written to the
- * volume from then on must not meet that job again, for it might be given up.) */
-static struct removed *removed_new(struct backend *b, const struct run *r,
-	int (*apply)(struct request *, struct tx *, struct err *),
-	void (*ended)(struct request *, int))
+/* Lazy: after a power cut the job is there again, and finds nothing to remove. (A creation's result waits for the disk: what is written
+ * to the volume from then on must not meet that job again, for it might be given up.) */
+static struct request *purge_finish(struct backend *b, struct run *r)
 {
-	struct removed *m = outcome_new(b, r, sizeof *m, apply);
+	struct removed *m = outcome_new(b, r, sizeof *m, purge_outcome_apply);
 
 	if (!m)
 		return NULL;
 	m->o.q.change.lazy = r->code == 0;
-	m->o.q.ended = ended;
-	return m;
-}
-
-static struct request *purge_finish(struct backend *b, struct run *r)
-{
-	struct removed *m = removed_new(b, r, purge_outcome_apply, purge_ended);
-
+	m->o.q.ended = purge_ended;
 	if (r->code < 0 && r->code != -EMLINK && r->code != -ENOTEMPTY)
 		log_warning("backend %s: volume %s: cannot be removed: %s", b->conf->name,
-			r->row.uuid, r->err.text);
-	return m ? &m->o.q : NULL;
+			m->o.uuid, m->o.sentence);
+	return &m->o.q;
 }
 
 static const struct step remove_steps[] = {
@@ -246,39 +234,31 @@ const struct op op_purge = { JOB_PURGE, remove_steps, purge_finish };
 
 static int clean_outcome_apply(struct request *q, struct tx *tx, struct err *err)
 {
-	struct removed *m = (struct removed *)q;
 	struct job_row row;
-	int r = tx_job(tx, m->o.id, &row);
+	int r = tx_job(tx, ((struct outcome *)q)->id, &row);
 
-	m->held = (struct held){ 0 };
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && row.kind != JOB_CLEAN)
 		return -EAGAIN; /* giving up is on its way; the volume must not lose its only job */
-	r = r < 0 ? r : tx_job_remove(tx, m->o.id);
-	return r < 0 ? r : release_held(tx, row.parent, &m->held);
-}
-
-static void clean_ended(struct request *q, int code)
-{
-	struct removed *m = (struct removed *)q;
-
-	outcome_ended(q, code);
-	held_ended(q->e, &m->held);
+	r = r < 0 ? r : tx_job_remove(tx, row.id);
+	return r < 0 ? r : release_held(q, tx, row.parent);
 }
 
 static struct request *clean_finish(struct backend *b, struct run *r)
 {
-	struct removed *m = NULL;
+	struct outcome *o = NULL;
 
 	if (r->code == 0)
-		m = removed_new(b, r, clean_outcome_apply, clean_ended);
+		o = outcome_new(b, r, sizeof *o, clean_outcome_apply);
 	else if (r->job->failures == 0 && r->code != -EMLINK)
 		log_warning("backend %s: volume %s: what an attempt left cannot be removed yet: %s",
 			b->conf->name, r->row.uuid, r->err.text);
+	if (o)
+		o->q.change.lazy = true;
 	r->job->kind = JOB_CLEAN;
 	r->job->class = CLASS_OTHER;
-	return m ? &m->o.q : NULL;
+	return o ? &o->q : NULL;
 }
 
 const struct op op_clean = { JOB_CLEAN, remove_steps, clean_finish };
