@@ -524,7 +524,9 @@ struct reader {
 	struct tx *tx;
 };
 
-/* --- op_adopt.c --- */
+/* --- adopt_snaps.c --- */
+
+int adopt_snaps(struct backend *b, struct run *r); /* all of them; in the worker */
 
 /* Each snapshot of what was to be adopted: available, or forgotten. */
 int adopt_snaps_end(struct engine *e, struct tx *tx, int64_t volume, bool adopted);
@@ -554,7 +556,7 @@ int unused_here(struct unused *u, struct tx *tx, const struct volume *v, struct 
 int unused_outside(struct unused *u, const struct volume *v, struct err *err);
 bool unused_divert(struct request *q, int code);
 
-/* --- op_snapshot.c, op_unsnap.c, op_revert.c --- */
+/* --- snapshots.c, op_unsnap.c --- */
 
 /* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */
 int snapshots_check(struct tx *tx, const struct volume *v, struct err *err);
