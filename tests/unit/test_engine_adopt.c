@@ -489,6 +489,27 @@ static void lets_go(void **state)
 	assert_true(holds(image_of(&v), "img"));
 }
 
+/* A look through that begins and ends meanwhile finds the image under neither name. */
+static void is_seen_while_it_goes(void **state)
+{
+	struct unmanaged u;
+	int64_t id;
+
+	rig_up(&rig);
+	id = made_on_b0("size=1M");
+	atomic_store(&fault.hang, "b0");
+	assert_int_equal(let_go(id, "mine"), 0);
+	put("img", 1 << 20);
+	(void)seen("img");
+	assert_int_equal(unlink(path_of("img")), 0);
+	unseen("img");
+	assert_int_equal(look("mine", &u), 0);
+	atomic_store(&fault.hang, NULL);
+	rig_idle(&rig);
+	assert_int_equal(look("mine", &u), 0);
+	assert_string_equal(u.reason, "");
+}
+
 static void lets_go_only_what_it_may(void **state)
 {
 	struct rig_answer a;
@@ -705,6 +726,7 @@ int main(void)
 		TEST(snapshots_count_ahead),
 		TEST(fails_anywhere),
 		TEST(lets_go),
+		TEST(is_seen_while_it_goes),
 		TEST(lets_go_only_what_it_may),
 		TEST(what_others_need_stays),
 		TEST(snapshots_stay_with_their_image),
