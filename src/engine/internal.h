@@ -192,6 +192,7 @@ struct backend {
 	bool scanning;		/* lock; somebody looks through what is unmanaged */
 	int64_t scanned_ns;	/* lock; when that was begun last; 0: never */
 	int64_t scan_took_ns;	/* lock; how long it took */
+	atomic_uint adoptions;	/* how many are over: what was seen before may be a volume's */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */

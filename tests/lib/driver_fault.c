@@ -31,7 +31,7 @@ void fault_reset(void)
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;
-	fault.outside = fault.mute = fault.hang_list = fault.foreign = NULL;
+	fault.outside = fault.mute = fault.hang_list = fault.hang_look = fault.foreign = NULL;
 	fault.listed = fault.adopted = fault.snaps_adopted = fault.disowned = 0;
 	fault.free = 0;
 	fault.asked = 0;
@@ -281,6 +281,18 @@ static int fault_list(void *be, bool parts,
 	return driver_local.list(w->be, parts, each, arg, err);
 }
 
+static void hang_look(const char *name)
+{
+	const char *which = atomic_load(&fault.hang_look);
+
+	if (!which || strcmp(which, name) != 0)
+		return;
+	atomic_fetch_add(&fault.looking, 1);
+	while (atomic_load(&fault.hang_look) == which)
+		usleep(2000);
+	atomic_fetch_sub(&fault.looking, 1);
+}
+
 /* Foreign snapshots come from the test. */
 static bool has_foreign(const struct wrapped *w)
 {
@@ -296,6 +308,7 @@ static int fault_look(void *be, const char *name, struct driver_found *ret, stru
 		ret->snapshots = FAULT_SNAPS;
 	if (r == 0 && is(&fault.outside, w))
 		(void)snprintf(ret->reason, sizeof ret->reason, "%s has it open", FAULT_WATCHER);
+	hang_look(name);
 	return r;
 }
 
