@@ -439,6 +439,8 @@ int request_offer(struct request *q, struct backend *b, const struct job_row *jo
 
 /* rmdir: into the trash, or where that keeps nothing, on its way out at once. */
 int trash_put(struct request *q, struct tx *tx, const struct volume *v);
+/* A limit of the project's (type 0), or of a type's in it, is lower now. */
+int trash_fit(struct request *q, struct tx *tx, const char *project, int64_t type);
 
 /* The ticker: begins what has expired. */
 void trash_tick(struct engine *e);
