@@ -11,6 +11,7 @@
  * A snapshot is called as in the storage where that is a name, else by its UUID; its description keeps the old name, by which a
  * repetition after a crash finds the row.
  */
+#include "engine/compare.h"
 #include "engine/internal.h"
 
 #include "base/cleanup.h"
@@ -343,26 +344,6 @@ static int make_rows(
 	return request_wait(&c->q, NULL, err);
 }
 
-/* All of them; the caller frees. How many. */
-static int list_snaps(
-	struct backend *b, const char *name, struct driver_found_snap **ret, struct err *err)
-{
-	struct driver_found_snap *all = NULL;
-	size_t room = 64;
-	int n;
-
-	for (;;) {
-		free(all);
-		*ret = all = calloc(room, sizeof *all);
-		if (!all)
-			return err_set(err, -ENOMEM, "out of memory");
-		n = driver_said(b, b->driver->snaps(b->be, name, all, room, err), err);
-		if (n < 0 || (size_t)n <= room)
-			return n;
-		room = (size_t)n * 2;
-	}
-}
-
 static int adopt_snaps(struct backend *b, struct run *r)
 {
 	CLEANUP_FREE struct driver_found_snap *found = NULL;
@@ -373,7 +354,7 @@ static int adopt_snaps(struct backend *b, struct run *r)
 
 	(void)snprintf(name, sizeof name, "volume-%s", r->row.uuid);
 	if (b->driver->snaps && b->driver->snap_adopt)
-		n = list_snaps(b, name, &found, &r->err);
+		n = driver_said(b, all_snaps(b->driver, b->be, name, 0, &found, &r->err), &r->err);
 	snap = n < 0 ? NULL : calloc((size_t)n + 1, sizeof *snap);
 	if (!snap)
 		return n < 0 ? n : err_set(&r->err, -ENOMEM, "out of memory");
