@@ -396,27 +396,17 @@ static size_t fault_batch(void *be)
 	return 16;
 }
 
+#define COMMON                                                                                     \
+	.name = "local", .open = fault_open, .close = fault_close, .stat = fault_stat,             \
+	.create = fault_create, .batch = fault_batch, .remove = fault_remove,                      \
+	.resize = fault_resize, .quiet = true, .snap_create = fault_snap_create,                   \
+	.snap_remove = fault_snap_remove, .revert = fault_revert, .list = fault_list,              \
+	.look = fault_look, .snaps = fault_snaps, .adopt = fault_adopt,                            \
+	.snap_adopt = fault_snap_adopt, .disown = fault_disown, .used = fault_used,                \
+	.connection = fault_connection
+
 const struct driver driver_fault = {
-	.name = "local",
-	.open = fault_open,
-	.close = fault_close,
-	.stat = fault_stat,
-	.create = fault_create,
-	.batch = fault_batch,
-	.remove = fault_remove,
-	.resize = fault_resize,
-	.quiet = true,
-	.snap_create = fault_snap_create,
-	.snap_remove = fault_snap_remove,
-	.revert = fault_revert,
-	.list = fault_list,
-	.look = fault_look,
-	.snaps = fault_snaps,
-	.adopt = fault_adopt,
-	.snap_adopt = fault_snap_adopt,
-	.disown = fault_disown,
-	.used = fault_used,
-	.connection = fault_connection,
+	COMMON,
 	.qos_known = fault_qos_known,
 };
 
@@ -439,26 +429,7 @@ static int fault_fence(void *be, const char *text, struct err *err)
 }
 
 const struct driver driver_fenced = {
-	.name = "local",
-	.open = fault_open,
-	.close = fault_close,
-	.stat = fault_stat,
-	.create = fault_create,
-	.batch = fault_batch,
-	.remove = fault_remove,
-	.resize = fault_resize,
-	.quiet = true,
-	.snap_create = fault_snap_create,
-	.snap_remove = fault_snap_remove,
-	.revert = fault_revert,
-	.list = fault_list,
-	.look = fault_look,
-	.snaps = fault_snaps,
-	.adopt = fault_adopt,
-	.snap_adopt = fault_snap_adopt,
-	.disown = fault_disown,
-	.used = fault_used,
-	.connection = fault_connection,
+	COMMON,
 	.qos_known = fault_qos_known,
 	.address = fault_address,
 	.fence = fault_fence,
@@ -515,26 +486,7 @@ static int fault_evict(void *be, const struct driver_image *image, const struct 
 }
 
 const struct driver driver_watched = {
-	.name = "local",
-	.open = fault_open,
-	.close = fault_close,
-	.stat = fault_stat,
-	.create = fault_create,
-	.batch = fault_batch,
-	.remove = fault_remove,
-	.resize = fault_resize,
-	.quiet = true,
-	.snap_create = fault_snap_create,
-	.snap_remove = fault_snap_remove,
-	.revert = fault_revert,
-	.list = fault_list,
-	.look = fault_look,
-	.snaps = fault_snaps,
-	.adopt = fault_adopt,
-	.snap_adopt = fault_snap_adopt,
-	.disown = fault_disown,
-	.used = fault_used,
-	.connection = fault_connection,
+	COMMON,
 	.busy = fault_busy,
 	.watchers = fault_watchers,
 	.evict = fault_evict,
