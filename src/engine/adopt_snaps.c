@@ -1,4 +1,5 @@
 /* Snapshots of an image that is adopted: first their rows, then their names in the storage; so a repetition knows which is which. */
+#include "engine/compare.h"
 #include "engine/internal.h"
 
 #include "base/cleanup.h"
@@ -97,26 +98,6 @@ static int make_rows(
 	return request_wait(&c->q, NULL, err);
 }
 
-/* All of them; the caller frees. How many. */
-static int list_snaps(
-	struct backend *b, const char *name, struct driver_found_snap **ret, struct err *err)
-{
-	struct driver_found_snap *all = NULL;
-	size_t room = 64;
-	int n;
-
-	for (;;) {
-		free(all);
-		*ret = all = calloc(room, sizeof *all);
-		if (!all)
-			return err_set(err, -ENOMEM, "out of memory");
-		n = b->driver->snaps(b->be, name, all, room, err);
-		if (n < 0 || (size_t)n <= room)
-			return n;
-		room = (size_t)n * 2;
-	}
-}
-
 int adopt_snaps(struct backend *b, struct run *r)
 {
 	CLEANUP_FREE struct driver_found_snap *found = NULL;
@@ -128,7 +109,7 @@ int adopt_snaps(struct backend *b, struct run *r)
 	run_image(r, &image);
 	(void)snprintf(name, sizeof name, "volume-%s", r->row.uuid);
 	if (b->driver->snaps && b->driver->snap_adopt)
-		n = list_snaps(b, name, &found, &r->err);
+		n = all_snaps(b->driver, b->be, name, 0, &found, &r->err);
 	snap = n < 0 ? NULL : calloc((size_t)n + 1, sizeof *snap);
 	if (!snap)
 		return n < 0 ? n : err_set(&r->err, -ENOMEM, "out of memory");

@@ -447,6 +447,9 @@ static int quota_apply(struct request *q, struct tx *tx, struct err *err)
 	}
 	if (r == 0 && c->limited)
 		r = tx_quota_limit(tx, q->row, c->type != 0, c->limit, c->max);
+	/* One for everybody who has none of his own ("default") shows with each project's next deletion. */
+	if (r == 0 && c->limited && c->limit == QUOTA_TRASH_SIZE)
+		r = trash_fit(q, tx, c->project, c->type);
 	return r;
 }
 

@@ -140,17 +140,18 @@ static int add_snap(struct differences *all, enum difference_kind kind, const st
 	return 0;
 }
 
-/* All snapshots of an image; the caller's to free. */
-static int list_snaps(struct compare *c, const char *image, unsigned about,
+int all_snaps(const struct driver *driver, void *be, const char *image, unsigned about,
 	struct driver_found_snap **ret, struct err *err)
 {
-	for (size_t room = about + 4;; room *= 2) {
+	size_t room = about + 4;
+
+	for (;;) {
 		struct driver_found_snap *at = calloc(room, sizeof *at);
 		int n;
 
 		if (!at)
 			return err_set(err, -ENOMEM, "out of memory");
-		n = c->driver->snaps(c->be, image, at, room, err);
+		n = driver->snaps(be, image, at, room, err);
 		if (n >= 0 && (size_t)n <= room) {
 			*ret = at;
 			return n;
@@ -158,6 +159,7 @@ static int list_snaps(struct compare *c, const char *image, unsigned about,
 		free(at);
 		if (n < 0)
 			return n;
+		room = (size_t)n + 4; /* one more may be taken meanwhile */
 	}
 }
 
@@ -215,7 +217,7 @@ static int look_at_snaps(struct compare *c, const struct volume *v, const char *
 	unsigned about, struct differences *all, struct err *err)
 {
 	struct driver_found_snap *at = NULL;
-	int n = list_snaps(c, image, about, &at, err), r;
+	int n = all_snaps(c->driver, c->be, image, about, &at, err), r;
 
 	if (n < 0)
 		return n == -ENOENT ? 0 : n;

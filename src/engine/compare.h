@@ -57,6 +57,10 @@ struct compare {
 	uint64_t volumes, snapshots; /* how many of them were compared */
 };
 
+/* All snapshots of an image, of which there are about so many: how many. *ret: the caller's to free. */
+int all_snaps(const struct driver *driver, void *be, const char *image, unsigned about,
+	struct driver_found_snap **ret, struct err *err);
+
 /* 0, found()'s code, -EINTR (pause), -ENOTSUP (a driver that cannot list), or why the storage or the catalogue could not be read. */
 int compare_backend(struct compare *c, struct err *err);
 

@@ -192,6 +192,7 @@ struct backend {
 	bool scanning;		/* lock; somebody looks through what is unmanaged */
 	int64_t scanned_ns;	/* lock; when that was begun last; 0: never */
 	int64_t scan_took_ns;	/* lock; how long it took */
+	atomic_uint adoptions;	/* how many are over: what was seen before may be a volume's */
 
 	struct job *jobs[JOB_BUCKETS]; /* lock; hash by id, see invariant 3 */
 	size_t job_count;	       /* lock */
@@ -438,6 +439,8 @@ int request_offer(struct request *q, struct backend *b, const struct job_row *jo
 
 /* rmdir: into the trash, or where that keeps nothing, on its way out at once. */
 int trash_put(struct request *q, struct tx *tx, const struct volume *v);
+/* A limit of the project's (type 0), or of a type's in it, is lower now. */
+int trash_fit(struct request *q, struct tx *tx, const char *project, int64_t type);
 
 /* The ticker: begins what has expired. */
 void trash_tick(struct engine *e);

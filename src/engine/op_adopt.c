@@ -280,6 +280,7 @@ static int outcome_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : tx_project(tx, v.project, &project);
 	if (r < 0)
 		return r;
+	atomic_fetch_add(&o->b->adoptions, 1);
 	note_quota(q->e, project);
 	return o->code < 0 ? not_adopted(o, tx, &v) : adopted(o, tx, &v);
 }

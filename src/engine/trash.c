@@ -49,6 +49,23 @@ static int fit(struct request *q, struct tx *tx, int64_t project, const struct q
 	return r == -ENOENT ? 0 : r;
 }
 
+static int fit_both(struct request *q, struct tx *tx, int64_t project, const struct quotas *quotas)
+{
+	int r = fit(q, tx, project, &quotas->project);
+
+	return r < 0 || !quotas->type.type_id ? r : fit(q, tx, project, &quotas->type);
+}
+
+int trash_fit(struct request *q, struct tx *tx, const char *project, int64_t type)
+{
+	struct quotas quotas;
+	int64_t id;
+	int r = tx_project(tx, project, &id);
+
+	r = r < 0 ? r : quotas_read(&(struct reader){ NULL, tx }, project, type, &quotas);
+	return r < 0 ? r : fit_both(q, tx, id, &quotas);
+}
+
 static bool is_larger(const struct quota *limit, uint64_t size)
 {
 	int64_t max = limit->max[QUOTA_TRASH_SIZE];
@@ -67,8 +84,7 @@ static int fit_all(struct request *q, struct tx *tx, const struct volume *v, int
 	if (is_larger(&quotas.project, v->size) ||
 		(quotas.type.type_id && is_larger(&quotas.type, v->size)))
 		return purge_begin(q, tx, v, "it is larger than the trash may be");
-	r = fit(q, tx, project, &quotas.project);
-	return r < 0 || !quotas.type.type_id ? r : fit(q, tx, project, &quotas.type);
+	return fit_both(q, tx, project, &quotas);
 }
 
 /* --- into it --- */

@@ -33,18 +33,29 @@ bool image_is_ours(const char *name, char ret_uuid[UUID_LEN + 1])
 struct seen {
 	struct request q;
 	struct backend *b;
+	unsigned adoptions; /* the backend's, before the first of these was looked at */
 	size_t n;
 	struct unmanaged of[SEEN_MAX];
 };
 
+/* Adoption takes the row away: after one, what has none is left to the next look. */
+static bool may_be_adopted(struct seen *s, struct tx *tx, const struct unmanaged *u)
+{
+	struct unmanaged row;
+
+	return atomic_load(&s->b->adoptions) != s->adoptions &&
+	       tx_unmanaged_by_name(tx, u->backend, u->name, &row) < 0;
+}
+
 /* It became a volume's meanwhile, or is about to, or to be no more. */
-static bool is_taken(struct tx *tx, const struct unmanaged *u)
+static bool is_taken(struct seen *s, struct tx *tx, const struct unmanaged *u)
 {
 	char uuid[UUID_LEN + 1];
 	int64_t id;
 
 	return tx_job_of_name(tx, u->backend, u->name, &id) == 0 ||
-	       (image_is_ours(u->name, uuid) && tx_volume_by_uuid(tx, uuid, &id) == 0);
+	       (image_is_ours(u->name, uuid) && tx_volume_by_uuid(tx, uuid, &id) == 0) ||
+	       may_be_adopted(s, tx, u);
 }
 
 static bool is_news(struct tx *tx, const struct unmanaged *u)
@@ -68,7 +79,7 @@ static int seen_apply(struct request *q, struct tx *tx, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < s->n && r == 0; i++) {
-		if (is_taken(tx, &s->of[i]))
+		if (is_taken(s, tx, &s->of[i]))
 			continue;
 		news = news || is_news(tx, &s->of[i]);
 		r = tx_unmanaged_see(tx, &s->of[i]);
@@ -85,6 +96,7 @@ static struct seen *seen_new(struct backend *b)
 	if (!s)
 		return NULL;
 	s->b = b;
+	s->adoptions = atomic_load(&b->adoptions);
 	s->q.apply = seen_apply;
 	s->q.change.lazy = true;
 	return s;
@@ -215,15 +227,14 @@ static void submit_seen(struct scan *s)
 
 static int see(struct scan *s, const char *name)
 {
-	struct unmanaged u;
-	int r = look_at(s->b, name, &u);
+	int r;
 
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
 	if (!s->seen && !(s->seen = seen_new(s->b)))
 		return -ENOMEM;
-	s->seen->of[s->seen->n++] = u;
-	if (s->seen->n == SEEN_MAX)
+	r = look_at(s->b, name, &s->seen->of[s->seen->n]);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (++s->seen->n == SEEN_MAX)
 		submit_seen(s);
 	return 0;
 }

@@ -213,8 +213,11 @@ int local_look(void *be, const char *name, struct driver_found *ret, struct err 
 
 /* --- adopting and letting go */
 
-/* With its snapshots, which go first: once the image has its name, all is done. */
-static int move(struct local *l, int dir, const char *from, const char *to, struct err *err)
+/*
+ * The image has its new name: its snapshots follow it. In this order, for one that has moved is not refused any more, whoever has it open,
+ * and moving it back finds its snapshots where they were.
+ */
+static int follow(struct local *l, int dir, const char *from, const char *to, struct err *err)
 {
 	char from_snaps[LOCAL_NAME_MAX], to_snaps[LOCAL_NAME_MAX];
 	struct stat st;
@@ -224,9 +227,14 @@ static int move(struct local *l, int dir, const char *from, const char *to, stru
 	local_name_snaps(to, to_snaps);
 	if (fstatat(dir, from_snaps, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		r = local_rename(l, dir, from_snaps, to_snaps, err);
-	if (r == 0)
-		r = local_rename(l, dir, from, to, err);
 	return r < 0 ? r : local_sync(l, dir, ".", err);
+}
+
+static int move(struct local *l, int dir, const char *from, const char *to, struct err *err)
+{
+	int r = local_rename(l, dir, from, to, err);
+
+	return r < 0 ? r : follow(l, dir, from, to, err);
 }
 
 int local_adopt(void *be, const char *name, struct driver_image *image, struct err *err)
@@ -249,7 +257,7 @@ int local_adopt(void *be, const char *name, struct driver_image *image, struct e
 			r = move(l, dir, name, ours, err);
 	} else if (r == 0) { /* an earlier try did it, or there is none */
 		r = local_find(l, dir, ours, &st, err);
-		r = r > 0 ? local_sync(l, dir, ".", err)
+		r = r > 0 ? follow(l, dir, name, ours, err)
 			  : err_set(err, -ENOENT, "there is no '%s/%s'", l->conf->path, name);
 	}
 	if (r == 0)
@@ -308,7 +316,7 @@ int local_disown(void *be, const struct driver_image *image, const char *name, s
 	if (r < 0)
 		return r;
 	if (r == 0) /* an earlier try did it, or there is none */
-		return there ? local_sync(l, dir, ".", err)
+		return there ? follow(l, dir, ours, name, err)
 			     : err_set(err, -ENOENT, "there is no '%s/%s'", l->conf->path, ours);
 	if (there)
 		return err_set(err, -EEXIST, "'%s/%s' is there already", l->conf->path, name);

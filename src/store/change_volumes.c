@@ -8,21 +8,6 @@
 
 enum { FORGET_AT_ONCE = 500 }; /* purged volumes dropped per batch: none waits long for it */
 
-/* 0 for at least one changed row, else -ENOENT. */
-static int changed(int r)
-{
-	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
-}
-
-static int id_of(struct tx *tx, sqlite3_stmt *st, int r, int64_t *ret)
-{
-	if (r < 0)
-		return r;
-	*ret = sqlite3_column_int64(st, 0);
-	conn_end(st);
-	return 0;
-}
-
 int tx_volume(struct tx *tx, int64_t id, struct volume *ret)
 {
 	return volume_get(tx->conn, id, ret);
@@ -33,7 +18,7 @@ int tx_volume_by_uuid(struct tx *tx, const char *uuid, int64_t *ret_id)
 	sqlite3_stmt *st;
 	int r = conn_row(tx->conn, &st, "SELECT id FROM volume WHERE uuid = ?", "s", uuid);
 
-	return id_of(tx, st, r, ret_id);
+	return id_of(st, r, ret_id);
 }
 
 int tx_volume_by_name(struct tx *tx, const char *name, int64_t *ret_id)
@@ -46,7 +31,7 @@ int tx_volume_purged(struct tx *tx, const char *uuid, int64_t *ret_id)
 	sqlite3_stmt *st;
 	int r = conn_row(tx->conn, &st, "SELECT id FROM purged WHERE uuid = ?", "s", uuid);
 
-	return id_of(tx, st, r, ret_id);
+	return id_of(st, r, ret_id);
 }
 
 /* Row of a backend's name; 0 for "". Given to SQLite as NULL by nullif(?, 0). */
@@ -218,7 +203,7 @@ int tx_volume_child(struct tx *tx, int64_t id, int64_t *ret_id)
 			"SELECT volume FROM job INDEXED BY job_parent "
 			"WHERE parent = ? AND kind = 4 LIMIT 1",
 			"i", id);
-	return id_of(tx, st, r, ret_id);
+	return id_of(st, r, ret_id);
 }
 
 /* Only in the trash is a purged one found: nothing is kept of one that was never there, because it was let go. */

@@ -10,6 +10,7 @@
 #include "base/lock.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 
 enum {
@@ -50,6 +51,22 @@ int conn_rows(struct conn *c, sqlite3_stmt **ret, const char *sql, const char *t
 int conn_next(struct conn *c, sqlite3_stmt *st); /* 1: a row, 0: the end, or -errno */
 void conn_end(sqlite3_stmt *st);
 int conn_exec(struct conn *c, const char *sql); /* several statements, no arguments */
+
+/* conn_do()'s result: 0 for at least one changed row, else -ENOENT. */
+static inline int changed(int r)
+{
+	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
+}
+
+/* conn_row()'s result: the number in its only column. */
+static inline int id_of(sqlite3_stmt *st, int r, int64_t *ret)
+{
+	if (r < 0)
+		return r;
+	*ret = sqlite3_column_int64(st, 0);
+	conn_end(st);
+	return 0;
+}
 
 /* Column as text into an array, "" for null. */
 #define col_text(st, i, array) col_copy((st), (i), (array), sizeof(array))

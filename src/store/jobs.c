@@ -71,15 +71,6 @@ int view_job(struct view *v, int64_t id, struct job_row *ret)
 	return view_result(v, job_get(&v->conn, id, ret));
 }
 
-static int id_of(sqlite3_stmt *st, int r, int64_t *ret)
-{
-	if (r < 0)
-		return r;
-	*ret = sqlite3_column_int64(st, 0);
-	conn_end(st);
-	return 0;
-}
-
 int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id)
 {
 	sqlite3_stmt *st;
@@ -158,11 +149,6 @@ int tx_job_from_now(struct tx *tx, int64_t volume, struct job_row *ret)
 		"i", volume);
 
 	return job_end(st, r, ret);
-}
-
-static int changed(int r)
-{
-	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
 }
 
 int tx_job_remove(struct tx *tx, int64_t id)

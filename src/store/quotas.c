@@ -173,11 +173,7 @@ int tx_type_quota(struct tx *tx, int64_t project, int64_t type, int64_t *ret_id)
 		  : conn_row(tx->conn, &st,
 			    "SELECT id FROM type_quota WHERE project = ? AND type = ?", "ii",
 			    project, type);
-	if (r < 0)
-		return r;
-	*ret_id = sqlite3_column_int64(st, 0);
-	conn_end(st);
-	return 0;
+	return id_of(st, r, ret_id);
 }
 
 int tx_quota(struct tx *tx, const char *project, int64_t type, struct quota *ret)

@@ -6,60 +6,68 @@
 
 #define VOLUME_SUMS                                                                                \
 	"sum(trashed = 0) AS volumes, sum(iif(trashed, 0, size + reserved)) AS size, "             \
-	"0 AS snapshots, sum(iif(trashed, size + reserved, 0)) AS trash_size, count(*) AS in_use " \
-	"FROM volume "
-#define SNAPSHOT_SUMS "0, sum(size), count(*), 0, 0 FROM snapshot WHERE name IS NOT NULL "
+	"0 AS snapshots, sum(iif(trashed, size + reserved, 0)) AS trash_size, "                    \
+	"sum(iif(expires_us IS NULL, 0, size + reserved)) AS trash_waiting, "                      \
+	"count(*) AS in_use FROM volume "
+#define SNAPSHOT_SUMS "0, sum(size), count(*), 0, 0, 0 FROM snapshot WHERE name IS NOT NULL "
 #define ALL_SUMS                                                                                   \
 	"sum(volumes) AS volumes, sum(size) AS size, sum(snapshots) AS snapshots, "                \
-	"sum(trash_size) AS trash_size, sum(in_use) AS in_use "
+	"sum(trash_size) AS trash_size, sum(trash_waiting) AS trash_waiting, sum(in_use) AS in_use "
 
-/* There: what there is, by the owner of each sum. */
+/* There: what there is, by the owner of each sum; every owner has a row. */
 #define OF_PROJECTS                                                                                \
 	"WITH part AS (SELECT project, " VOLUME_SUMS "GROUP BY project "                           \
-	"UNION ALL SELECT project, " SNAPSHOT_SUMS "GROUP BY project), "                           \
+	"UNION ALL SELECT project, " SNAPSHOT_SUMS "GROUP BY project "                             \
+	"UNION ALL SELECT id, 0, 0, 0, 0, 0, 0 FROM project), "                                    \
 	"there AS (SELECT project, " ALL_SUMS "FROM part GROUP BY project) "
 #define OF_TYPES                                                                                   \
 	"WITH part AS (SELECT project, type, " VOLUME_SUMS "WHERE type IS NOT NULL "               \
 	"GROUP BY project, type "                                                                  \
 	"UNION ALL SELECT project, type, " SNAPSHOT_SUMS "AND type IS NOT NULL "                   \
-	"GROUP BY project, type), "                                                                \
+	"GROUP BY project, type "                                                                  \
+	"UNION ALL SELECT project, type, 0, 0, 0, 0, 0, 0 FROM type_quota), "                      \
 	"there AS (SELECT project, type, " ALL_SUMS "FROM part GROUP BY project, type) "
 #define OF_BACKENDS                                                                                \
 	"WITH part AS (SELECT backend, count(*) AS volumes, sum(size + reserved) AS allocated, "   \
-	"0 AS pending FROM volume WHERE backend IS NOT NULL GROUP BY backend "                     \
-	"UNION ALL SELECT backend, 0, sum(iif(kind = 4, size, 0)), sum(iif(kind = 1, size, 0)) "   \
-	"FROM job GROUP BY backend), "                                                             \
+	"0 AS pending, sum(iif(expires_us IS NULL, 0, size + reserved)) AS trash_waiting, "        \
+	"0 AS purging FROM volume WHERE backend IS NOT NULL GROUP BY backend "                     \
+	"UNION ALL SELECT backend, 0, sum(iif(kind = 4, size, 0)), sum(iif(kind = 1, size, 0)), "  \
+	"0, sum(iif(kind = 2, size, 0)) FROM job GROUP BY backend "                                \
+	"UNION ALL SELECT id, 0, 0, 0, 0, 0 FROM backend), "                                       \
 	"there AS (SELECT backend, sum(volumes) AS volumes, sum(allocated) AS allocated, "         \
-	"sum(pending) AS pending FROM part GROUP BY backend) "
+	"sum(pending) AS pending, sum(trash_waiting) AS trash_waiting, "                           \
+	"sum(purging) AS purging FROM part GROUP BY backend) "
 
 static const char *const differences[] = {
 	OF_PROJECTS
 	"SELECT printf('project ''%s'' is counted %d volumes and %d snapshots of %d bytes, and %d bytes "
-	"of trash: there are %d and %d of %d, and %d', name, p.volumes, p.snapshots, p.size, "
-	"p.trash_size, ifnull(t.volumes, 0), ifnull(t.snapshots, 0), ifnull(t.size, 0), "
-	"ifnull(t.trash_size, 0)) FROM project p LEFT JOIN there t ON t.project = p.id "
-	"WHERE (p.volumes, p.size, p.snapshots, p.trash_size) <> (ifnull(t.volumes, 0), "
-	"ifnull(t.size, 0), ifnull(t.snapshots, 0), ifnull(t.trash_size, 0))",
+	"of trash, %d of them waiting: there are %d and %d of %d, and %d, %d of them waiting', name, "
+	"p.volumes, p.snapshots, p.size, p.trash_size, p.trash_waiting, "
+	"t.volumes, t.snapshots, t.size, t.trash_size, t.trash_waiting) "
+	"FROM project p JOIN there t ON t.project = p.id "
+	"WHERE (p.volumes, p.size, p.snapshots, p.trash_size, p.trash_waiting) <> "
+	"(t.volumes, t.size, t.snapshots, t.trash_size, t.trash_waiting)",
 	OF_TYPES
 	"SELECT printf('project ''%s'' is counted %d volumes and %d snapshots of %d bytes, and %d bytes "
-	"of trash, of type ''%s'': there are %d and %d of %d, and %d', p.name, q.volumes, q.snapshots, "
-	"q.size, q.trash_size, y.name, ifnull(t.volumes, 0), ifnull(t.snapshots, 0), "
-	"ifnull(t.size, 0), ifnull(t.trash_size, 0)) FROM type_quota q "
-	"LEFT JOIN there t ON t.project = q.project AND t.type = q.type "
+	"of trash, %d of them waiting, of type ''%s'': there are %d and %d of %d, and %d, %d of them "
+	"waiting', p.name, q.volumes, q.snapshots, q.size, q.trash_size, q.trash_waiting, y.name, "
+	"t.volumes, t.snapshots, t.size, t.trash_size, t.trash_waiting) "
+	"FROM type_quota q JOIN there t ON t.project = q.project AND t.type = q.type "
 	"LEFT JOIN project p ON p.id = q.project LEFT JOIN type y ON y.id = q.type "
-	"WHERE (q.volumes, q.size, q.snapshots, q.trash_size, q.in_use) <> (ifnull(t.volumes, 0), "
-	"ifnull(t.size, 0), ifnull(t.snapshots, 0), ifnull(t.trash_size, 0), ifnull(t.in_use, 0))",
+	"WHERE (q.volumes, q.size, q.snapshots, q.trash_size, q.trash_waiting, q.in_use) <> "
+	"(t.volumes, t.size, t.snapshots, t.trash_size, t.trash_waiting, t.in_use)",
 	OF_TYPES
 	"SELECT printf('project %d is counted nothing of type %d: there are %d volumes', t.project, "
 	"t.type, t.in_use) FROM there t LEFT JOIN type_quota q "
 	"ON q.project = t.project AND q.type = t.type WHERE q.id IS NULL",
 	OF_BACKENDS
-	"SELECT printf('backend ''%s'' is counted %d volumes, %d bytes promised and %d of these being "
-	"made: there are %d, %d and %d', name, b.volumes, b.allocated, b.pending, "
-	"ifnull(t.volumes, 0), ifnull(t.allocated, 0), ifnull(t.pending, 0)) "
-	"FROM backend b LEFT JOIN there t ON t.backend = b.id "
-	"WHERE (b.volumes, b.allocated, b.pending) <> (ifnull(t.volumes, 0), "
-	"ifnull(t.allocated, 0), ifnull(t.pending, 0))",
+	"SELECT printf('backend ''%s'' is counted %d volumes, %d bytes promised, %d of these being "
+	"made, %d in the trash and %d being purged: there are %d, %d, %d, %d and %d', name, "
+	"b.volumes, b.allocated, b.pending, b.trash_waiting, b.purging, "
+	"t.volumes, t.allocated, t.pending, t.trash_waiting, t.purging) "
+	"FROM backend b JOIN there t ON t.backend = b.id "
+	"WHERE (b.volumes, b.allocated, b.pending, b.trash_waiting, b.purging) <> "
+	"(t.volumes, t.allocated, t.pending, t.trash_waiting, t.purging)",
 	"WITH there AS (SELECT (SELECT count(*) FROM volume WHERE trashed = 0) AS volumes, "
 	"(SELECT count(*) FROM job) AS jobs) "
 	"SELECT printf('%d volumes and %d jobs are counted: there are %d and %d', c.volumes, c.jobs, "
@@ -95,20 +103,17 @@ int tx_recount(struct tx *tx)
 		"UPDATE snapshot SET (project, type) = (v.project, v.type) FROM volume v "
 		"WHERE v.id = snapshot.volume "
 		"AND (v.project <> snapshot.project OR v.type IS NOT snapshot.type);"
-		"UPDATE project SET volumes = 0, size = 0, snapshots = 0, trash_size = 0;" OF_PROJECTS
-		"UPDATE project SET (volumes, size, snapshots, trash_size) = "
-		"(t.volumes, t.size, t.snapshots, t.trash_size) "
-		"FROM there t WHERE t.project = project.id;"
 		"INSERT OR IGNORE INTO type_quota (project, type) "
-		"SELECT DISTINCT project, type FROM volume WHERE type IS NOT NULL;"
-		"UPDATE type_quota SET volumes = 0, size = 0, snapshots = 0, trash_size = 0, "
-		"in_use = 0;" OF_TYPES
-		"UPDATE type_quota SET (volumes, size, snapshots, trash_size, in_use) = "
-		"(t.volumes, t.size, t.snapshots, t.trash_size, t.in_use) "
-		"FROM there t WHERE t.project = type_quota.project AND t.type = type_quota.type;"
-		"UPDATE backend SET volumes = 0, allocated = 0, pending = 0;" OF_BACKENDS
-		"UPDATE backend SET (volumes, allocated, pending) = "
-		"(t.volumes, t.allocated, t.pending) FROM there t WHERE t.backend = backend.id;"
+		"SELECT DISTINCT project, type FROM volume WHERE type IS NOT NULL;" OF_PROJECTS
+		"UPDATE project SET (volumes, size, snapshots, trash_size, trash_waiting) = "
+		"(t.volumes, t.size, t.snapshots, t.trash_size, t.trash_waiting) "
+		"FROM there t WHERE t.project = project.id;" OF_TYPES
+		"UPDATE type_quota SET (volumes, size, snapshots, trash_size, trash_waiting, in_use) = "
+		"(t.volumes, t.size, t.snapshots, t.trash_size, t.trash_waiting, t.in_use) "
+		"FROM there t WHERE t.project = type_quota.project AND t.type = type_quota.type;" OF_BACKENDS
+		"UPDATE backend SET (volumes, allocated, pending, trash_waiting, purging) = "
+		"(t.volumes, t.allocated, t.pending, t.trash_waiting, t.purging) "
+		"FROM there t WHERE t.backend = backend.id;"
 		"UPDATE counts SET volumes = (SELECT count(*) FROM volume WHERE trashed = 0), "
 		"jobs = (SELECT count(*) FROM job)");
 }

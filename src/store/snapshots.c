@@ -3,8 +3,6 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
-
 static void snapshot_row(sqlite3_stmt *st, struct snapshot *ret)
 {
 	ret->id = sqlite3_column_int64(st, 0);
@@ -161,12 +159,6 @@ int tx_snapshot_sums(struct tx *tx, int64_t volume, uint64_t *ret_count, uint64_
 	*ret_size = (uint64_t)sqlite3_column_int64(st, 1);
 	conn_end(st);
 	return 0;
-}
-
-/* 0 for at least one changed row, else -ENOENT. */
-static int changed(int r)
-{
-	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
 }
 
 int tx_snapshot_add(struct tx *tx, struct snapshot *s)

@@ -171,7 +171,7 @@ int tx_unmanaged_see(struct tx *tx,
 	struct unmanaged *u); /* made, or brought up to date; id and seen_us are filled in */
 int tx_unmanaged_remove(struct tx *tx, int64_t id);
 int tx_unmanaged_unseen(struct tx *tx, int64_t backend,
-	int64_t before_us); /* those not seen since then go; how many */
+	int64_t before_us); /* those not seen since then go, unless a job gives or takes them; how many */
 
 /* --- uses.c --------------------------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,6 @@
 /* Volumes in the trash whose purge has not begun: they have expires_us. Their sums are the triggers' business (schema.sql). */
 #include "store/internal.h"
 
-#include <errno.h>
-
 int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n)
 {
 	sqlite3_stmt *st;
@@ -31,11 +29,7 @@ int view_trash_next(struct view *v, int64_t *ret_us)
 		"WHERE expires_us IS NOT NULL ORDER BY expires_us LIMIT 1",
 		"");
 
-	if (r == 0) {
-		*ret_us = sqlite3_column_int64(st, 0);
-		conn_end(st);
-	}
-	return view_result(v, r);
+	return view_result(v, id_of(st, r, ret_us));
 }
 
 /* The delay is one for all, so that who expires first was deleted first. */

@@ -114,11 +114,6 @@ int tx_type_default(struct tx *tx, const char *project, struct vol_type *ret)
 	return type_default(tx->conn, project, ret);
 }
 
-static int changed(int r)
-{
-	return r > 0 ? 0 : r == 0 ? -ENOENT : r;
-}
-
 int tx_type_add(struct tx *tx, struct vol_type *t)
 {
 	int64_t class, quota;
@@ -174,11 +169,7 @@ int tx_type_uses(struct tx *tx, int64_t id, int64_t *ret)
 	int r = conn_row(tx->conn, &st,
 		"SELECT coalesce(sum(in_use), 0) FROM type_quota WHERE type = ?", "i", id);
 
-	if (r < 0)
-		return r;
-	*ret = sqlite3_column_int64(st, 0);
-	conn_end(st);
-	return 0;
+	return id_of(st, r, ret);
 }
 
 /* --- what hangs on a type --- */

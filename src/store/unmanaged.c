@@ -117,6 +117,9 @@ int tx_unmanaged_remove(struct tx *tx, int64_t id)
 
 int tx_unmanaged_unseen(struct tx *tx, int64_t backend, int64_t before_us)
 {
-	return conn_do(tx->conn, "DELETE FROM unmanaged WHERE backend = ? AND seen_us < ?", "ii",
-		backend, before_us);
+	return conn_do(tx->conn,
+		"DELETE FROM unmanaged WHERE backend = ? AND seen_us < ? AND NOT EXISTS "
+		"(SELECT 1 FROM job INDEXED BY job_image WHERE job.backend = unmanaged.backend "
+		"AND job.image = unmanaged.name AND job.kind IN (8, 9))",
+		"ii", backend, before_us);
 }

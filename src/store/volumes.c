@@ -103,11 +103,7 @@ int volume_id_by_name(struct conn *c, const char *name, int64_t *ret)
 		r = conn_row(c, &st, "SELECT id " BY_UUID_AS_NAME, "s", name);
 	else
 		r = conn_row(c, &st, "SELECT id " BY_NAME, "s", name);
-	if (r < 0)
-		return r;
-	*ret = sqlite3_column_int64(st, 0);
-	conn_end(st);
-	return 0;
+	return id_of(st, r, ret);
 }
 
 int view_entries(
@@ -316,11 +312,7 @@ int view_accepted(struct view *v, const char *file, int64_t *ret_id)
 	else
 		r = conn_row(&v->conn, &st, "SELECT id " BY_NAME " AND filed = 1", "s", file);
 
-	if (r == 0) {
-		*ret_id = sqlite3_column_int64(st, 0);
-		conn_end(st);
-	}
-	return view_result(v, r);
+	return view_result(v, id_of(st, r, ret_id));
 }
 
 int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs)

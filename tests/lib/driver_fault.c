@@ -31,7 +31,7 @@ void fault_reset(void)
 	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
 	fault.total = 0;
 	fault.no_fence = false;
-	fault.outside = fault.mute = fault.hang_list = fault.foreign = NULL;
+	fault.outside = fault.mute = fault.hang_list = fault.hang_look = fault.foreign = NULL;
 	fault.listed = fault.adopted = fault.snaps_adopted = fault.disowned = 0;
 	fault.free = 0;
 	fault.asked = 0;
@@ -281,6 +281,18 @@ static int fault_list(void *be, bool parts,
 	return driver_local.list(w->be, parts, each, arg, err);
 }
 
+static void hang_look(const char *name)
+{
+	const char *which = atomic_load(&fault.hang_look);
+
+	if (!which || strcmp(which, name) != 0)
+		return;
+	atomic_fetch_add(&fault.looking, 1);
+	while (atomic_load(&fault.hang_look) == which)
+		usleep(2000);
+	atomic_fetch_sub(&fault.looking, 1);
+}
+
 /* Foreign snapshots come from the test. */
 static bool has_foreign(const struct wrapped *w)
 {
@@ -296,6 +308,7 @@ static int fault_look(void *be, const char *name, struct driver_found *ret, stru
 		ret->snapshots = FAULT_SNAPS;
 	if (r == 0 && is(&fault.outside, w))
 		(void)snprintf(ret->reason, sizeof ret->reason, "%s has it open", FAULT_WATCHER);
+	hang_look(name);
 	return r;
 }
 
@@ -383,27 +396,17 @@ static size_t fault_batch(void *be)
 	return 16;
 }
 
+#define COMMON                                                                                     \
+	.name = "local", .open = fault_open, .close = fault_close, .stat = fault_stat,             \
+	.create = fault_create, .batch = fault_batch, .remove = fault_remove,                      \
+	.resize = fault_resize, .quiet = true, .snap_create = fault_snap_create,                   \
+	.snap_remove = fault_snap_remove, .revert = fault_revert, .list = fault_list,              \
+	.look = fault_look, .snaps = fault_snaps, .adopt = fault_adopt,                            \
+	.snap_adopt = fault_snap_adopt, .disown = fault_disown, .used = fault_used,                \
+	.connection = fault_connection
+
 const struct driver driver_fault = {
-	.name = "local",
-	.open = fault_open,
-	.close = fault_close,
-	.stat = fault_stat,
-	.create = fault_create,
-	.batch = fault_batch,
-	.remove = fault_remove,
-	.resize = fault_resize,
-	.quiet = true,
-	.snap_create = fault_snap_create,
-	.snap_remove = fault_snap_remove,
-	.revert = fault_revert,
-	.list = fault_list,
-	.look = fault_look,
-	.snaps = fault_snaps,
-	.adopt = fault_adopt,
-	.snap_adopt = fault_snap_adopt,
-	.disown = fault_disown,
-	.used = fault_used,
-	.connection = fault_connection,
+	COMMON,
 	.qos_known = fault_qos_known,
 };
 
@@ -426,26 +429,7 @@ static int fault_fence(void *be, const char *text, struct err *err)
 }
 
 const struct driver driver_fenced = {
-	.name = "local",
-	.open = fault_open,
-	.close = fault_close,
-	.stat = fault_stat,
-	.create = fault_create,
-	.batch = fault_batch,
-	.remove = fault_remove,
-	.resize = fault_resize,
-	.quiet = true,
-	.snap_create = fault_snap_create,
-	.snap_remove = fault_snap_remove,
-	.revert = fault_revert,
-	.list = fault_list,
-	.look = fault_look,
-	.snaps = fault_snaps,
-	.adopt = fault_adopt,
-	.snap_adopt = fault_snap_adopt,
-	.disown = fault_disown,
-	.used = fault_used,
-	.connection = fault_connection,
+	COMMON,
 	.qos_known = fault_qos_known,
 	.address = fault_address,
 	.fence = fault_fence,
@@ -502,26 +486,7 @@ static int fault_evict(void *be, const struct driver_image *image, const struct 
 }
 
 const struct driver driver_watched = {
-	.name = "local",
-	.open = fault_open,
-	.close = fault_close,
-	.stat = fault_stat,
-	.create = fault_create,
-	.batch = fault_batch,
-	.remove = fault_remove,
-	.resize = fault_resize,
-	.quiet = true,
-	.snap_create = fault_snap_create,
-	.snap_remove = fault_snap_remove,
-	.revert = fault_revert,
-	.list = fault_list,
-	.look = fault_look,
-	.snaps = fault_snaps,
-	.adopt = fault_adopt,
-	.snap_adopt = fault_snap_adopt,
-	.disown = fault_disown,
-	.used = fault_used,
-	.connection = fault_connection,
+	COMMON,
 	.busy = fault_busy,
 	.watchers = fault_watchers,
 	.evict = fault_evict,

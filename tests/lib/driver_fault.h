@@ -49,6 +49,9 @@ struct fault {
 	_Atomic uint64_t free;	       /* that is told, of `total`; 0: all */
 	const char *_Atomic hang_list; /* backend that lists nothing until this is another */
 	const char *_Atomic
+		hang_look; /* image whose looks, once taken, do not return until this is another */
+	_Atomic unsigned looking; /* how many of those */
+	const char *_Atomic
 		foreign; /* backend whose images have FAULT_SNAPS snapshots, if only in name */
 	_Atomic unsigned listed, adopted, snaps_adopted, disowned;
 };

@@ -119,7 +119,7 @@ says "0 differences, 0 mended; 3 volumes and 1 snapshots were compared"
 note "sums"
 catalogue "UPDATE project SET volumes = 77 WHERE volumes = 4"
 checks 1 --check
-match "^catalogue: project '.*' is counted 77 volumes and 1 snapshots of [0-9]+ bytes, and 0 bytes of trash: there are 4 " "$(cat "$T/out")"
+match "^catalogue: project '.*' is counted 77 volumes and 1 snapshots of [0-9]+ bytes, and 0 bytes of trash, 0 of them waiting: there are 4 " "$(cat "$T/out")"
 checks 0 --repair
 match "^catalogue: its sums are counted anew: mended" "$(cat "$T/out")"
 checks 0 --check

@@ -635,17 +635,19 @@ static void wrong_sums_are_named_and_counted_anew(void **state)
 	(void)job(JOB_CLEAN, CLASS_OTHER, &vol);
 	assert_int_equal(view_recount(v, sum_said, NULL), 0);
 	assert_int_equal(sql("UPDATE project SET volumes = 9 WHERE name = 'p'"), -1);
-	assert_int_equal(sql("UPDATE type_quota SET snapshots = 3 WHERE in_use = 1"), -1);
-	assert_int_equal(sql("UPDATE backend SET pending = 4"), -1);
+	assert_int_equal(
+		sql("UPDATE type_quota SET snapshots = 3, trash_waiting = 5 WHERE in_use = 1"), -1);
+	assert_int_equal(sql("UPDATE backend SET pending = 4, trash_waiting = 6, purging = 7"), -1);
 	assert_int_equal(sql("UPDATE counts SET jobs = 7"), -1);
 	assert_int_equal(view_recount(v, sum_said, NULL), 4);
 	assert_string_equal(buf_text(&said),
 		"project 'p' is counted 9 volumes and 1 snapshots of 1048576 bytes, and 0 bytes of "
-		"trash: there are 1 and 1 of 1048576, and 0\n"
+		"trash, 0 of them waiting: there are 1 and 1 of 1048576, and 0, 0 of them waiting\n"
 		"project 'p' is counted 1 volumes and 3 snapshots of 1048576 bytes, and 0 bytes of "
-		"trash, of type 'fast': there are 1 and 1 of 1048576, and 0\n"
-		"backend 'b' is counted 1 volumes, 1048576 bytes promised and 4 of these being "
-		"made: there are 1, 1048576 and 0\n"
+		"trash, 5 of them waiting, of type 'fast': there are 1 and 1 of 1048576, and 0, 0 of them "
+		"waiting\n"
+		"backend 'b' is counted 1 volumes, 1048576 bytes promised, 4 of these being made, 6 in "
+		"the trash and 7 being purged: there are 1, 1048576, 0, 0 and 0\n"
 		"1 volumes and 7 jobs are counted: there are 1 and 1\n");
 	assert_int_equal(change(count_anew, NULL), 0);
 	assert_int_equal(view_recount(v, sum_said, NULL), 0);

@@ -312,6 +312,32 @@ static void adopts(void **state)
 	assert_int_equal(rig_images(&rig), 0);
 }
 
+/* Whoever lists the images has them looked at, and adopts them meanwhile. */
+static void is_seen_no_more(void **state)
+{
+	struct unmanaged u;
+	int64_t id, img, before;
+
+	put("img", 1 << 20);
+	put("other", 1 << 20);
+	rig_up(&rig);
+	img = seen("img").id;
+	(void)seen("other");
+	atomic_store(&fault.hang_look, "img");
+	for (int i = 0; !atomic_load(&fault.looking) && i < 1000; i++) {
+		engine_look_unmanaged(rig.engine, backend("b0"));
+		usleep(10000);
+	}
+	assert_int_equal(atomic_load(&fault.looking), 1);
+	assert_int_equal(adopt(img, "db", &id), 0);
+	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
+	before = seen("other").seen_us;
+	atomic_store(&fault.hang_look, NULL);
+	for (int i = 0; seen("other").seen_us == before; i++) /* both are told of at once */
+		assert_true(i < 1000 && usleep(10000) == 0);
+	assert_int_equal(look("img", &u), -ENOENT);
+}
+
 static void adopts_only_what_it_may(void **state)
 {
 	const struct caller admin = { .uid = 1, .gid = 1, .pid = 1, .admin = true };
@@ -487,6 +513,27 @@ static void lets_go(void **state)
 	id = adopted("mine", "db"); /* and back */
 	v = row(id);
 	assert_true(holds(image_of(&v), "img"));
+}
+
+/* A look through that begins and ends meanwhile finds the image under neither name. */
+static void is_seen_while_it_goes(void **state)
+{
+	struct unmanaged u;
+	int64_t id;
+
+	rig_up(&rig);
+	id = made_on_b0("size=1M");
+	atomic_store(&fault.hang, "b0");
+	assert_int_equal(let_go(id, "mine"), 0);
+	put("img", 1 << 20);
+	(void)seen("img");
+	assert_int_equal(unlink(path_of("img")), 0);
+	unseen("img");
+	assert_int_equal(look("mine", &u), 0);
+	atomic_store(&fault.hang, NULL);
+	rig_idle(&rig);
+	assert_int_equal(look("mine", &u), 0);
+	assert_string_equal(u.reason, "");
 }
 
 static void lets_go_only_what_it_may(void **state)
@@ -698,6 +745,7 @@ int main(void)
 		TEST(sees_what_is_nobodys),
 		TEST(looking_holds_nobody_up),
 		TEST(adopts),
+		TEST(is_seen_no_more),
 		TEST(adopts_only_what_it_may),
 		TEST(who_uses_it_keeps_it),
 		TEST(a_lost_one_keeps_its_name),
@@ -705,6 +753,7 @@ int main(void)
 		TEST(snapshots_count_ahead),
 		TEST(fails_anywhere),
 		TEST(lets_go),
+		TEST(is_seen_while_it_goes),
 		TEST(lets_go_only_what_it_may),
 		TEST(what_others_need_stays),
 		TEST(snapshots_stay_with_their_image),

@@ -413,6 +413,26 @@ static void the_oldest_leave_a_full_trash(void **state)
 	until_gone(id[0]);
 }
 
+static void a_lower_limit_shows_at_once(void **state)
+{
+	int64_t id[3], type;
+
+	rig_up(&rig);
+	type = rig_sql(&rig, "SELECT id FROM type");
+	for (int i = 0; i < 3; i++)
+		id[i] = trashed(i < 2 ? "size=4M type=fast" : "size=4M");
+	assert_int_equal(limit("root", 0, QUOTA_TRASH_SIZE, 12 << 20), 0);
+	assert_true(waits(id[0]));
+	assert_int_equal(limit("root", type, QUOTA_TRASH_SIZE, 4 << 20), 0);
+	until_gone(id[0]);
+	assert_true(waits(id[1]) && waits(id[2]));
+	assert_int_equal(limit("root", 0, QUOTA_TRASH_SIZE, 4 << 20), 0);
+	until_gone(id[1]);
+	assert_true(has_event(id[1], "the trash of project root is full"));
+	assert_int_equal(limit("root", 0, QUOTA_TRASH_SIZE, -1), 0);
+	assert_true(waits(id[2]));
+}
+
 static void a_type_has_its_own_limit(void **state)
 {
 	int64_t a, b, plain, type;
@@ -769,6 +789,7 @@ int main(void)
 		TEST(expires_while_nobody_looks, set_up),
 		TEST(many_expire_together, set_up),
 		TEST(the_oldest_leave_a_full_trash, set_up),
+		TEST(a_lower_limit_shows_at_once, set_up),
 		TEST(a_type_has_its_own_limit, set_up),
 		TEST(a_chain_goes_from_its_end, set_up),
 		TEST(the_last_clone_goes_meanwhile, set_up),

@@ -955,6 +955,31 @@ static void a_crash_anywhere_is_made_good(void **state)
 	}
 }
 
+/* Somebody opens the image after a crash: whether it stays or goes, its snapshots are where it is. */
+static void snapshots_stay_with_their_image(void **state)
+{
+	struct driver_image im = image(1);
+	bool dies = true;
+	int fd, r;
+
+	for (int n = 1; dies; n++) {
+		assert_int_equal(tear_down(NULL) | set_up(NULL), 0);
+		with_snapshot();
+		dies = dies_in(n, do_disown);
+		fd = open(access(at("old"), F_OK) == 0 ? at("old") : path(1), O_RDONLY);
+		assert_true(fd >= 0);
+		r = driver_local.disown(be, &im, "old", NULL);
+		close(fd);
+		if (r == 0) {
+			assert_true(is_disowned());
+			assert_int_equal(driver_local.adopt(be, "old", &im, NULL), 0);
+		}
+		assert_true(r == 0 || r == -EBUSY);
+		assert_true(holds(path(1), 'b', SIZE) && holds(snap_path(1, 1), 'a', SIZE));
+		assert_int_equal(entries(), 2);
+	}
+}
+
 /* Given up after a crash: what is removed leaves nothing. */
 static void a_crash_is_cleared_by_removal(void **state)
 {
@@ -1090,6 +1115,8 @@ static int set_up_sharing(void **state)
 		cmocka_unit_test_setup_teardown(what_cannot_be_adopted, setup, tear_down),         \
 		cmocka_unit_test_setup_teardown(a_snapshot_is_read, setup, tear_down),             \
 		cmocka_unit_test_setup_teardown(a_crash_anywhere_is_made_good, setup, tear_down),  \
+		cmocka_unit_test_setup_teardown(                                                   \
+			snapshots_stay_with_their_image, setup, tear_down),                        \
 		cmocka_unit_test_setup_teardown(a_crash_is_cleared_by_removal, setup, tear_down),  \
 		cmocka_unit_test_setup_teardown(snapshots_come_and_go_together, setup, tear_down)
 
