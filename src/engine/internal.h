@@ -547,6 +547,7 @@ int snapshot_note_quota(struct engine *e, struct tx *tx, const struct volume *v)
 
 /* As the driver wants them, of a job's snapshot; and its removal. */
 void snapshot_of_run(const struct run *r, struct driver_image *image, struct driver_snap *snap);
+/* Who opened it while its rmdir was being committed keeps it until then: r->again. */
 int snapshot_remove_image(struct backend *b, struct run *r);
 
 /* --- snapshot_wait.c: who waits until a snapshot has been taken --- */

@@ -336,7 +336,8 @@ static void refuse_open(struct change *ch, int code, const char *text)
 	change_answer(ch, code, text);
 }
 
-/* The slot is taken before it is looked whether the snapshot is there: an rmdir sees the one or is seen by the other. */
+/* The slot is taken before it is looked whether the snapshot is there: an rmdir sees the one or is seen by the other, unless it is just being
+ * committed; then the snapshot has no name any more, and goes when this is closed. */
 static void open_snapshot(struct ctx *c, struct change *ch)
 {
 	struct snapshot s;

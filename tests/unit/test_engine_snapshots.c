@@ -434,6 +434,32 @@ static void what_sticks_gets_its_name_back(void **state)
 	assert_int_equal(rig_snapshots(&rig), 0);
 }
 
+static _Atomic unsigned held; /* so often it is open here */
+
+static int is_held(void *arg, const void *be, const char *uuid)
+{
+	return atomic_load(&held) && atomic_fetch_sub(&held, 1) ? -EBUSY : 0;
+}
+
+/* It was opened while its rmdir was on its way to the catalogue: nameless as it is, it stays until it is closed. */
+static void what_is_open_goes_later(void **state)
+{
+	struct snapshot s;
+	int64_t id, snap;
+
+	begin(1, NULL);
+	engine_on_remove(rig.engine, is_held, NULL);
+	id = made("size=1M name=db");
+	snap = taken(id, "a");
+	atomic_store(&held, 2);
+	assert_int_equal(rig_unsnap(&rig, snap), 0);
+	rig_idle(&rig);
+	assert_int_equal(atomic_load(&held), 0);
+	assert_int_equal(view_snapshot(rig.view, snap, &s), -ENOENT);
+	assert_int_equal(rig_snapshots(&rig), 0);
+	assert_false(history_has(id, "snapshot.delete.error"));
+}
+
 static struct {
 	int code;
 	unsigned quiet, go_on;
@@ -516,6 +542,7 @@ int main(void)
 		TEST(a_failure_leaves_nothing),
 		TEST(a_failure_upon_a_failure_is_seen),
 		TEST(what_sticks_gets_its_name_back),
+		TEST(what_is_open_goes_later),
 		TEST(writers_come_to_rest),
 		TEST(a_chain_of_a_hundred),
 	};
