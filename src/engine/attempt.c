@@ -362,7 +362,7 @@ static void set_sentence(struct outcome *o, const char *text)
 
 static struct request *attempt_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o = r->again ? NULL : outcome_new(r->job);
+	struct outcome *o = outcome_new(r->job);
 
 	if (!o)
 		return NULL; /* the image may be there: creating it again finds it */

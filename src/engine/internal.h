@@ -137,7 +137,7 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	/* The result, for the writer. NULL: not now (r->again, or no memory), the job is to be done again after a pause. r stays the caller's. */
+	/* The result, for the writer. NULL: no memory, the job is to be done again after a pause, as with r->again. r stays the caller's. */
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 

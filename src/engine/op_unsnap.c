@@ -209,9 +209,7 @@ static void outcome_ended(struct request *q, int code)
 
 static struct request *unsnap_finish(struct backend *b, struct run *r)
 {
-	struct outcome *o =
-		r->again ? NULL
-			 : request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
+	struct outcome *o = request_new(b->e, sizeof *o, (struct change_id){ 0 }, NULL, NULL, NULL);
 
 	if (!o)
 		return NULL;
