@@ -100,8 +100,9 @@ int engine_new(const struct conf *conf, struct store *store, const struct driver
  * for any of that. */
 int engine_start(struct engine *e, struct err *err);
 
-/* Takes no new work, lets what can end within grace_ms end; the rest is taken up again at the next start. */
-void engine_stop(struct engine *e, long grace_ms);
+/* Takes no new work, lets what can end within grace_ms end; the rest is taken up again at the next start. replaced: another server goes on at
+ * once, on the same mount: it is asked again by whoever waits for a snapshot. */
+void engine_stop(struct engine *e, long grace_ms, bool replaced);
 
 /* Every change is answered before it returns. false: calls still hang in the storage, so nothing that was given to the engine may be
  * freed, and the process must end by _exit(). */
@@ -141,7 +142,7 @@ void engine_restore(struct engine *e, struct change_id id, const struct caller *
 /*
  * mkdir snapshots/NAME. done comes when it has been taken (res->row: the snapshot's), or has not been: then none is there. -EEXIST,
  * -EDQUOT, -EBUSY (the volume's status), -ETIMEDOUT (snapshot_timeout). give_up: its caller does not wait any more: done comes soon,
- * -EINTR, unless it was taken just before; name the very done and arg.
+ * -EINTR, unless it was taken just before; name the very done and arg. res NULL, from engine_free(): the next server answers.
  */
 void engine_snapshot(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t volume, const char *name, engine_done *done, void *arg);

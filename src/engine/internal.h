@@ -563,7 +563,7 @@ void snap_wait_answer(struct engine *e, int64_t snapshot, int code, const char *
 
 void snap_wait_due(struct engine *e);	  /* the ticker: who waits for too long is answered */
 void snap_wait_close(struct engine *e);	  /* the end: everybody is, and who comes */
-void snap_wait_release(struct engine *e); /* nobody is left who could answer */
+void snap_wait_release(struct engine *e); /* who is left is answered by the next server */
 
 /* --- change.c --- */
 

@@ -84,6 +84,9 @@ snapshots_are_interrupted db
 note "while the server is killed, $rounds times"
 snapshots_outlive_servers db "$rounds" kill_server
 
+note "while the server is replaced"
+snapshots_outlive_an_upgrade db
+
 note "many of one volume"
 ok mkdir db/snapshots/{1..100}
 eq "$(seq 100 | paste -sd' ')" "$(snapshots_of db)"
