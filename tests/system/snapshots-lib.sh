@@ -36,6 +36,11 @@ none_stored()
 	[ "$(stored_snapshots "$1")" = 0 ]
 }
 
+trash_is_empty()
+{
+	[ -z "$(ls .volfs/trash)" ]
+}
+
 # gone_everywhere NAME: its snapshots are removed here, and soon there
 gone_everywhere()
 {

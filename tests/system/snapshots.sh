@@ -35,18 +35,6 @@ go_on()
 {
 	fsfreeze -u "$STATE/disk"
 }
-kill_server()
-{
-	local pid
-	pid=$(server_pid)
-	kill -9 "$pid"
-	wait_for 30 new_server "$pid"
-}
-new_server()
-{
-	local pid
-	pid=$(server_pid) && [ "$pid" != "$1" ]
-}
 
 make_files
 mkdir -p "$STATE/disk"
