@@ -121,6 +121,7 @@ supervisor_pid()
 	return 1
 }
 
+# shellcheck disable=SC2120 # tests pass another mount
 server_pid()
 {
 	local pid sup
