@@ -72,10 +72,9 @@ enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_GONE = 1 << 6, /* moved to the trash, or purged */
 	VOL_CHANGED_NEW =
 		1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
-	VOL_CHANGED_USED = 1 << 8,   /* measured anew: no change of the volume */
-	VOL_CHANGED_DATA = 1 << 9,   /* owner or mode of `data` */
-	VOL_CHANGED_BYTES = 1 << 10, /* reverted: nothing of `data` that is cached is true */
-	VOL_CHANGED_BACK = 1 << 11,  /* it came back from the trash */
+	VOL_CHANGED_USED = 1 << 8,  /* measured anew: no change of the volume */
+	VOL_CHANGED_DATA = 1 << 9,  /* owner or mode of `data` */
+	VOL_CHANGED_BACK = 1 << 10, /* it came back from the trash */
 };
 struct change_note {
 	enum change_kind kind;

@@ -187,7 +187,7 @@ struct outcome {
 
 static void note_end(struct outcome *o, enum vol_status status)
 {
-	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS | VOL_CHANGED_BYTES, status, false);
+	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS, status, false);
 }
 
 static int reverted(struct outcome *o, struct tx *tx, const struct snapshot *s)

@@ -408,6 +408,7 @@ static void reply_open(struct change *ch)
 		out.open_flags = OPEN_DIRECT_IO | OPEN_PARALLEL_WRITES;
 	if ((ch->fi.flags & O_ACCMODE) == O_RDONLY)
 		out.open_flags |= OPEN_NOFLUSH;
+	/* Else each open drops what is cached: a volume may have been reverted, or written to elsewhere. */
 	if (ch->node.index == DATA_OF_SNAPSHOT)
 		out.open_flags |= OPEN_KEEP_CACHE;
 	/* The caller was killed meanwhile: no RELEASE will come. */
