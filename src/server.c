@@ -148,6 +148,7 @@ static void tell(int fd, const char *text)
 static int serve(struct server *s)
 {
 	int64_t until_ms, left_ms;
+	bool replaced;
 	int r;
 
 	atomic_store(&quitting, s->fs);
@@ -157,13 +158,13 @@ static int serve(struct server *s)
 	(void)alarm(STUCK_S);
 	if (r < 0)
 		log_err("the connection to the kernel failed: %s", strerror(-r));
-	until_ms =
-		clock_mono_ns() / 1000000 + (atomic_load(&told_by) == SIGHUP ? REPLACE_MS : END_MS);
+	replaced = atomic_load(&told_by) == SIGHUP;
+	until_ms = clock_mono_ns() / 1000000 + (replaced ? REPLACE_MS : END_MS);
 	fs_stop(s->fs);
 	data_stop(s->data, until_ms - clock_mono_ns() / 1000000);
 	/* Its threads that are idle need a moment to leave, also where the bytes took all the time. */
 	left_ms = until_ms - clock_mono_ns() / 1000000;
-	engine_stop(s->engine, left_ms > LEAVE_MS ? left_ms : LEAVE_MS);
+	engine_stop(s->engine, left_ms > LEAVE_MS ? left_ms : LEAVE_MS, replaced);
 	atomic_store(&quitting, NULL);
 	return r < 0 ? SERVER_FAILED : atomic_load(&told_by) ? SERVER_TOLD : 0;
 }

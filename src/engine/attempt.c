@@ -351,7 +351,7 @@ static void set_sentence(struct attempted *o, const char *text)
 
 static struct request *attempt_finish(struct backend *b, struct run *r)
 {
-	struct attempted *o = r->again ? NULL : attempted_new(r->job);
+	struct attempted *o = attempted_new(r->job);
 
 	if (!o)
 		return NULL; /* the image may be there: creating it again finds it */

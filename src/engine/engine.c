@@ -260,7 +260,7 @@ static void wait_looks(struct engine *e, const struct timespec *until)
 	e->hung = e->hung || atomic_load(&e->looks);
 }
 
-void engine_stop(struct engine *e, long grace_ms)
+void engine_stop(struct engine *e, long grace_ms, bool replaced)
 {
 	struct timespec until = clock_mono_in_ms(grace_ms);
 
@@ -280,7 +280,8 @@ void engine_stop(struct engine *e, long grace_ms)
 	ticker_stop(e);
 	wait_looks(e, &until);
 	room_close(e);
-	snap_wait_close(e);
+	if (!replaced)
+		snap_wait_close(e);
 }
 
 static void free_late(struct engine *e)
@@ -300,7 +301,7 @@ bool engine_free(struct engine *e)
 {
 	if (!e)
 		return true;
-	engine_stop(e, 0);
+	engine_stop(e, 0, false);
 	if (e->started)
 		store_stop(e->store);
 	if (e->hung)

@@ -72,10 +72,9 @@ enum {				     /* mask of CHANGE_VOLUME */
 	VOL_CHANGED_GONE = 1 << 6, /* moved to the trash, or purged */
 	VOL_CHANGED_NEW =
 		1 << 7, /* its row was made by this commit: the kernel knows nothing of it yet */
-	VOL_CHANGED_USED = 1 << 8,   /* measured anew: no change of the volume */
-	VOL_CHANGED_DATA = 1 << 9,   /* owner or mode of `data` */
-	VOL_CHANGED_BYTES = 1 << 10, /* reverted: nothing of `data` that is cached is true */
-	VOL_CHANGED_BACK = 1 << 11,  /* it came back from the trash */
+	VOL_CHANGED_USED = 1 << 8,  /* measured anew: no change of the volume */
+	VOL_CHANGED_DATA = 1 << 9,  /* owner or mode of `data` */
+	VOL_CHANGED_BACK = 1 << 10, /* it came back from the trash */
 };
 struct change_note {
 	enum change_kind kind;
@@ -100,8 +99,9 @@ int engine_new(const struct conf *conf, struct store *store, const struct driver
  * for any of that. */
 int engine_start(struct engine *e, struct err *err);
 
-/* Takes no new work, lets what can end within grace_ms end; the rest is taken up again at the next start. */
-void engine_stop(struct engine *e, long grace_ms);
+/* Takes no new work, lets what can end within grace_ms end; the rest is taken up again at the next start. replaced: another server goes on at
+ * once, on the same mount: it is asked again by whoever waits for a snapshot. */
+void engine_stop(struct engine *e, long grace_ms, bool replaced);
 
 /* Every change is answered before it returns. false: calls still hang in the storage, so nothing that was given to the engine may be
  * freed, and the process must end by _exit(). */
@@ -141,7 +141,7 @@ void engine_restore(struct engine *e, struct change_id id, const struct caller *
 /*
  * mkdir snapshots/NAME. done comes when it has been taken (res->row: the snapshot's), or has not been: then none is there. -EEXIST,
  * -EDQUOT, -EBUSY (the volume's status), -ETIMEDOUT (snapshot_timeout). give_up: its caller does not wait any more: done comes soon,
- * -EINTR, unless it was taken just before; name the very done and arg.
+ * -EINTR, unless it was taken just before; name the very done and arg. res NULL, from engine_free(): the next server answers.
  */
 void engine_snapshot(struct engine *e, struct change_id id, const struct caller *who,
 	int64_t volume, const char *name, engine_done *done, void *arg);
@@ -162,7 +162,7 @@ void engine_revert(struct engine *e, struct change_id id, const struct caller *w
 /* May this caller read the bytes of that volume: an administrator, its owner, or whom the mode of its `data` lets. */
 bool engine_may_read(const struct caller *who, const struct volume *v);
 
-/* What is under way on a volume's bytes; what: "flatten", "copy", "revert"; static. false: nothing that can be counted. */
+/* What is under way on a volume's bytes; what: "flatten", "copy", "revert"; static; total > 0. false: nothing that can be counted. */
 bool engine_progress(struct engine *e, const struct volume *v, uint64_t *ret_done,
 	uint64_t *ret_total, const char **ret_what);
 

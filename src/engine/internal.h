@@ -137,7 +137,7 @@ struct step {
 struct op {
 	enum job_kind kind;
 	const struct step *steps;
-	/* The result, for the writer. NULL: not now (r->again, or no memory), the job is to be done again after a pause. r stays the caller's. */
+	/* The result, for the writer. NULL: no memory, the job is to be done again after a pause, as with r->again. r stays the caller's. */
 	struct request *(*finish)(struct backend *b, struct run *r);
 };
 
@@ -587,6 +587,7 @@ int snapshot_note_quota(struct engine *e, struct tx *tx, const struct volume *v)
 
 /* As the driver wants them, of a job's snapshot; and its removal. */
 void snapshot_of_run(const struct run *r, struct driver_image *image, struct driver_snap *snap);
+/* Who opened it while its rmdir was being committed keeps it until then: r->again. */
 int snapshot_remove_image(struct backend *b, struct run *r);
 
 /* --- snapshot_wait.c: who waits until a snapshot has been taken --- */
@@ -602,7 +603,7 @@ void snap_wait_answer(struct engine *e, int64_t snapshot, int code, const char *
 
 void snap_wait_due(struct engine *e);	  /* the ticker: who waits for too long is answered */
 void snap_wait_close(struct engine *e);	  /* the end: everybody is, and who comes */
-void snap_wait_release(struct engine *e); /* nobody is left who could answer */
+void snap_wait_release(struct engine *e); /* who is left is answered by the next server */
 
 /* --- change.c --- */
 

@@ -157,7 +157,7 @@ static const struct step revert_steps[] = {
 
 static void note_end(struct outcome *o, enum vol_status status)
 {
-	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS | VOL_CHANGED_BYTES, status, false);
+	note_volume(o->q.e, o->volume, VOL_CHANGED_STATUS, status, false);
 }
 
 static int reverted(struct outcome *o, struct tx *tx, const struct snapshot *s)

@@ -204,6 +204,7 @@ static int take_one(struct backend *b, struct run *r)
 	snapshot_of_run(r, &image, &snap);
 	if (e->quiet)
 		code = e->quiet(e->quiet_arg, b->be, image.uuid, b->driver->quiet);
+	r->again = code == -EAGAIN; /* the server ends */
 	if (code < 0)
 		return err_set(&r->err, code, "what is being written does not come to rest: %s",
 			strerror(-code));

@@ -116,7 +116,7 @@ static struct request *result_of(const struct op *op, struct backend *b, struct 
 	if (r->stale && op != &op_clean) {
 		worker_forget(r->job);
 	} else {
-		result = op->finish(b, r);
+		result = r->again ? NULL : op->finish(b, r);
 		if (!result)
 			later_job(r->job);
 	}
@@ -129,6 +129,7 @@ static void clean_up(struct backend *b, struct run *r)
 	struct request *result;
 
 	r->err = (struct err){ 0 };
+	r->again = false;
 	r->code = r->stale ? 0 : image_remove(b, r, &r->err);
 	result = result_of(&op_clean, b, r);
 	submit_results(b, &result, result ? 1 : 0);

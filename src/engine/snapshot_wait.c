@@ -6,6 +6,8 @@
  *     ▼                                     ▼
  *   answered                              [ nameless and `deleting` ] ──▶ answered: -EINTR, -ETIMEDOUT
  *
+ * Where another server goes on, WAITS ends without an answer: the kernel asks that one again, which finds the row and its job.
+ *
  * Outcome and withdrawal go through the writer, and both answer from its thread after their commit: where they meet, the first one counts,
  * and the other finds nobody who waits. A snapshot that was withdrawn is removed by its own job (op_snapshot.c).
  */
@@ -234,10 +236,10 @@ void snap_wait_close(struct engine *e)
 
 void snap_wait_release(struct engine *e)
 {
-	while (e->snaps) {
-		struct snap_wait *next = e->snaps->next;
+	struct snap_wait *w;
 
-		free(e->snaps);
-		e->snaps = next;
+	while ((w = e->snaps)) {
+		e->snaps = w->next;
+		answer(w, NULL);
 	}
 }

@@ -91,7 +91,8 @@ int snapshot_remove_image(struct backend *b, struct run *r)
 	struct driver_snap snap;
 
 	snapshot_of_run(r, &image, &snap);
-	if (b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, snap.uuid) < 0)
+	r->again = b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, snap.uuid) < 0;
+	if (r->again)
 		return err_set(&r->err, -EBUSY, "its bytes are still read here");
 	return driver_said(b, b->driver->snap_remove(b->be, &image, &snap, &r->err), &r->err);
 }

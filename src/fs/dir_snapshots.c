@@ -201,7 +201,12 @@ static void taken(void *arg, const struct result *res)
 
 	/* Waits for an on_interrupt() that is running; none comes after. */
 	fuse_req_interrupt_func(t->ch->req, NULL, NULL);
-	change_done(t->ch, res);
+	if (res) {
+		change_done(t->ch, res);
+	} else { /* the next server's */
+		fuse_reply_none(t->ch->req);
+		free(t->ch);
+	}
 	taking_put(t);
 }
 

@@ -1,6 +1,6 @@
 /*
  * .volfs/unmanaged/<backend>/<image>/: images in a storage that no volume owns, as last seen. Looking here has the backend look again, for
- * the next time. mv to the root adopts one, mv of a volume to here lets it go: see ops.c. Names are not cached: images come and go without
+ * the next time. mv to the root adopts one, mv of a volume to here lets it go: see move.c. Names are not cached: images come and go without
  * the kernel's doing, and one that is moved is another inode afterwards.
  */
 #include "base/clock.h"

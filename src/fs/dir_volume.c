@@ -409,12 +409,8 @@ static int show_progress(struct ctx *c, int64_t row, struct buf *out)
 
 	if (r < 0 || !engine_progress(c->fs->engine, &v, &done, &total, &what))
 		return r;
-	if (total)
-		buf_addf(out, "%u%% %" PRIu64 " MiB of %" PRIu64 " MiB %s\n",
-			(unsigned)(100.0 * (double)done / (double)total), done >> 20, total >> 20,
-			what);
-	else
-		buf_addf(out, "%s\n", what);
+	buf_addf(out, "%u%% %" PRIu64 " MiB of %" PRIu64 " MiB %s\n",
+		(unsigned)(100.0 * (double)done / (double)total), done >> 20, total >> 20, what);
 	return 0;
 }
 

@@ -336,7 +336,8 @@ static void refuse_open(struct change *ch, int code, const char *text)
 	change_answer(ch, code, text);
 }
 
-/* The slot is taken before it is looked whether the snapshot is there: an rmdir sees the one or is seen by the other. */
+/* The slot is taken before it is looked whether the snapshot is there: an rmdir sees the one or is seen by the other, unless it is just being
+ * committed; then the snapshot has no name any more, and goes when this is closed. */
 static void open_snapshot(struct ctx *c, struct change *ch)
 {
 	struct snapshot s;
@@ -407,6 +408,7 @@ static void reply_open(struct change *ch)
 		out.open_flags = OPEN_DIRECT_IO | OPEN_PARALLEL_WRITES;
 	if ((ch->fi.flags & O_ACCMODE) == O_RDONLY)
 		out.open_flags |= OPEN_NOFLUSH;
+	/* Else each open drops what is cached: a volume may have been reverted, or written to elsewhere. */
 	if (ch->node.index == DATA_OF_SNAPSHOT)
 		out.open_flags |= OPEN_KEEP_CACHE;
 	/* The caller was killed meanwhile: no RELEASE will come. */

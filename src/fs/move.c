@@ -15,6 +15,8 @@ struct move {
 	const char *name, *newname;
 };
 
+static const char part_of_it[] = "this is part of the filesystem";
+
 /* r: of the look for what is to be moved. False: it is not there, and that is answered. A resent request goes to the engine all the same,
  * which knows what it answered before. */
 static bool is_there(struct ctx *c, int r, const char *name)
@@ -22,23 +24,29 @@ static bool is_there(struct ctx *c, int r, const char *name)
 	if (r == 0 || (r == -ENOENT && session_change_id(c->fs->session).resent))
 		return true;
 	if (r == -ENOENT)
-		refuse(c, -EPERM, name, "this is part of the filesystem");
+		refuse(c, -EPERM, name, part_of_it);
 	else
 		fuse_reply_err(c->req, reply_errno(r));
 	return false;
 }
 
-static void rename_volume(struct ctx *c, const struct move *m)
+/* Of a volume in the root; NULL: that is answered. */
+static struct change *change_volume(struct ctx *c, const struct move *m)
 {
 	struct vol_entry v = { 0 };
 	int r = view_entry_by_name(c->view, m->name, &v);
 	struct node n = { .kind = KIND_VOLUME, .row = v.id };
-	struct change *ch =
-		is_there(c, r, m->name) ? change_new(c, REPLY_RENAME, n, "%s", m->name) : NULL;
+
+	return is_there(c, r, m->name) ? change_new(c, REPLY_RENAME, n, "%s", m->name) : NULL;
+}
+
+static void rename_volume(struct ctx *c, const struct move *m)
+{
+	struct change *ch = change_volume(c, m);
 
 	if (ch)
-		engine_rename(
-			c->fs->engine, ch->id, &ch->who.caller, v.id, m->newname, change_done, ch);
+		engine_rename(c->fs->engine, ch->id, &ch->who.caller, ch->node.row, m->newname,
+			change_done, ch);
 }
 
 static void restore(struct ctx *c, const struct move *m)
@@ -57,12 +65,15 @@ static void restore(struct ctx *c, const struct move *m)
 static void adopt(struct ctx *c, const struct move *m)
 {
 	struct entry e = { 0 };
-	int r = dir_unmanaged.find(c, m->from.row, m->name, &e);
-	bool is_image = r < 0 || e.node.kind == KIND_UNMANAGED_IMAGE;
-	struct change *ch = is_there(c, is_image ? r : -ENOENT, m->name)
-				    ? change_new(c, REPLY_RENAME, e.node, "%s", m->name)
-				    : NULL;
+	struct change *ch;
+	int r;
 
+	if (!m->from.row) { /* a backend's directory: its row is no image's */
+		refuse(c, -EPERM, m->name, part_of_it);
+		return;
+	}
+	r = dir_unmanaged.find(c, m->from.row, m->name, &e);
+	ch = is_there(c, r, m->name) ? change_new(c, REPLY_RENAME, e.node, "%s", m->name) : NULL;
 	if (ch)
 		engine_adopt(c->fs->engine, ch->id, &ch->who.caller, e.node.row, m->newname,
 			change_done, ch);
@@ -70,11 +81,7 @@ static void adopt(struct ctx *c, const struct move *m)
 
 static void disown(struct ctx *c, const struct move *m)
 {
-	struct vol_entry v = { 0 };
-	int r = view_entry_by_name(c->view, m->name, &v);
-	struct node n = { .kind = KIND_VOLUME, .row = v.id };
-	struct change *ch =
-		is_there(c, r, m->name) ? change_new(c, REPLY_RENAME, n, "%s", m->name) : NULL;
+	struct change *ch = change_volume(c, m);
 	char image[NAME_LEN + 1];
 
 	if (!ch)
@@ -84,8 +91,8 @@ static void disown(struct ctx *c, const struct move *m)
 	else if (!unmanaged_name(m->newname, image))
 		change_answer(ch, -EINVAL, "no image can have that name");
 	else
-		engine_disown(c->fs->engine, ch->id, &ch->who.caller, v.id, m->to.row, image,
-			change_done, ch);
+		engine_disown(c->fs->engine, ch->id, &ch->who.caller, ch->node.row, m->to.row,
+			image, change_done, ch);
 }
 
 static const struct {

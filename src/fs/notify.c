@@ -162,10 +162,6 @@ static void volume_changed(struct fs *fs, const struct change_note *n)
 		if (n->mask & (VOL_CHANGED_OWNER | VOL_CHANGED_DATA))
 			all_snapshots_changed(fs, n->volume);
 	}
-	/* Nobody has it open who could be waited for: it was not in use. */
-	if (n->mask & VOL_CHANGED_BYTES)
-		session_inval_pages(
-			fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = n->volume }));
 	if (n->mask & (VOL_CHANGED_STATUS | VOL_CHANGED_GONE | VOL_CHANGED_BACK))
 		waiters_wake(fs->waiters, n->volume);
 }
@@ -298,9 +294,8 @@ void changes_again(struct fs *fs)
 	if (n < 0)
 		log_warning("sizes and times of files that were looked at may be out of date");
 	for (int i = 0; i < n; i++) {
-		volume_changed(
-			fs, &(struct change_note){ .volume = volume[i],
-				    .mask = ~(unsigned)(VOL_CHANGED_NEW | VOL_CHANGED_BYTES) });
+		volume_changed(fs, &(struct change_note){ .volume = volume[i],
+					   .mask = ~(unsigned)VOL_CHANGED_NEW });
 		metadata_again(fs, v, volume[i]);
 		uses_again(fs, v, volume[i]);
 	}

@@ -385,21 +385,11 @@ unsigned session_thread(void)
 	return session_now.thread;
 }
 
-static int inval(struct session *s, fuse_ino_t ino, off_t from)
-{
-	int r = fuse_lowlevel_notify_inval_inode(s->fuse, ino, from, 0);
-
-	return r == -ENOENT ? 0 : r;
-}
-
 int session_inval(struct session *s, fuse_ino_t ino)
 {
-	return inval(s, ino, -1);
-}
+	int r = fuse_lowlevel_notify_inval_inode(s->fuse, ino, -1, 0);
 
-int session_inval_pages(struct session *s, fuse_ino_t ino)
-{
-	return inval(s, ino, 0);
+	return r == -ENOENT ? 0 : r;
 }
 
 void session_poll_wake(struct session *s, uint64_t kh)

@@ -92,8 +92,6 @@ void session_message_give(struct session *s, void *message);
 /* Notifications: from one thread that answers no request. */
 int session_inval(struct session *s,
 	fuse_ino_t ino); /* all cached attributes of ino; -ENOENT: not cached, no error */
-/* The same, and the pages of its bytes; waits for reads of it that are under way. */
-int session_inval_pages(struct session *s, fuse_ino_t ino);
 void session_poll_wake(struct session *s, uint64_t kh);
 
 /* Did the kernel offer this INIT flag (bits 0 … 63)? Valid after session_take_over() once INIT

@@ -62,18 +62,6 @@ is_up()
 {
 	[ "$(cat "$MNT"/.volfs/backends/{one,two}/state | uniq)" = up ]
 }
-kill_server()
-{
-	local pid
-	pid=$(server_pid)
-	kill -9 "$pid"
-	wait_for 30 new_server "$pid"
-}
-new_server()
-{
-	local pid
-	pid=$(server_pid) && [ "$pid" != "$1" ]
-}
 no_images()
 {
 	[ -z "$(rbd_cmd ls one; rbd_cmd ls two; rbd_cmd trash ls one; rbd_cmd trash ls two)" ]

@@ -55,11 +55,6 @@ kill_server()
 	deaths+=("$SECONDS")
 	wait_for 30 new_server "$pid"
 }
-new_server()
-{
-	local pid
-	pid=$(server_pid) && [ "$pid" != "$1" ]
-}
 deaths=()
 
 # verified NAME SECONDS COMMAND…: COMMAND runs beside a load of four jobs at depth 32, whose every block is read back and compared

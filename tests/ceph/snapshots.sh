@@ -40,6 +40,9 @@ snapshots_are_interrupted db
 note "while the server is killed, $rounds times"
 snapshots_outlive_servers db "$rounds" kill_server
 
+note "while the server is replaced"
+snapshots_outlive_an_upgrade db
+
 note "back to the latest snapshot"
 reverts_to_the_latest db
 

@@ -96,15 +96,26 @@ void rig_up(struct rig *r)
 		DIE("%s", err.text);
 }
 
-void rig_down(struct rig *r)
+static void end(struct rig *r, bool replaced)
 {
 	view_close(r->view);
-	engine_stop(r->engine, 5000);
+	engine_stop(r->engine, 5000, replaced);
 	engine_free(r->engine);
 	store_close(r->store);
 	r->view = NULL;
 	r->engine = NULL;
 	r->store = NULL;
+}
+
+void rig_down(struct rig *r)
+{
+	end(r, false);
+}
+
+void rig_replace(struct rig *r)
+{
+	end(r, true);
+	rig_up(r);
 }
 
 void rig_begin(struct rig_answer *a)
@@ -122,9 +133,9 @@ void rig_done(void *arg, const struct result *res)
 	if (a->over)
 		DIE("answered twice");
 	a->over = true;
-	a->code = res->code;
-	a->row = res->row;
-	(void)snprintf(a->text, sizeof a->text, "%s", res->text);
+	a->code = res ? res->code : -ENOTCONN;
+	a->row = res ? res->row : 0;
+	(void)snprintf(a->text, sizeof a->text, "%s", res ? res->text : "");
 	pthread_cond_signal(&a->cond);
 }
 

@@ -33,6 +33,8 @@ void rig_drop(struct rig *r); /* the folder too */
 /* Opens, starts; ends in order. */
 void rig_up(struct rig *r);
 void rig_down(struct rig *r);
+/* By a successor; who is not answered hears -ENOTCONN. */
+void rig_replace(struct rig *r);
 
 /* -errno; *ret_row may be NULL; the sentence goes to rig_text. spec is text. */
 int rig_create(struct rig *r, const char *spec, int64_t *ret_row);

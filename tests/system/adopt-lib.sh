@@ -136,10 +136,6 @@ no_volume() # ID
 {
 	[ ! -e ".volfs/by/id/$1" ]
 }
-trash_is_empty()
-{
-	[ -z "$(ls .volfs/trash)" ]
-}
 
 images_bring_snapshots()
 {

@@ -21,18 +21,6 @@ no_foreign()
 {
 	[ ! -e "$T/one/$1" ]
 }
-kill_server()
-{
-	local pid
-	pid=$(server_pid)
-	kill -9 "$pid"
-	wait_for 30 new_server "$pid"
-}
-new_server()
-{
-	local pid
-	pid=$(server_pid) && [ "$pid" != "$1" ]
-}
 
 mkdir "$T/one" "$T/two"
 cat >"$T/volfs.conf" <<-END

@@ -20,11 +20,6 @@ spread()
 	ok dd if=/dev/urandom of="$1/data" bs=1M count=1 seek=63 conv=notrunc,fsync status=none
 }
 
-trash_is_empty()
-{
-	[ -z "$(ls .volfs/trash)" ]
-}
-
 delete() # NAME…: and waits until it is purged
 {
 	ok rmdir "$@"

@@ -41,18 +41,6 @@ fast()
 	kill "$tracer"
 	wait "$tracer" || true
 }
-kill_server()
-{
-	local pid
-	pid=$(server_pid)
-	kill -9 "$pid"
-	wait_for 30 new_server "$pid"
-}
-new_server()
-{
-	local pid
-	pid=$(server_pid) && [ "$pid" != "$1" ]
-}
 
 mkdir "$T/one" "$T/two"
 cat >"$T/volfs.conf" <<-END

@@ -13,6 +13,7 @@
 #	stop_volfs                      SIGTERM; demands exit status 0, no mount and a clean log
 #	kill_volfs                      kill -9 of supervisor and server at once; the stale mount stays
 #	server_pid, supervisor_pid      the processes behind $MNT
+#	kill_server, new_server PID     kill -9 of the server alone, until there is another; is there another than that one?
 #	check_log [FROM]                the daemon's log holds no suspicious line (allow_log REGEX names expected ones)
 #	wait_for SECONDS COMMAND…       until the command succeeds; else fails
 #	ok COMMAND…  not COMMAND…       must succeed, must fail
@@ -120,6 +121,7 @@ supervisor_pid()
 	return 1
 }
 
+# shellcheck disable=SC2120 # tests pass another mount
 server_pid()
 {
 	local pid sup
@@ -130,6 +132,20 @@ server_pid()
 		return
 	done
 	return 1
+}
+
+kill_server()
+{
+	local pid
+	pid=$(server_pid)
+	kill -9 "$pid"
+	wait_for 30 new_server "$pid"
+}
+
+new_server()
+{
+	local pid
+	pid=$(server_pid) && [ "$pid" != "$1" ]
 }
 
 is_mounted()

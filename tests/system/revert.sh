@@ -12,10 +12,6 @@ same()
 {
 	ok cmp "$1/data" "$STATE/disk/volume-$(cat "$1/id")"
 }
-kill_server()
-{
-	kill -9 "$(server_pid)"
-}
 
 start_volfs --restarts 0 -c "$(local_conf)"
 cd "$MNT"

@@ -36,6 +36,11 @@ none_stored()
 	[ "$(stored_snapshots "$1")" = 0 ]
 }
 
+trash_is_empty()
+{
+	[ -z "$(ls .volfs/trash)" ]
+}
+
 # gone_everywhere NAME: its snapshots are removed here, and soon there
 gone_everywhere()
 {
@@ -330,6 +335,26 @@ snapshots_outlive_servers()
 	done
 	eq "" "$(ls "$name/snapshots")"
 	wait_for 60 none_stored "$name"
+}
+
+# snapshots_outlive_an_upgrade NAME: as above, but the server is told to make place for another, whatever the storage does.
+snapshots_outlive_an_upgrade()
+{
+	local name=$1 pid server status=0
+	hang
+	mkdir "$name/snapshots/upgrade" 2>"$T/err" &
+	pid=$!
+	wait_for 10 grep -q "snapshot.create.start.*name upgrade" "$name/history" # snapshots/ is the waiting mkdir's
+	server=$(server_pid)
+	kill -HUP "$VOLFS_CHILD"
+	wait_for 10 grep -q 'calls are still under way' "$LOG"
+	go_on
+	wait_for 30 new_server "$server"
+	wait "$pid" || status=$?
+	eq 0 "$status" "mkdir, while the server was replaced: $(cat "$T/err")"
+	eq available "$(cat "$name/snapshots/upgrade/status")"
+	eq 1 "$(stored_snapshots "$name")"
+	gone_everywhere "$name"
 }
 
 # A filesystem, taken while it is quiet, is mounted from the snapshot.

@@ -35,18 +35,6 @@ go_on()
 {
 	fsfreeze -u "$STATE/disk"
 }
-kill_server()
-{
-	local pid
-	pid=$(server_pid)
-	kill -9 "$pid"
-	wait_for 30 new_server "$pid"
-}
-new_server()
-{
-	local pid
-	pid=$(server_pid) && [ "$pid" != "$1" ]
-}
 
 make_files
 mkdir -p "$STATE/disk"
@@ -83,6 +71,9 @@ snapshots_are_interrupted db
 
 note "while the server is killed, $rounds times"
 snapshots_outlive_servers db "$rounds" kill_server
+
+note "while the server is replaced"
+snapshots_outlive_an_upgrade db
 
 note "many of one volume"
 ok mkdir db/snapshots/{1..100}

@@ -178,7 +178,7 @@ static void stopping_does_not_wait(void **state)
 		usleep(20000);
 		from = clock_mono_ns();
 		view_close(rig.view);
-		engine_stop(rig.engine, 200);
+		engine_stop(rig.engine, 200, false);
 		engine_free(rig.engine);
 		_exit(clock_mono_ns() - from < 2000000000 ? 0 : 2);
 	}

@@ -299,6 +299,30 @@ static void forget_answers(void)
 	(void)rig_sql(&rig, "DELETE FROM answered RETURNING 1");
 }
 
+static void another_server_answers(void **state)
+{
+	struct rig_answer a;
+	int64_t id, snap;
+
+	begin(1, NULL);
+	id = made("size=1M name=db");
+	rig_down(&rig);
+	rig.driver = &driver_fenced;
+	atomic_store(&fault.down, "b0");
+	rig_up(&rig);
+	ask_as(first, id, "monday", &a);
+	usleep(100000);
+	rig_replace(&rig);
+	assert_int_equal(rig_wait(&a, NULL), -ENOTCONN);
+	ask_as(again, id, "monday", &a);
+	usleep(100000);
+	assert_false(is_over(&a));
+	fault_reset();
+	assert_int_equal(rig_wait(&a, &snap), 0);
+	assert_int_equal(rows("status = 1"), 1);
+	assert_int_equal(rows("1"), 1);
+}
+
 static void a_resent_one_waits(void **state)
 {
 	struct rig_answer a;
@@ -433,6 +457,7 @@ int main(void)
 		TEST(nothing_waits_behind_them),
 		TEST(they_wait_behind_nothing),
 		TEST(the_server_ends),
+		TEST(another_server_answers),
 		TEST(a_resent_one_waits),
 		TEST(a_resent_one_waits_after_long),
 		TEST(a_resent_one_finds_it),
