@@ -248,7 +248,7 @@ static int take_hold_alone(struct removal *m)
 	for (int i = 0; i < SNAP_TRIES && r == HAS_SNAPSHOTS; i++) {
 		r = take_hold(m);
 		if (r == HAS_SNAPSHOTS) {
-			int cleared = rb_snaps_clear(m->be, m->p, m->id);
+			int cleared = rb_snaps_clear(m->p, m->id);
 
 			r = cleared < 0 ? cleared : r;
 		}
@@ -459,17 +459,18 @@ int rb_format_remove(
 	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
 {
 	struct removal m = { .be = be, .p = p, .name = name, .id = id };
-	struct rb_hold hold;
-	int r;
+	struct rb_handle *alone;
+	int r = rb_handle_alone(be, p, id, &alone);
 
+	if (r < 0)
+		return rb_fail(be, err, r, "remove image '%s'", name);
 	rb_object(m.header, "rbd_header.", id);
 	rb_object(m.map, "rbd_object_map.", id);
-	rb_hold(be, &hold, id, true);
 	r = take_hold_alone(&m);
 	if (r == 0)
 		r = remove_held(&m);
 	else if (r == -ENOENT)
 		r = remove_without_header(&m);
-	rb_unhold(be, &hold);
+	rb_handle_put(be, alone);
 	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : r;
 }
