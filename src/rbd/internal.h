@@ -429,9 +429,6 @@ int rb_flatten(void *be, const struct driver_image *image, struct driver_progres
 int rb_list(void *be, bool parts, int (*each)(void *arg, const struct driver_found *found),
 	void *arg, struct err *err);
 
-/* Is name before<uuid>behind? */
-bool rb_uuid_of(const char *name, const char *before, const char *behind, char ret[UUID_LEN + 1]);
-
 /* --- look.c: see driver.h */
 
 int rb_look(void *be, const char *name, struct driver_found *ret, struct err *err);

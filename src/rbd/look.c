@@ -2,6 +2,7 @@
 #include "rbd/internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -174,7 +175,7 @@ static int look_at(
 
 	if (r < 0)
 		return r;
-	(void)rb_uuid_of(name, "volume-", "", found->uuid);
+	(void)text_uuid_within(name, "volume-", "", found->uuid);
 	if ((size_t)snprintf(found->image_id, sizeof found->image_id, "%s", id) >=
 		sizeof found->image_id)
 		return -ENAMETOOLONG; /* since Hammer librbd makes no such id */
@@ -212,8 +213,8 @@ static void describe(const struct rb_snap *snap, struct driver_found_snap *ret)
 {
 	*ret = (struct driver_found_snap){ .size = snap->size, .created_us = snap->created_us };
 	(void)snprintf(ret->name, sizeof ret->name, "%s", snap->name);
-	if (!rb_uuid_of(snap->name, "snapshot-", "", ret->uuid))
-		ret->temporary = rb_uuid_of(snap->name, "volume-", ".clone_snap", ret->uuid);
+	if (!text_uuid_within(snap->name, "snapshot-", "", ret->uuid))
+		ret->temporary = text_uuid_within(snap->name, "volume-", ".clone_snap", ret->uuid);
 }
 
 static int list_snaps(

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,11 +15,10 @@
 
 static bool is_temporary(const struct rb_snap *s)
 {
-	static const char suffix[] = ".clone_snap";
-	size_t n = strlen(s->name), m = sizeof suffix - 1;
+	char uuid[UUID_LEN + 1];
 
-	return s->space == RB_SNAP_USER && !strncmp(s->name, "volume-", 7) &&
-	       n == 7 + UUID_LEN + m && !strcmp(s->name + n - m, suffix);
+	return s->space == RB_SNAP_USER &&
+	       text_uuid_within(s->name, "volume-", ".clone_snap", uuid);
 }
 
 /* -ENOENT: the image is gone. */
