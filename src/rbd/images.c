@@ -114,10 +114,9 @@ static int walk(struct listing *l, const char *object, const char *prefix, each_
 		rados_read_op_omap_get_vals2(op, last, prefix, PAGE, &iter, &more, &code);
 		r = rados_read_op_operate(op, l->p->io, object, 0);
 		r = r < 0 ? r : code;
-		if (r >= 0) {
+		if (r >= 0)
 			r = walk_page(l, iter, prefix, &last, each);
-			rados_omap_get_end(iter);
-		}
+		rados_omap_get_end(iter); /* it is there also without an answer */
 		rados_release_read_op(op);
 	}
 	return r == -ENOENT ? 0 : r;
