@@ -197,21 +197,24 @@ static int add_extent(uint64_t offset, size_t len, int exists, void *sum)
 	return 0;
 }
 
+int rb_image_sum(rbd_image_t image, uint64_t size, uint64_t *ret)
+{
+	*ret = 0;
+	return rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, ret);
+}
+
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err)
 {
 	rbd_image_t image;
-	uint64_t size, sum = 0;
+	uint64_t size;
 	int r = rbd_open_read_only(p->io, name, &image, NULL);
 
 	if (r < 0)
 		return rb_fail(be, err, r, "open image '%s'", name);
 	r = rbd_get_size(image, &size);
 	if (r >= 0)
-		r = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, &sum);
+		r = rb_image_sum(image, size, ret);
 	(void)rbd_close(image);
-	if (r < 0)
-		return rb_fail(be, err, r, "measure image '%s'", name);
-	*ret = sum;
-	return 0;
+	return r < 0 ? rb_fail(be, err, r, "measure image '%s'", name) : 0;
 }

@@ -376,6 +376,10 @@ int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, 
 	struct err *err);
 int rb_image_resize(
 	struct rb_backend *be, struct rb_pool *p, const char *uuid, uint64_t size, struct err *err);
+
+/* Allocated bytes of an image, by its map if that can be trusted, else by a question for each object. */
+int rb_image_sum(rbd_image_t image, uint64_t size, uint64_t *ret);
+
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 

@@ -96,17 +96,10 @@ int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const 
 
 /* --- look */
 
-static int add_extent(uint64_t offset, size_t len, int exists, void *sum)
-{
-	if (exists)
-		*(uint64_t *)sum += len;
-	return 0;
-}
-
 /* Without a map it would be a question for each object: then the most that it can be. */
 static int count_used(rbd_image_t image, uint64_t size, uint64_t *ret)
 {
-	uint64_t features, flags, sum = 0;
+	uint64_t features, flags;
 	int r = rbd_get_features(image, &features);
 
 	if (r >= 0)
@@ -116,10 +109,7 @@ static int count_used(rbd_image_t image, uint64_t size, uint64_t *ret)
 	*ret = size;
 	if (!(features & RBD_FEATURE_FAST_DIFF) || flags & RBD_FLAG_FAST_DIFF_INVALID)
 		return 0;
-	r = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, &sum);
-	if (r >= 0)
-		*ret = sum;
-	return r;
+	return rb_image_sum(image, size, ret);
 }
 
 static int count_snaps(struct rb_pool *p, const char *id, unsigned *ret)
