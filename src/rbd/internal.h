@@ -491,6 +491,17 @@ int rb_watchers_of(
 /* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
 int rb_is_open_beside(rbd_image_t image);
 
+/* Who holds the lock of an image. */
+struct rb_locker {
+	char tag[256], client[1024], cookie[1024], address[1024];
+};
+
+/* 1: somebody does; 0: nobody, or there is no such header; -ERANGE: too many; or another -errno. */
+int rb_locker_of(struct rb_pool *p, const char *header, struct rb_locker *ret);
+
+/* Is it the lock that librbd takes for whoever writes? Else a person did (rbd lock add). */
+bool rb_is_writer(const struct rb_locker *l);
+
 /* Is that client of the cluster one of this backend's connections? */
 bool rb_is_own(struct rb_backend *be, uint64_t client);
 void rb_busy(void *be, const struct driver_image *image, driver_done *done, void *arg);

@@ -64,20 +64,16 @@ static int judge_kind(rbd_image_t image, struct err *err)
  */
 static int judge_lock(struct rb_pool *p, const char *id, struct err *err)
 {
-	char header[RB_OBJECT_ROOM], tag[256], clients[1024], cookies[1024], addresses[1024];
-	size_t tag_len = sizeof tag, clients_len = sizeof clients, cookies_len = sizeof cookies,
-	       addresses_len = sizeof addresses;
-	int exclusive;
-	ssize_t n = rados_list_lockers(p->io, rb_object(header, "rbd_header.", id), RB_LOCK_NAME,
-		&exclusive, tag, &tag_len, clients, &clients_len, cookies, &cookies_len, addresses,
-		&addresses_len);
+	char header[RB_OBJECT_ROOM];
+	struct rb_locker l;
+	int r = rb_locker_of(p, rb_object(header, "rbd_header.", id), &l);
 
-	if (n == -ERANGE)
+	if (r == -ERANGE)
 		return err_set(err, -EBUSY, "it is locked by many (rbd lock ls)");
-	if (n <= 0 || (!strcmp(tag, RB_LOCK_TAG) && !strncmp(cookies, "auto ", 5)))
-		return n == -ENOENT ? 0 : n < 0 ? (int)n : 0;
-	return err_set(err, -EBUSY, "%s at %s holds lock '%s' of it (rbd lock rm)", clients,
-		addresses, cookies);
+	if (r <= 0 || rb_is_writer(&l))
+		return r < 0 ? r : 0;
+	return err_set(err, -EBUSY, "%s at %s holds lock '%s' of it (rbd lock rm)", l.client,
+		l.address, l.cookie);
 }
 
 int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const char *id,
