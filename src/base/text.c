@@ -149,6 +149,22 @@ bool text_is_uuid(const char *text)
 	return i == 36 && !text[i];
 }
 
+bool text_uuid_within(const char *name, const char *before, const char *behind, char ret[37])
+{
+	size_t n = strlen(before);
+
+	ret[0] = '\0';
+	if (strncmp(name, before, n) != 0 || strlen(name + n) != 36 + strlen(behind) ||
+		strcmp(name + n + 36, behind) != 0)
+		return false;
+	memcpy(ret, name + n, 36);
+	ret[36] = '\0';
+	if (text_is_uuid(ret) && !ret[strcspn(ret, "ABCDEF")])
+		return true;
+	ret[0] = '\0';
+	return false;
+}
+
 /* Bytes that mean nothing to a shell wherever they stand in a word. */
 static bool is_bare(char c)
 {

@@ -33,6 +33,9 @@ const char *text_shown(const char *text, char shown[TEXT_SHOWN_MAX]);
 /* Is it a UUID in its canonical form (lower-case or upper-case hex, hyphens)? */
 bool text_is_uuid(const char *text);
 
+/* Is name before, a UUID in lower case, behind? Then ret is that UUID, else "". */
+bool text_uuid_within(const char *name, const char *before, const char *behind, char ret[37]);
+
 /* Adds text as one POSIX sh word, quoted only where it must be. */
 void text_quote(struct buf *b, const char *text);
 

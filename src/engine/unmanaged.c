@@ -22,10 +22,7 @@ enum {
 
 bool image_is_ours(const char *name, char ret_uuid[UUID_LEN + 1])
 {
-	if (strncmp(name, "volume-", 7) != 0 || !text_is_uuid(name + 7))
-		return false;
-	(void)snprintf(ret_uuid, UUID_LEN + 1, "%s", name + 7);
-	return true;
+	return text_uuid_within(name, "volume-", "", ret_uuid);
 }
 
 /* --- rows --- */

@@ -40,37 +40,20 @@ void local_name_snap(const struct driver_snap *snap, char name[LOCAL_NAME_MAX])
 		snap->uuid, snap->temporary ? temporary : "");
 }
 
-/* What of a name is between the two, if that is a UUID. */
-static bool uuid_within(
-	const char *name, const char *before, const char *behind, char uuid[UUID_LEN + 1])
-{
-	size_t n = strlen(before);
-
-	if (strncmp(name, before, n) || strlen(name + n) != UUID_LEN + strlen(behind) ||
-		strcmp(name + n + UUID_LEN, behind))
-		return false;
-	memcpy(uuid, name + n, UUID_LEN);
-	uuid[UUID_LEN] = '\0';
-	if (text_is_uuid(uuid))
-		return true;
-	uuid[0] = '\0';
-	return false;
-}
-
 bool local_name_is_volume(const char *name, char uuid[UUID_LEN + 1])
 {
-	return uuid_within(name, "volume-", "", uuid);
+	return text_uuid_within(name, "volume-", "", uuid);
 }
 
 bool local_name_is_snap(const char *name, struct driver_snap *ret)
 {
-	ret->temporary = uuid_within(name, "volume-", temporary, ret->uuid);
-	return ret->temporary || uuid_within(name, "snapshot-", "", ret->uuid);
+	ret->temporary = text_uuid_within(name, "volume-", temporary, ret->uuid);
+	return ret->temporary || text_uuid_within(name, "snapshot-", "", ret->uuid);
 }
 
 bool local_name_is_new(const char *name, char uuid[UUID_LEN + 1])
 {
-	return uuid_within(name, ".volume-", unfinished, uuid);
+	return text_uuid_within(name, ".volume-", unfinished, uuid);
 }
 
 bool local_name_is_snaps(const char *name, char of[LOCAL_NAME_MAX])

@@ -160,14 +160,19 @@ int rb_adopt(void *backend, const char *name, struct driver_image *image, struct
 
 /* --- adoption of a snapshot */
 
-static int rename_snap(rbd_image_t image, const char *from, const char *to)
+struct renaming {
+	const char *from, *to;
+};
+
+static int rename_snap(struct rb_change *c, void *arg)
 {
+	const struct renaming *n = arg;
 	bool there = false;
-	int r = strcmp(from, to) ? rbd_snap_rename(image, from, to) : 0;
+	int r = strcmp(n->from, n->to) ? rbd_snap_rename(c->image, n->from, n->to) : 0;
 
 	if (r != -ENOENT)
 		return r;
-	r = rbd_snap_exists(image, to, &there);
+	r = rbd_snap_exists(c->image, n->to, &there);
 	return r < 0 || there ? r : -ENOENT;
 }
 
@@ -175,25 +180,20 @@ int rb_snap_adopt(void *backend, const struct driver_image *image, const char *n
 	const struct driver_snap *snap, struct err *err)
 {
 	struct rb_backend *be = backend;
-	char image_name[RB_NAME_ROOM], to[RB_NAME_ROOM];
-	rbd_image_t handle;
-	struct rb_pool *p;
+	struct rb_change c = { .be = be };
+	char to[RB_NAME_ROOM];
+	struct renaming n = { name, to };
 	int r;
 
 	RB_CALL(be);
-	r = rb_pool_get(be, &be->change, &p, err);
+	r = rb_pool_get(be, &be->change, &c.p, err);
 	if (r < 0)
 		return r;
-	rb_image_name(image->uuid, image_name);
+	rb_image_name(image->uuid, c.name);
 	rb_snap_name(snap, to);
-	r = rbd_open(p->io, image_name, &handle, NULL);
-	if (r >= 0) {
-		r = rename_snap(handle, name, to);
-		(void)rbd_close(handle);
-	}
-	rb_pool_put(p);
-	return r < 0 ? rb_fail(be, err, r, "adopt snapshot '%s@%s' as '%s'", image_name, name, to)
-		     : 0;
+	r = rb_change_image(&c, rename_snap, &n);
+	rb_pool_put(c.p);
+	return r < 0 ? rb_fail(be, err, r, "adopt snapshot '%s@%s' as '%s'", c.name, name, to) : 0;
 }
 
 /* --- letting go */

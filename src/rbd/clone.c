@@ -122,14 +122,16 @@ int rb_source_find(
 
 /* --- an image as it is now */
 
-static bool has_snapshot(struct rb_pool *p, const struct driver_create *c)
+/* Only what says so counts: any other failure leaves it open. */
+static bool has_no_snapshot(struct rb_pool *p, const struct driver_create *c)
 {
-	char id[RB_NAME_ROOM], snap_name[RB_NAME_ROOM];
-	struct questions q;
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
 	struct rb_snap snap;
+	int r = rb_format_find(p, rb_image_name(c->source->image.uuid, name), id);
 
-	return ask_image(p, &c->source->image, id, &q) >= 0 &&
-	       rb_snap_find(p, id, rb_source_snap_name(c, snap_name), &snap) >= 0;
+	if (r >= 0)
+		r = rb_snap_find(p, id, rb_source_snap_name(c, name), &snap);
+	return r == -ENOENT;
 }
 
 /* An earlier try came to its end: the clone is there, and its temporary snapshot is not. */
@@ -139,7 +141,7 @@ static bool is_finished(struct rb_pool *p, const struct driver_create *c)
 
 	rb_image_name(c->image.uuid, name);
 	return rb_format_find(p, name, id) >= 0 &&
-	       rb_format_complete(p, name, id, c->image.size) >= 0 && !has_snapshot(p, c);
+	       rb_format_complete(p, name, id, c->image.size) >= 0 && has_no_snapshot(p, c);
 }
 
 /* Half a clone goes before the snapshot: without that it would be taken for a whole one. What cannot be removed is left to remove(). */

@@ -78,8 +78,6 @@ static void be_close(void *backend)
 	lock_release(&be->handle_lock);
 	lock_release(&be->info_lock);
 	lock_release(&be->known_lock);
-	lock_release(&be->hold_lock);
-	pthread_cond_destroy(&be->hold_free);
 	free(be);
 }
 
@@ -111,8 +109,6 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 	cond_init(&be->handle_changed);
 	lock_init(&be->info_lock);
 	lock_init(&be->known_lock);
-	lock_init(&be->hold_lock);
-	cond_init(&be->hold_free);
 	*ret = be;
 	return 0;
 }
@@ -160,7 +156,6 @@ static int be_resize(
 	void *backend, const struct driver_image *image, uint64_t size, struct err *err)
 {
 	struct rb_backend *be = backend;
-	char name[RB_NAME_ROOM];
 	struct rb_pool *p;
 	int r = rb_check_size(be, size, err);
 
@@ -169,7 +164,7 @@ static int be_resize(
 	RB_CALL(be);
 	r = rb_pool_get(be, &be->change, &p, err);
 	if (r >= 0) {
-		r = rb_image_resize(be, p, rb_image_name(image->uuid, name), size, err);
+		r = rb_image_resize(be, p, image->uuid, size, err);
 		rb_pool_put(p);
 	}
 	return r;

@@ -90,33 +90,24 @@ static int grow(rbd_image_t image, uint64_t size)
 }
 
 /* What it must have besides: also if it was there already, since an earlier try may have stopped just before. */
-static int finish(struct rb_pool *p, const char *name, const struct driver_create *c)
+static int finish(struct rb_change *change, void *arg)
 {
-	rbd_image_t image;
-	int r, closed;
+	const struct driver_create *c = arg;
+	int r = rb_qos_apply(change->image, c);
 
-	if (!c->source && !rb_qos_any(c))
-		return 0;
-	r = rbd_open(p->io, name, &image, NULL);
-	if (r < 0)
-		return r;
-	r = rb_qos_apply(image, c);
-	if (r >= 0 && c->source)
-		r = grow(image, c->image.size);
-	closed = rbd_close(image);
-	return r < 0 ? r : closed;
+	return r < 0 || !c->source ? r : grow(change->image, c->image.size);
 }
 
 int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *c)
 {
-	char name[RB_NAME_ROOM];
-	int r;
+	struct rb_change change = { .be = be, .p = p };
+	const char *name = rb_image_name(c->image.uuid, change.name);
+	int r = make(be, p, name, c);
 
-	rb_image_name(c->image.uuid, name);
-	r = make(be, p, name, c);
 	if (r < 0)
 		return r;
-	r = finish(p, name, c);
+	if (c->source || rb_qos_any(c))
+		r = rb_change_image(&change, finish, c);
 	if (r == -EINVAL && c->source)
 		return err_set(&c->err, r,
 			"cannot create image '%s': what it is made from is larger", name);
@@ -148,17 +139,18 @@ static int search_trash(struct rb_pool *p, const char *name, const char *id)
 /* By librbd, and first the snapshots that go with it. */
 static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id)
 {
-	struct rb_hold hold;
-	int r;
+	struct rb_handle *alone;
+	int r = rb_handle_alone(be, p, id, &alone);
 
-	rb_hold(be, &hold, id, true);
-	r = rb_snaps_clear(be, p, id);
+	if (r < 0)
+		return r;
+	r = rb_snaps_clear(p, id);
 	if (r >= 0 || r == -ENOENT) {
 		r = rbd_remove(p->io, name);
 		if (r == -EMLINK) /* it belongs to a group */
 			r = -EBUSY;
 	}
-	rb_unhold(be, &hold);
+	rb_handle_put(be, alone);
 	return r;
 }
 
@@ -181,17 +173,18 @@ int rb_image_remove(
 
 /* --- resize, used */
 
-int rb_image_resize(
-	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err)
+static int grow_opened(struct rb_change *c, void *size)
 {
-	struct rb_handle *h;
-	rbd_image_t image;
-	int r = rb_handle_get(be, p, name, false, &h, &image);
+	return grow(c->image, *(const uint64_t *)size);
+}
 
-	if (r < 0)
-		return rb_fail(be, err, r, "open image '%s'", name);
-	r = grow(image, size);
-	rb_handle_put(be, h);
+int rb_image_resize(
+	struct rb_backend *be, struct rb_pool *p, const char *uuid, uint64_t size, struct err *err)
+{
+	struct rb_change c = { .be = be, .p = p };
+	const char *name = rb_image_name(uuid, c.name);
+	int r = rb_change_image(&c, grow_opened, &size);
+
 	if (r == -EINVAL)
 		return err_set(err, r, "image '%s' cannot shrink", name);
 	return r < 0 ? rb_fail(be, err, r, "resize image '%s'", name) : 0;
@@ -204,21 +197,24 @@ static int add_extent(uint64_t offset, size_t len, int exists, void *sum)
 	return 0;
 }
 
+int rb_image_sum(rbd_image_t image, uint64_t size, uint64_t *ret)
+{
+	*ret = 0;
+	return rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, ret);
+}
+
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err)
 {
 	rbd_image_t image;
-	uint64_t size, sum = 0;
+	uint64_t size;
 	int r = rbd_open_read_only(p->io, name, &image, NULL);
 
 	if (r < 0)
 		return rb_fail(be, err, r, "open image '%s'", name);
 	r = rbd_get_size(image, &size);
 	if (r >= 0)
-		r = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, &sum);
+		r = rb_image_sum(image, size, ret);
 	(void)rbd_close(image);
-	if (r < 0)
-		return rb_fail(be, err, r, "measure image '%s'", name);
-	*ret = sum;
-	return 0;
+	return r < 0 ? rb_fail(be, err, r, "measure image '%s'", name) : 0;
 }

@@ -10,6 +10,7 @@
 #include "rbd/internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "rbd/encode.h"
 
 #include <errno.h>
@@ -113,36 +114,15 @@ static int walk(struct listing *l, const char *object, const char *prefix, each_
 		rados_read_op_omap_get_vals2(op, last, prefix, PAGE, &iter, &more, &code);
 		r = rados_read_op_operate(op, l->p->io, object, 0);
 		r = r < 0 ? r : code;
-		if (r >= 0) {
+		if (r >= 0)
 			r = walk_page(l, iter, prefix, &last, each);
-			rados_omap_get_end(iter);
-		}
+		rados_omap_get_end(iter); /* it is there also without an answer */
 		rados_release_read_op(op);
 	}
 	return r == -ENOENT ? 0 : r;
 }
 
 /* --- what is told */
-
-bool rb_uuid_of(const char *name, const char *before, const char *behind, char ret[UUID_LEN + 1])
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	size_t head = strlen(before);
-
-	ret[0] = '\0';
-	if (strncmp(name, before, head) || strlen(name) < head + UUID_LEN ||
-		strcmp(name + head + UUID_LEN, behind))
-		return false;
-	for (size_t i = 0; i < UUID_LEN; i++) {
-		const char *digits = form[i] == 'x' ? "0123456789abcdef" : "-";
-
-		if (!strchr(digits, name[head + i]))
-			return false;
-	}
-	memcpy(ret, name + head, UUID_LEN);
-	ret[UUID_LEN] = '\0';
-	return true;
-}
 
 /* A name that no file can have is not told. */
 static int tell(struct listing *l, const char *name, const char *id, bool parts)
@@ -154,7 +134,7 @@ static int tell(struct listing *l, const char *name, const char *id, bool parts)
 	(void)snprintf(found.name, sizeof found.name, "%s", name);
 	if (strlen(id) <= IMAGE_ID_LEN)
 		(void)snprintf(found.image_id, sizeof found.image_id, "%s", id);
-	(void)rb_uuid_of(name, "volume-", "", found.uuid);
+	(void)text_uuid_within(name, "volume-", "", found.uuid);
 	return l->each(l->arg, &found);
 }
 

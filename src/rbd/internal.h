@@ -93,9 +93,6 @@ struct rb_backend {
 	atomic_long crash_left; /* test only: operations until the process kills itself */
 	struct lock known_lock;
 	struct rb_known known[RB_KNOWN]; /* known_lock */
-	struct lock hold_lock;
-	pthread_cond_t hold_free; /* a hold has ended */
-	struct rb_hold *holds;	  /* hold_lock */
 	struct lock handle_lock;
 	pthread_cond_t handle_changed;
 	struct rb_handle *handles; /* handle_lock */
@@ -331,23 +328,10 @@ void rb_known_forget(struct rb_backend *be, const struct rb_source *source);
 /* --- release.c: snapshots that go with something else */
 
 /*
- * While an image is held by its removal nobody in this process opens it to remove a snapshot of it, and the other way: whoever has it
- * open is somebody to the removal. Several may hold it to remove snapshots. One thread holds a clone before its parent, never the
- * other way.
+ * Removes the snapshots that go with an image: temporary ones, and those in the trash that nobody needs any more. The caller is alone
+ * with it (rb_handle_alone). 0: none is left. -ENOTEMPTY: there are others; -EMLINK: clones need one. Then all are untouched.
  */
-struct rb_hold {
-	const char *id;
-	bool removal;
-	struct rb_hold *next;
-};
-void rb_hold(struct rb_backend *be, struct rb_hold *h, const char *id, bool removal);
-void rb_unhold(struct rb_backend *be, struct rb_hold *h);
-
-/*
- * Removes the snapshots that go with an image: temporary ones, and those in the trash that nobody needs any more. 0: none is left.
- * -ENOTEMPTY: there are others; -EMLINK: clones need one. Then all are untouched.
- */
-int rb_snaps_clear(struct rb_backend *be, struct rb_pool *p, const char *id);
+int rb_snaps_clear(struct rb_pool *p, const char *id);
 
 /* A clone has left its parent's snapshot: removes that if it is in the trash and this was the last. Failure is only logged: then it
  * goes with its image. */
@@ -391,15 +375,26 @@ int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_crea
 int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
 	struct err *err);
 int rb_image_resize(
-	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t size, struct err *err);
+	struct rb_backend *be, struct rb_pool *p, const char *uuid, uint64_t size, struct err *err);
+
+/* Allocated bytes of an image, by its map if that can be trusted, else by a question for each object. */
+int rb_image_sum(rbd_image_t image, uint64_t size, uint64_t *ret);
+
 int rb_image_used(
 	struct rb_backend *be, struct rb_pool *p, const char *name, uint64_t *ret, struct err *err);
 
 /* --- handle.c */
 
-/* Opens an image for a change, by its name or its id, or joins who has it open for one. Blocks; -ENOENT. */
-int rb_handle_get(struct rb_backend *be, struct rb_pool *p, const char *key, bool by_id,
-	struct rb_handle **ret, rbd_image_t *ret_image);
+/* Opens an image for a change, or joins who has it open for one. Blocks; -ENOENT. */
+int rb_handle_get(struct rb_backend *be, struct rb_pool *p, const char *id, struct rb_handle **ret,
+	rbd_image_t *ret_image);
+
+/*
+ * For its removal: until it is put nobody else gets a handle of the image. Waits for those that there are. A thread may have one of a
+ * clone when it wants one of the clone's parent, never the other way.
+ */
+int rb_handle_alone(
+	struct rb_backend *be, struct rb_pool *p, const char *id, struct rb_handle **ret);
 void rb_handle_put(struct rb_backend *be, struct rb_handle *h); /* the last one closes it */
 
 /* --- snap.c: see driver.h */
@@ -416,11 +411,11 @@ struct rb_change {
 	struct rb_backend *be;
 	struct rb_pool *p;
 	rbd_image_t image;
-	char name[RB_NAME_ROOM], id[RB_NAME_ROOM]; /* be, p and name come from the caller */
+	char name[RB_NAME_ROOM], id[RB_NAME_ROOM];
 	uint64_t features;
 };
 
-/* Opens the image, lets run() change it, closes it. */
+/* Opens the image, lets run() change it, closes it. be, p and name come from the caller, and id if it knows it. */
 int rb_change_image(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg);
 
 /* 0; -ENOENT: the snapshot has no object map. */
@@ -437,9 +432,6 @@ int rb_flatten(void *be, const struct driver_image *image, struct driver_progres
 
 int rb_list(void *be, bool parts, int (*each)(void *arg, const struct driver_found *found),
 	void *arg, struct err *err);
-
-/* Is name before<uuid>behind? */
-bool rb_uuid_of(const char *name, const char *before, const char *behind, char ret[UUID_LEN + 1]);
 
 /* --- look.c: see driver.h */
 
@@ -498,6 +490,17 @@ int rb_watchers_of(
 
 /* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
 int rb_is_open_beside(rbd_image_t image);
+
+/* Who holds the lock of an image. */
+struct rb_locker {
+	char tag[256], client[1024], cookie[1024], address[1024];
+};
+
+/* 1: somebody does; 0: nobody, or there is no such header; -ERANGE: too many; or another -errno. */
+int rb_locker_of(struct rb_pool *p, const char *header, struct rb_locker *ret);
+
+/* Is it the lock that librbd takes for whoever writes? Else a person did (rbd lock add). */
+bool rb_is_writer(const struct rb_locker *l);
 
 /* Is that client of the cluster one of this backend's connections? */
 bool rb_is_own(struct rb_backend *be, uint64_t client);

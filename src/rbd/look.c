@@ -2,6 +2,7 @@
 #include "rbd/internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -63,20 +64,16 @@ static int judge_kind(rbd_image_t image, struct err *err)
  */
 static int judge_lock(struct rb_pool *p, const char *id, struct err *err)
 {
-	char header[RB_OBJECT_ROOM], tag[256], clients[1024], cookies[1024], addresses[1024];
-	size_t tag_len = sizeof tag, clients_len = sizeof clients, cookies_len = sizeof cookies,
-	       addresses_len = sizeof addresses;
-	int exclusive;
-	ssize_t n = rados_list_lockers(p->io, rb_object(header, "rbd_header.", id), RB_LOCK_NAME,
-		&exclusive, tag, &tag_len, clients, &clients_len, cookies, &cookies_len, addresses,
-		&addresses_len);
+	char header[RB_OBJECT_ROOM];
+	struct rb_locker l;
+	int r = rb_locker_of(p, rb_object(header, "rbd_header.", id), &l);
 
-	if (n == -ERANGE)
+	if (r == -ERANGE)
 		return err_set(err, -EBUSY, "it is locked by many (rbd lock ls)");
-	if (n <= 0 || (!strcmp(tag, RB_LOCK_TAG) && !strncmp(cookies, "auto ", 5)))
-		return n == -ENOENT ? 0 : n < 0 ? (int)n : 0;
-	return err_set(err, -EBUSY, "%s at %s holds lock '%s' of it (rbd lock rm)", clients,
-		addresses, cookies);
+	if (r <= 0 || rb_is_writer(&l))
+		return r < 0 ? r : 0;
+	return err_set(err, -EBUSY, "%s at %s holds lock '%s' of it (rbd lock rm)", l.client,
+		l.address, l.cookie);
 }
 
 int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const char *id,
@@ -95,17 +92,10 @@ int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const 
 
 /* --- look */
 
-static int add_extent(uint64_t offset, size_t len, int exists, void *sum)
-{
-	if (exists)
-		*(uint64_t *)sum += len;
-	return 0;
-}
-
 /* Without a map it would be a question for each object: then the most that it can be. */
 static int count_used(rbd_image_t image, uint64_t size, uint64_t *ret)
 {
-	uint64_t features, flags, sum = 0;
+	uint64_t features, flags;
 	int r = rbd_get_features(image, &features);
 
 	if (r >= 0)
@@ -115,10 +105,7 @@ static int count_used(rbd_image_t image, uint64_t size, uint64_t *ret)
 	*ret = size;
 	if (!(features & RBD_FEATURE_FAST_DIFF) || flags & RBD_FLAG_FAST_DIFF_INVALID)
 		return 0;
-	r = rbd_diff_iterate2(image, NULL, 0, size, 0, 1, add_extent, &sum);
-	if (r >= 0)
-		*ret = sum;
-	return r;
+	return rb_image_sum(image, size, ret);
 }
 
 static int count_snaps(struct rb_pool *p, const char *id, unsigned *ret)
@@ -174,7 +161,7 @@ static int look_at(
 
 	if (r < 0)
 		return r;
-	(void)rb_uuid_of(name, "volume-", "", found->uuid);
+	(void)text_uuid_within(name, "volume-", "", found->uuid);
 	if ((size_t)snprintf(found->image_id, sizeof found->image_id, "%s", id) >=
 		sizeof found->image_id)
 		return -ENAMETOOLONG; /* since Hammer librbd makes no such id */
@@ -212,8 +199,8 @@ static void describe(const struct rb_snap *snap, struct driver_found_snap *ret)
 {
 	*ret = (struct driver_found_snap){ .size = snap->size, .created_us = snap->created_us };
 	(void)snprintf(ret->name, sizeof ret->name, "%s", snap->name);
-	if (!rb_uuid_of(snap->name, "snapshot-", "", ret->uuid))
-		ret->temporary = rb_uuid_of(snap->name, "volume-", ".clone_snap", ret->uuid);
+	if (!text_uuid_within(snap->name, "snapshot-", "", ret->uuid))
+		ret->temporary = text_uuid_within(snap->name, "volume-", ".clone_snap", ret->uuid);
 }
 
 static int list_snaps(

@@ -130,24 +130,19 @@ static int notify_result(struct removal *m, struct flight *f, const char *reply,
 /* The lock is held, and nobody watches: fences its owner and breaks it. */
 static int break_dead_lock(struct removal *m)
 {
-	char tag[64], client[256], cookie[256], address[512];
-	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
-	       address_len = sizeof address;
+	struct rb_locker l;
 	uint64_t gid = 0;
-	int exclusive, r;
-	ssize_t n = rados_list_lockers(m->p->io, m->header, RB_LOCK_NAME, &exclusive, tag, &tag_len,
-		client, &client_len, cookie, &cookie_len, address, &address_len);
+	int r = rb_locker_of(m->p, m->header, &l);
 
-	if (n <= 0)
-		return n < 0 ? (int)n : 0; /* given up meanwhile */
-	if (strcmp(tag, RB_LOCK_TAG) || strncmp(cookie, "auto ", 5) ||
-		sscanf(client, "client.%" SCNu64, &gid) != 1)
-		return -EBUSY; /* a person's lock (rbd lock add) */
+	if (r <= 0)
+		return r; /* 0: given up meanwhile */
+	if (!rb_is_writer(&l) || sscanf(l.client, "client.%" SCNu64, &gid) != 1)
+		return -EBUSY;
 	if (gid == rados_get_instance_id(m->p->cluster))
 		return -EBUSY; /* another thread of ours */
-	r = rb_fence_one(m->be, m->p->cluster, address);
+	r = rb_fence_one(m->be, m->p->cluster, l.address);
 	if (r >= 0)
-		r = rados_break_lock(m->p->io, m->header, RB_LOCK_NAME, client, cookie);
+		r = rados_break_lock(m->p->io, m->header, RB_LOCK_NAME, l.client, l.cookie);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -248,7 +243,7 @@ static int take_hold_alone(struct removal *m)
 	for (int i = 0; i < SNAP_TRIES && r == HAS_SNAPSHOTS; i++) {
 		r = take_hold(m);
 		if (r == HAS_SNAPSHOTS) {
-			int cleared = rb_snaps_clear(m->be, m->p, m->id);
+			int cleared = rb_snaps_clear(m->p, m->id);
 
 			r = cleared < 0 ? cleared : r;
 		}
@@ -459,17 +454,18 @@ int rb_format_remove(
 	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
 {
 	struct removal m = { .be = be, .p = p, .name = name, .id = id };
-	struct rb_hold hold;
-	int r;
+	struct rb_handle *alone;
+	int r = rb_handle_alone(be, p, id, &alone);
 
+	if (r < 0)
+		return rb_fail(be, err, r, "remove image '%s'", name);
 	rb_object(m.header, "rbd_header.", id);
 	rb_object(m.map, "rbd_object_map.", id);
-	rb_hold(be, &hold, id, true);
 	r = take_hold_alone(&m);
 	if (r == 0)
 		r = remove_held(&m);
 	else if (r == -ENOENT)
 		r = remove_without_header(&m);
-	rb_unhold(be, &hold);
+	rb_handle_put(be, alone);
 	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : r;
 }

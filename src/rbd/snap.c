@@ -18,23 +18,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int run_opened(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg)
-{
-	int r = rbd_get_id(c->image, c->id, sizeof c->id);
-
-	if (r >= 0)
-		r = rbd_get_features(c->image, &c->features);
-	return r < 0 ? r : run(c, arg);
-}
-
 int rb_change_image(struct rb_change *c, int (*run)(struct rb_change *c, void *arg), void *arg)
 {
 	struct rb_handle *h;
-	int r = rb_handle_get(c->be, c->p, c->name, false, &h, &c->image);
+	int r = c->id[0] ? 0 : rb_format_find(c->p, c->name, c->id);
 
+	if (r >= 0)
+		r = rb_handle_get(c->be, c->p, c->id, &h, &c->image);
 	if (r < 0)
 		return r;
-	r = run_opened(c, run, arg);
+	r = rbd_get_features(c->image, &c->features);
+	if (r >= 0)
+		r = run(c, arg);
 	rb_handle_put(c->be, h);
 	return r;
 }
@@ -134,7 +129,7 @@ static int drop(struct rb_change *c, void *arg)
 }
 
 /* Without anything to remove the image is not even opened. */
-static int drop_held(struct rb_change *c, const char *name)
+static int drop_found(struct rb_change *c, const char *name)
 {
 	CLEANUP_FREE struct rb_snap *all = NULL;
 	struct dropping d = { .name = name };
@@ -145,7 +140,7 @@ static int drop_held(struct rb_change *c, const char *name)
 	for (int i = 0; i < d.n; i++)
 		any = any || is_dropped(&d, &all[i]);
 	if (!any)
-		return d.n < 0 && d.n != -ENOENT ? d.n : 0;
+		return d.n < 0 ? d.n : 0;
 	return rb_change_image(c, drop, &d);
 }
 
@@ -155,7 +150,6 @@ int rb_snap_remove(void *backend, const struct driver_image *image, const struct
 	struct rb_backend *be = backend;
 	struct rb_change c = { .be = be };
 	char name[RB_NAME_ROOM];
-	struct rb_hold hold;
 	int r;
 
 	RB_CALL(be);
@@ -165,14 +159,11 @@ int rb_snap_remove(void *backend, const struct driver_image *image, const struct
 	rb_image_name(image->uuid, c.name);
 	rb_snap_name(snap, name);
 	r = rb_format_find(c.p, c.name, c.id);
-	if (r >= 0) {
-		rb_hold(be, &hold, c.id, false);
-		r = drop_held(&c, name);
-		rb_unhold(be, &hold);
-	} else if (r == -ENOENT) {
-		r = 0;
-	}
+	if (r >= 0)
+		r = drop_found(&c, name);
 	rb_pool_put(c.p);
+	if (r == -ENOENT) /* the image is gone, or goes */
+		return 0;
 	if (r == -EBUSY)
 		return err_set(err, r,
 			"cannot remove snapshot '%s@%s': clones of the old format need it (rbd children shows them, rbd flatten frees it)",

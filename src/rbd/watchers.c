@@ -285,23 +285,36 @@ int rb_watchers(void *backend, const struct driver_image *image, struct driver_w
 	return r < 0 ? rb_fail(be, err, r, "list the watchers of image '%s'", name) : r;
 }
 
+/* --- lock */
+
+int rb_locker_of(struct rb_pool *p, const char *header, struct rb_locker *ret)
+{
+	size_t tag = sizeof ret->tag, client = sizeof ret->client, cookie = sizeof ret->cookie,
+	       address = sizeof ret->address;
+	int exclusive;
+	ssize_t n = rados_list_lockers(p->io, header, RB_LOCK_NAME, &exclusive, ret->tag, &tag,
+		ret->client, &client, ret->cookie, &cookie, ret->address, &address);
+
+	return n == -ENOENT ? 0 : n < 0 ? (int)n : n > 0;
+}
+
+bool rb_is_writer(const struct rb_locker *l)
+{
+	return !strcmp(l->tag, RB_LOCK_TAG) && !strncmp(l->cookie, "auto ", 5);
+}
+
 /* --- evict */
 
 /* The lock is held by the client at this address, which is fenced: nobody need wait until that is found out. */
 static int break_lock(struct rb_pool *p, const char *id, const char *of)
 {
-	char header[RB_OBJECT_ROOM], tag[64], client[256], cookie[256], address[512];
-	size_t tag_len = sizeof tag, client_len = sizeof client, cookie_len = sizeof cookie,
-	       address_len = sizeof address;
-	int exclusive, r = 0;
-	ssize_t n = rados_list_lockers(p->io, rb_object(header, "rbd_header.", id), RB_LOCK_NAME,
-		&exclusive, tag, &tag_len, client, &client_len, cookie, &cookie_len, address,
-		&address_len);
+	char header[RB_OBJECT_ROOM];
+	struct rb_locker l;
+	int r = rb_locker_of(p, rb_object(header, "rbd_header.", id), &l);
 
-	if (n > 0 && !strcmp(tag, RB_LOCK_TAG) && !strcmp(address, of))
-		r = rados_break_lock(p->io, header, RB_LOCK_NAME, client, cookie);
-	r = n < 0 ? (int)n : r;
-	return r == -ENOENT ? 0 : r;
+	if (r > 0 && !strcmp(l.tag, RB_LOCK_TAG) && !strcmp(l.address, of))
+		r = rados_break_lock(p->io, header, RB_LOCK_NAME, l.client, l.cookie);
+	return r == -ENOENT || r > 0 ? 0 : r;
 }
 
 int rb_evict(void *backend, const struct driver_image *image, const struct driver_watcher *who,

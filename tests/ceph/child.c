@@ -151,19 +151,10 @@ int rig_child_main(int argc, char **argv)
 
 /* --- those that die */
 
-static struct rig_child start(struct rig_backend *b, const char *what,
-	const struct driver_image *image, const struct driver_source *source, int crash_at,
-	char address[256])
+static struct rig_child start(const char *const *words, char address[256])
 {
-	char size[24], at[24];
-	const char *words[] = { what, b->conf.direct, image->uuid, image->image_id, size, at,
-		source ? source->image.uuid : NULL, source ? source->image.image_id : NULL,
-		source ? source->snapshot : NULL, NULL };
-	struct rig_child c;
+	struct rig_child c = rig_child(words);
 
-	(void)snprintf(size, sizeof size, "%llu", (unsigned long long)image->size);
-	(void)snprintf(at, sizeof at, "%d", crash_at);
-	c = rig_child(words);
 	rig_child_line(&c, address);
 	assert_true(address[0]);
 	return c;
@@ -178,14 +169,13 @@ static void fence(struct rig_backend *b, const char *address)
 }
 
 /* librados itself can throw and abort a young process ("EVP_DecryptInit_ex failed"): then another one does it. */
-bool rig_dies_at(struct rig_backend *b, const char *what, const struct driver_image *image,
-	const struct driver_source *source, int n)
+bool rig_child_dies(struct rig_backend *b, const char *const *words)
 {
 	char address[256];
 	int status;
 
 	for (int tries = 1;; tries++) {
-		struct rig_child c = start(b, what, image, source, n, address);
+		struct rig_child c = start(words, address);
 
 		status = rig_child_end(&c);
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -199,11 +189,40 @@ bool rig_dies_at(struct rig_backend *b, const char *what, const struct driver_im
 	return true;
 }
 
+/* The words of child_change(). */
+struct change_words {
+	char size[24], at[24];
+	const char *list[10];
+};
+
+static const char *const *change_words(struct change_words *w, struct rig_backend *b,
+	const char *what, const struct driver_image *image, const struct driver_source *source,
+	int crash_at)
+{
+	const char *words[] = { what, b->conf.direct, image->uuid, image->image_id, w->size, w->at,
+		source ? source->image.uuid : NULL, source ? source->image.image_id : NULL,
+		source ? source->snapshot : NULL, NULL };
+
+	(void)snprintf(w->size, sizeof w->size, "%llu", (unsigned long long)image->size);
+	(void)snprintf(w->at, sizeof w->at, "%d", crash_at);
+	memcpy(w->list, words, sizeof words);
+	return w->list;
+}
+
+bool rig_dies_at(struct rig_backend *b, const char *what, const struct driver_image *image,
+	const struct driver_source *source, int n)
+{
+	struct change_words w;
+
+	return rig_child_dies(b, change_words(&w, b, what, image, source, n));
+}
+
 void rig_dies_after(struct rig_backend *b, const char *what, const struct driver_image *image,
 	const struct driver_source *source, unsigned us)
 {
+	struct change_words w;
 	char address[256];
-	struct rig_child c = start(b, what, image, source, 0, address);
+	struct rig_child c = start(change_words(&w, b, what, image, source, 0), address);
 
 	usleep(us);
 	rig_child_kill(&c);

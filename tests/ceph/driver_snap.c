@@ -532,6 +532,42 @@ static void test_many_of_one_image(void **state)
 	nothing_left();
 }
 
+static void *remove_clone(void *arg)
+{
+	struct one_of_many *one = arg;
+	struct err err;
+
+	one->code = backend.driver->remove(backend.be, &one->image, &err);
+	return NULL;
+}
+
+/* The last clones go, and with each its snapshot in the trash: who does that is nobody to a revert of the same image. */
+static void test_clones_go_meanwhile(void **state)
+{
+	struct driver_image image = written(1);
+	struct driver_source source = { .image = image };
+	struct driver_snap snap = rig_new_snap();
+	static struct one_of_many clone[24];
+
+	for (size_t i = 0; i < COUNT(clone); i++) {
+		clone[i].image = rig_image(24 * MIB);
+		assert_int_equal(rig_clone(&backend, &clone[i].image, &source, NULL), 0);
+	}
+	snap_create(&image, &snap);
+	for (size_t i = 0; i < COUNT(clone); i++)
+		assert_int_equal(
+			pthread_create(&clone[i].thread, NULL, remove_clone, &clone[i]), 0);
+	for (size_t i = 0; i < COUNT(clone); i++)
+		revert(&image, &snap);
+	for (size_t i = 0; i < COUNT(clone); i++) {
+		pthread_join(clone[i].thread, NULL);
+		assert_int_equal(clone[i].code, 0);
+	}
+	snap_remove(&image, &snap);
+	rig_must_remove(&backend, &image);
+	nothing_left();
+}
+
 int snap_tests(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +584,7 @@ int snap_tests(void)
 		cmocka_unit_test(test_flatten_with_snapshots),
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_many_of_one_image),
+		cmocka_unit_test(test_clones_go_meanwhile),
 	};
 
 	int failed = cmocka_run_group_tests_name("snap: direct", tests, setup_direct, teardown) +

@@ -341,7 +341,7 @@ static void test_more_than_a_map_holds(void **state)
 static void test_fenced(void **state)
 {
 	struct rig_backend old = { .driver = &driver_rbd, .conf = backend.conf };
-	struct driver_image image = rig_image(GIB), late = rig_image(GIB);
+	struct driver_image image = rig_image(GIB), late = rig_image(GIB), after = rig_image(GIB);
 	struct err err = { 0 };
 	char address[256];
 
@@ -350,11 +350,13 @@ static void test_fenced(void **state)
 	rig_must_create(&old, &image);
 	if (backend.driver->fence(backend.be, address, &err) != 0)
 		fail_msg("fence: %s", err.text);
+	rig_must_create(&backend, &after); /* the OSD hears of it with this at the latest */
 	assert_int_equal(rig_create(&old, &late, &err), -ESHUTDOWN);
 	assert_non_null(strstr(err.text, "fenced"));
 	assert_int_equal(old.driver->remove(old.be, &image, &err), -ESHUTDOWN);
 	rig_must_remove(&backend, &image);
 	rig_must_remove(&backend, &late);
+	rig_must_remove(&backend, &after);
 	rig_close(&old);
 }
 

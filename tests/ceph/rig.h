@@ -94,6 +94,8 @@ struct rig_child rig_child(const char *const *words);
 void rig_child_line(struct rig_child *c, char line[256]); /* "" if it died before */
 int rig_child_end(struct rig_child *c);
 void rig_child_kill(struct rig_child *c); /* SIGKILL, and waits */
+/* The child says the address of its connection, and is to be killed in what it does then; it is fenced. false: it came to its end. */
+bool rig_child_dies(struct rig_backend *b, const char *const *words);
 int rig_child_main(int argc, char **argv);
 
 /*

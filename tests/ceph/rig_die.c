@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static atomic_long messages_left; /* 0: no end */
@@ -121,23 +120,11 @@ int rig_die_main(char **w)
 bool rig_dies_at_message(struct rig_backend *b, const char *what, const struct driver_image *image,
 	const char *other, int n)
 {
-	char size[24], at[24], address[256];
+	char size[24], at[24];
 	const char *words[] = { what, b->conf.direct, image->uuid, image->image_id, size, at, other,
 		NULL };
-	struct err err = { 0 };
-	struct rig_child c;
-	int status;
 
 	(void)snprintf(size, sizeof size, "%llu", (unsigned long long)image->size);
 	(void)snprintf(at, sizeof at, "%d", n);
-	c = rig_child(words);
-	rig_child_line(&c, address);
-	assert_true(address[0]);
-	status = rig_child_end(&c);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return false;
-	assert_true(WIFSIGNALED(status));
-	if (b->driver->fence(b->be, address, &err) != 0)
-		fail_msg("fence: %s", err.text);
-	return true;
+	return rig_child_dies(b, words);
 }

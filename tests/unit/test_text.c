@@ -130,6 +130,33 @@ static void uuids_are_known(void **state)
 	assert_false(text_is_uuid("0f3e7a526d1c4f0e9a3b2c5d7e8f9a0b"));
 }
 
+static void uuids_are_found_in_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is;
+	} cases[] = {
+		{ "volume-0f3e7a52-6d1c-4f0e-9a3b-2c5d7e8f9a0b.snap", true },
+		{ "volume-0f3e7a52-6d1c-4f0e-9a3b-2c5d7e8f9a0b", false },
+		{ "volume-0f3e7a52-6d1c-4f0e-9a3b-2c5d7e8f9a0b.snap2", false },
+		{ "Volume-0f3e7a52-6d1c-4f0e-9a3b-2c5d7e8f9a0b.snap", false },
+		{ "volume-0F3E7A52-6D1C-4F0E-9A3B-2C5D7E8F9A0B.snap",
+			false }, /* not as we write it */
+		{ "volume-0f3e7a52-6d1c-4f0e-9a3b-2c5d7e8f9a0x.snap", false },
+		{ "volume-.snap", false },
+		{ "vol", false },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char uuid[37] = "x";
+
+		assert_int_equal(
+			text_uuid_within(cases[i].name, "volume-", ".snap", uuid), cases[i].is);
+		assert_string_equal(
+			uuid, cases[i].is ? "0f3e7a52-6d1c-4f0e-9a3b-2c5d7e8f9a0b" : "");
+	}
+}
+
 static void words_are_quoted_only_where_they_must_be(void **state)
 {
 	static const struct {
@@ -204,6 +231,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_shown_by_their_largest_unit),
 		cmocka_unit_test(plain_text_is_utf8_without_controls),
 		cmocka_unit_test(uuids_are_known),
+		cmocka_unit_test(uuids_are_found_in_names),
 		cmocka_unit_test(words_are_quoted_only_where_they_must_be),
 		cmocka_unit_test(white_space_is_trimmed),
 		cmocka_unit_test(what_is_shown_is_short_and_plain),
