@@ -57,6 +57,9 @@ int volume_live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
 {
 	int r = tx_volume(tx, id, ret);
 
+	if (r == 0 && ret->trashed && ret->expires_us)
+		return err_set(
+			err, -EBUSY, "volume '%s' is in the trash: bring it back first", ret->uuid);
 	if (r == -ENOENT || (r == 0 && ret->trashed))
 		return err_set(err, -ENOENT, "no such volume");
 	return r;

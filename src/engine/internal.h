@@ -607,7 +607,7 @@ void snap_wait_release(struct engine *e); /* who is left is answered by the next
 
 /* --- change.c --- */
 
-/* A volume that is not in the trash; -ENOENT with a sentence. */
+/* A volume that is not in the trash: else -EBUSY while it can come back from there, then -ENOENT, with a sentence. */
 int volume_live(struct tx *tx, int64_t id, struct volume *ret, struct err *err);
 
 /* Text has no lines: what is appended comes after a blank. -EINVAL: it would be too long. */

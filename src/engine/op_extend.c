@@ -25,8 +25,6 @@ static int check(const struct volume *v, uint64_t size, struct err *err)
 {
 	char now[TEXT_SIZE_MAX], want[TEXT_SIZE_MAX];
 
-	if (v->trashed)
-		return err_set(err, -ENOENT, "volume '%s' is deleted", v->uuid);
 	if (v->status != VOL_AVAILABLE && v->status != VOL_IN_USE)
 		return err_set(
 			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
@@ -92,9 +90,7 @@ static int extend_apply(struct request *q, struct tx *tx, struct err *err)
 	int r;
 
 	q->row = q->volume;
-	r = tx_volume(tx, q->volume, &v);
-	if (r == -ENOENT)
-		return err_set(err, r, "no such volume");
+	r = volume_live(tx, q->volume, &v, err);
 	r = r < 0 ? r : check(&v, x->size, err);
 	if (r < 0 || x->size == v.size)
 		return r;

@@ -439,6 +439,9 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		d->rmdir(&c, &e);
 	else if (e.node.kind == KIND_VOLUME && e.node.index == 0)
 		remove_volume(&c, e.node, p.kind == KIND_TRASH, name);
+	else if (e.node.kind == KIND_UNMANAGED_IMAGE && e.node.index == 0)
+		refuse(&c, -EPERM, name,
+			"an image that no volume owns is not removed from here: adopt it first");
 	else
 		refuse(&c, -EPERM, name, "this directory is part of the filesystem");
 }

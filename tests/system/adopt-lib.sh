@@ -56,7 +56,7 @@ images_are_shown()
 
 	note "and nothing else can be done there"
 	refused EPERM "" mkdir $UNMANAGED/more
-	refused EPERM "" rmdir $UNMANAGED/img
+	refused EPERM "adopt it first" rmdir $UNMANAGED/img
 	refused EPERM "" write $UNMANAGED/more x
 	refused EPERM "" rename $UNMANAGED/img $UNMANAGED/other
 	refused EPERM "" rename $UNMANAGED/img .volfs/unmanaged/two/img

@@ -73,6 +73,10 @@ match expires "$(ls "$there")"
 not grep -qE '^(data|snapshots)$' <<<"$(ls "$there")"
 expect_errno ENOENT stat "$there/data"
 expect_errno ENOENT stat "$there/snapshots"
+refused EBUSY "in the trash: bring it back first" write "$there/description" other
+refused EBUSY "in the trash" write "$there/size" 4M
+refused EBUSY "in the trash" create "$there/metadata/new"
+refused EBUSY "in the trash" chmod "$there" 700
 eq "0 0 $((2 << 20))" "$(of_users volumes.current) $(of_users size.current) $(of_users trash_size.current)"
 eq 1 "$(images)"
 timeout 1 cat "$there/wait" >"$T/out" && fail "wait has returned: $(cat "$T/out")"
