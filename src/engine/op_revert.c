@@ -27,9 +27,15 @@ struct revert {
 
 static int check_status(struct tx *tx, const struct volume *v, struct err *err)
 {
+	int64_t id;
+
 	if (v->status != VOL_AVAILABLE)
 		return err_set(
 			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
+	/* Who gave it up does not see it any more, but the driver is still at it. */
+	if (tx_job_taking(tx, v->id, &id) == 0)
+		return err_set(
+			err, -EBUSY, "a snapshot of volume '%s' is still being taken", v->name);
 	return source_check(tx, v, 0, err);
 }
 

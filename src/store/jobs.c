@@ -111,6 +111,17 @@ int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id)
 	return id_of(st, r, ret_id);
 }
 
+int tx_job_taking(struct tx *tx, int64_t volume, int64_t *ret_id)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT id FROM job INDEXED BY job_volume "
+		"WHERE volume = ? AND class <> 1 AND kind = 5 LIMIT 1",
+		"i", volume);
+
+	return id_of(st, r, ret_id);
+}
+
 int tx_job_of_name(struct tx *tx, int64_t backend, const char *image, int64_t *ret_id)
 {
 	sqlite3_stmt *st;

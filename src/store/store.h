@@ -248,6 +248,8 @@ int tx_job_of(struct tx *tx, int64_t volume, int64_t *ret_id);
 int tx_job_of_snapshot(struct tx *tx, int64_t snapshot, int64_t *ret_id);
 /* One of its snapshots' (JOB_SNAP, JOB_UNSNAP). */
 int tx_job_of_snapshots(struct tx *tx, int64_t volume, int64_t *ret_id);
+/* One that takes a snapshot of it (JOB_SNAP), also for nobody any more. */
+int tx_job_taking(struct tx *tx, int64_t volume, int64_t *ret_id);
 /* One that gives this image of a backend to a volume, or takes it away (JOB_ADOPT, JOB_DISOWN). */
 int tx_job_of_name(struct tx *tx, int64_t backend, const char *image, int64_t *ret_id);
 /* A creation that is made from this volume, or from one of its snapshots (snapshot 0: any, or none). */

@@ -206,6 +206,32 @@ static void the_source_stays(void **state)
 	assert_int_equal(get(id), 'b');
 }
 
+/* It is nobody's any more, but its driver still reads the bytes. */
+static void a_snapshot_given_up_keeps_it(void **state)
+{
+	struct rig_answer a;
+	int64_t id;
+
+	begin(1, NULL);
+	id = made("size=1M name=db");
+	put(id, 'a');
+	(void)taken(id, "monday");
+	put(id, 'b');
+	atomic_store(&fault.hang_snap, "b0");
+	rig_begin(&a);
+	engine_snapshot(rig.engine, no_id, &rig.who, id, "tuesday", rig_done, &a);
+	for (int i = 0; i < 5000 && !atomic_load(&fault.snapping); i++)
+		usleep(1000);
+	engine_snapshot_give_up(rig.engine, rig_done, &a);
+	assert_int_equal(rig_wait(&a, NULL), -EINTR);
+	refused(id, "monday", -EBUSY, "a snapshot of volume 'db' is still being taken");
+	atomic_store(&fault.hang_snap, NULL);
+	rig_idle(&rig);
+	assert_int_equal(rig_revert(&rig, id, "monday"), 0);
+	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
+	assert_int_equal(get(id), 'a');
+}
+
 static void a_program_outside_keeps_it(void **state)
 {
 	int64_t id;
@@ -534,6 +560,7 @@ int main(void)
 		TEST(goes_back),
 		TEST(is_refused),
 		TEST(the_source_stays),
+		TEST(a_snapshot_given_up_keeps_it),
 		TEST(a_program_outside_keeps_it),
 		TEST(a_failure_is_an_error),
 		TEST(copies_at_a_time),
