@@ -8,10 +8,11 @@ A test is an executable file that is found because it is there:
     ceph      tests/ceph/*.sh and *.py: the same on a one-node cluster that the test starts
     sanitize  the unit tests and the system tests that say `# sanitize`, on a build with the address and undefined
               sanitizers (--full: all system tests)
-    fuzz      20 s of every fuzzer in that build's tests/fuzz (--full: 600 s)
+    fuzz      10 s of every fuzzer in that build's tests/fuzz (--full: 600 s)
 
 Each has a folder of its own (T, also its working directory), BUILD, and a bound: 120 s, or what it says in one of its
-first 30 lines: `# timeout: 300`, `# timeout: 300 full: 3000`. Everything that it started carries T in the
+first 30 lines: `# timeout: 300`, `# timeout: 300 full: 3000`. Tests of the suite system run one after the other, those of ceph two at
+a time but for the ones that say `# alone`, of the others as many as there are processors. Everything that it started carries T in the
 environment; what is still there when it ends is ended, and counted as a failure.
 """
 import argparse
@@ -41,6 +42,7 @@ class Test:
         self.bound, self.env = bound, env or {}
         self.id = f"{suite}/{name}"
         self.path = again or os.path.relpath(cmd[0], TOP)
+        self.alone = False  # nothing else may run beside it
         self.seconds, self.why, self.log, self.dir = 0.0, None, None, None
 
 
@@ -69,7 +71,9 @@ def script_tests(suite, folder, endings, build, full, wanted=lambda path: True):
         if wanted(path):
             name = os.path.splitext(os.path.basename(path))[0]
             bound = bound_of(path, BOUND.get(suite, 120), full) * (2 if suite == "sanitize" else 1)
-            yield Test(suite, name, [path], build, bound)
+            test = Test(suite, name, [path], build, bound)
+            test.alone = suite == "system" or (suite == "ceph" and marked(path, "# alone"))
+            yield test
 
 
 def unit_tests(suite, build, full):
@@ -80,13 +84,13 @@ def unit_tests(suite, build, full):
             yield Test(suite, test["name"], test["cmd"], build, bound, env=test["env"])
 
 
-def marked(path):
+def marked(path, mark):
     with open(path, errors="replace") as f:
-        return any(line.strip() == "# sanitize" for _, line in zip(range(30), f))
+        return any(line.strip() == mark for _, line in zip(range(30), f))
 
 
 def fuzzers(build, full):
-    seconds = 600 if full else 20
+    seconds = 600 if full else 10
     for source in sorted(glob.glob(os.path.join(TOP, "tests/fuzz/fuzz_*.c"))):
         name = os.path.basename(source).removesuffix(".c")
         path = os.path.join(TOP, build, "tests/fuzz", name)
@@ -105,7 +109,7 @@ def find(build, sanitized, full):
     tests += unit_tests("sanitize", sanitized if is_built else build, full)
     tests += fuzzers(sanitized, full)
     tests += script_tests("sanitize", "tests/system", (".sh", ".py"), sanitized, full,
-                          lambda path: full or marked(path))
+                          lambda path: full or marked(path, "# sanitize"))
     return sorted(tests, key=lambda t: SUITES.index(t.suite))
 
 
@@ -267,10 +271,10 @@ def main():
     top = tempfile.mkdtemp(prefix="volfs-test.")
     os.chmod(top, 0o755)  # tests act as other users too
     for suite in SUITES:
-        # What mounts and measures time runs alone, unless -j says otherwise.
-        quiet = suite in ("system", "ceph")
-        jobs = args.j or (1 if quiet else os.cpu_count())
-        run_suite([t for t in tests if t.suite == suite], jobs, top, logs, args.full, args.keep)
+        # What measures time runs alone, and of clusters there are two at most, unless -j says otherwise.
+        for alone in (True, False):
+            jobs = args.j or (1 if alone else min(2, os.cpu_count()) if suite == "ceph" else os.cpu_count())
+            run_suite([t for t in tests if (t.suite, t.alone) == (suite, alone)], jobs, top, logs, args.full, args.keep)
 
     failed = [t for t in tests if t.why]
     print(f"\n{time.monotonic() - began:.0f} s; the slowest:")

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The drivers' conformance tests on a cluster of their own. VOLFS_TEST_FULL=1: every combination, many rounds.
 # timeout: 600 full: 6000
+# alone
 #
 #   BUILD=build tests/ceph/driver.sh [same|format|qos|clone|crash|clone-crash|snap|images|snap-crash|trouble …]
 set -euo pipefail

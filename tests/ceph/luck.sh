@@ -2,6 +2,7 @@
 # Ceph in trouble: not there at the start, dying in the middle of creations, gone and back, without its pool, full, refusing the
 # key, fencing us. Meanwhile nothing that only looks may hang, and afterwards nothing may be left over.
 # timeout: 400
+# alone
 . "$(dirname "$0")/../system/lib.sh"
 
 CEPH=$T/ceph
