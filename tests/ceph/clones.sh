@@ -7,7 +7,7 @@
 . "$SRC/tests/system/snapshots-lib.sh"
 . "$SRC/tests/system/clones-lib.sh"
 
-rounds=3 races=15
+rounds=2 races=10
 [ -z "${VOLFS_TEST_FULL:-}" ] || rounds=30 races=100
 . "$SRC/tests/ceph/clones-rig.sh"
 

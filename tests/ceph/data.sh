@@ -2,12 +2,13 @@
 # The bytes of volumes on Ceph: `data` by ordinary tools, by system calls, by random operations, each time compared with what `rbd
 # export` gives; under verified load over the death of the server, a stopped OSD, an extension; in a pool that is full.
 # timeout: 600 full: 7000
+# alone
 # shellcheck disable=SC2046,SC2016
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../system/lib.sh"
 . "$SRC/tests/system/data-lib.sh"
 
-rounds=3
+rounds=2
 [ -z "${VOLFS_TEST_FULL:-}" ] || rounds=50
 
 CEPH=$T/ceph

@@ -8,7 +8,7 @@
 . "$SRC/tests/system/snapshots-lib.sh"
 . "$SRC/tests/system/revert-lib.sh"
 
-rounds=6
+rounds=4
 [ -z "${VOLFS_TEST_FULL:-}" ] || rounds=60
 . "$SRC/tests/ceph/clones-rig.sh"
 

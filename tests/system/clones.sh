@@ -10,6 +10,7 @@
 . "$SRC/tests/system/clones-lib.sh"
 
 rounds=4 races=20
+[ -z "${VOLFS_TEST_SANITIZED:-}" ] || rounds=2 races=8
 [ -z "${VOLFS_TEST_FULL:-}" ] || rounds=50 races=100
 
 disk()

@@ -368,8 +368,8 @@ keep=$(cat keep/id)
 		i=$((i + 1))
 		echo size=1M metadata.k=v >"new/made$i"
 		# few stay, or the walkers' ways would grow and grow
-		[ "$i" -le 30 ] || until rmdir "made$((i - 30))" 2>/dev/null; do
-			[ -e "made$((i - 30))" ] || fail "made$((i - 30)) is gone"
+		[ "$i" -le 12 ] || until rmdir "made$((i - 12))" 2>/dev/null; do
+			[ -e "made$((i - 12))" ] || fail "made$((i - 12)) is gone"
 		done
 	done
 	echo "$i" >"$T/made"
@@ -393,9 +393,9 @@ for walker in 'find .' 'find . -type f -exec cat {} +' 'ls -lR' 'du -s .' 'grep 
 done
 touch "$T/enough"
 wait "$maker"
-[ "$(cat "$T/made")" -gt 30 ] || fail "only $(cat "$T/made") volumes were made"
-eq 30 "$(ls | grep -c '^made')" "volumes made, and there"
-eq 30 "$(cat made*/metadata/k | grep -cx v)"
+[ "$(cat "$T/made")" -gt 12 ] || fail "only $(cat "$T/made") volumes were made"
+eq 12 "$(ls | grep -c '^made')" "volumes made, and there"
+eq 12 "$(cat made*/metadata/k | grep -cx v)"
 wait_for 20 settled
 cd /
 stop_volfs
