@@ -8,7 +8,7 @@ A test is an executable file that is found because it is there:
     ceph      tests/ceph/*.sh and *.py: the same on a one-node cluster that the test starts
     sanitize  the unit tests and the system tests that say `# sanitize`, on a build with the address and undefined
               sanitizers (--full: all system tests)
-    fuzz      10 s of every fuzzer in that build's tests/fuzz (--full: 600 s)
+    fuzz      20 s of every fuzzer in that build's tests/fuzz (--full: 600 s)
 
 Each has a folder of its own (T, also its working directory), BUILD, and a bound: 120 s, or what it says in one of its
 first 30 lines: `# timeout: 300`, `# timeout: 300 full: 3000`. Tests of the suite system run one after the other, those of ceph two at
@@ -90,7 +90,7 @@ def marked(path, mark):
 
 
 def fuzzers(build, full):
-    seconds = 600 if full else 10
+    seconds = 600 if full else 20
     for source in sorted(glob.glob(os.path.join(TOP, "tests/fuzz/fuzz_*.c"))):
         name = os.path.basename(source).removesuffix(".c")
         path = os.path.join(TOP, build, "tests/fuzz", name)

@@ -44,13 +44,6 @@ start()
 	wait_for 60 grep -qx up "$MNT/.volfs/backends/ssd/state"
 	cd "$MNT"
 }
-kill_server()
-{
-	local pid
-	pid=$(server_pid)
-	kill -9 "$pid"
-	wait_for 30 new_server "$pid"
-}
 
 # verified NAME SECONDS COMMAND…: COMMAND runs beside a load of four jobs at depth 32, whose every block is read back and compared
 verified()
