@@ -177,9 +177,9 @@ struct rb_make {
 	struct flight *look;		/* of a clone: rb_format_look() */
 };
 
-/* Asks whether an earlier try of a clone has made its header: while that is under way, its source can be looked for. */
-void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct flight *f);
+/* Asks whether an earlier try of a clone, if there was one, has made its header: while that is under way, its source can be looked for. */
+void rb_format_look(
+	struct rb_backend *be, struct rb_pool *p, const struct driver_create *c, struct flight *f);
 
 /*
  * Creates n images (up to RB_BATCH), all operations in flight at once. Sets each code and sentence; repeated, it completes what is
