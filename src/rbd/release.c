@@ -95,21 +95,20 @@ int rb_snaps_clear(struct rb_backend *be, struct rb_pool *p, const char *id)
 	return r;
 }
 
-void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent)
+void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent,
+	int r, const struct rb_snap *snap)
 {
 	struct rb_hold hold;
-	struct rb_snap snap = { .id = parent->snap };
-	int r = rb_snap_get(p, parent->id, parent->snap, &snap);
 
-	if (r >= 0 && (snap.space != RB_SNAP_TRASH || snap.children))
+	if (r >= 0 && (snap->space != RB_SNAP_TRASH || snap->children))
 		return;
 	if (r >= 0) {
 		rb_hold(be, &hold, parent->id, false);
-		r = remove_snaps(be, p, parent->id, &snap, 1);
+		r = remove_snaps(be, p, parent->id, snap, 1);
 		rb_unhold(be, &hold);
 	}
 	if (r < 0 && r != -ENOENT)
 		log_notice(
 			"backend %s: snapshot '%s' of the image of id '%s', which lost its last clone, stays until that image goes: %s",
-			be->conf->name, snap.name, parent->id, strerror(-r));
+			be->conf->name, snap->name, parent->id, strerror(-r));
 }
