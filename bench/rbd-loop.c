@@ -110,7 +110,7 @@ static int clone_librbd(struct loop *l, rados_ioctx_t io, const struct driver_im
 
 static int clone_direct(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
 {
-	struct driver_create c = { .image = *image, .source = &golden };
+	struct driver_create c = { .image = *image, .source = &golden, .fresh = true };
 
 	driver_rbd.create(l->driver, &c, 1);
 	return c.code;

@@ -110,6 +110,7 @@ struct driver_create {
 	size_t qos_count;
 	const struct driver_source *
 		source; /* borrowed; NULL: an empty image. It has at most image.size bytes; the rest reads as zeroes */
+	bool fresh; /* nobody has asked for this image before: no earlier try needs to be looked for */
 	int code;
 	struct err err;
 };

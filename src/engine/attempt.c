@@ -68,6 +68,7 @@ static void image_create(struct backend *b, struct run *const *run, size_t n)
 			continue;
 		}
 		run_image(run[i], &each[i].image);
+		each[i].fresh = run[i]->fresh;
 		if (clone_source(b, run[i], &source[i]))
 			each[i].source = &source[i];
 		set_limits(b, run[i], &each[i], limits[i]);

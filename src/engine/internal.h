@@ -74,6 +74,7 @@ struct job {
 	enum job_state state;
 	bool given_up; /* an attempt at creation that has been abandoned: its image must go */
 	bool counted;  /* holds one of engine.room */
+	bool fresh; /* of JOB_CREATE: this server accepted it and has not begun it, so nobody has */
 	bool alone; /* of JOB_PURGE: when it was tried last, nothing was being done to snapshots any more */
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
@@ -96,6 +97,7 @@ struct run {
 	bool left_over;			  /* undoing failed: something of it may be there */
 	bool again; /* with code: not now; it stays as it is and is done again */
 	bool stale; /* its row was gone: nothing to do */
+	bool fresh; /* the job was, when this run began */
 	struct err err;
 };
 

@@ -70,6 +70,8 @@ static struct run *begin(struct backend *b, struct job *j)
 		return NULL;
 	r->job = j;
 	r->progress = &j->progress;
+	r->fresh = j->fresh;
+	j->fresh = false;
 	code = backend_job(b, j->id, &r->row);
 	if (code == -ENOENT)
 		r->stale = true;

@@ -58,7 +58,8 @@ static bool add_locked(struct backend *b, const struct job_brief *brief, bool co
 	j->project = brief->project;
 	j->kind = brief->kind;
 	j->class = brief->class;
-	j->counted = counted;
+	j->counted = j->fresh =
+		counted; /* else it may have been read from the catalogue of a server that died */
 	j->b = b;
 	j->hash_next = *bucket(b, j->id);
 	*bucket(b, j->id) = j;

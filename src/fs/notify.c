@@ -8,26 +8,27 @@
  * attributes. So every change has a number, the latest CHANGES of them are remembered by row, and
  * who answers with attributes repeats the notification if the row changed since it began to read.
  *
- * Most volumes live and die without anybody looking at their files. So one bit for each (of 65,536, by row: several volumes share
- * one) says whether the kernel was ever told of a file of it: if not, there is nothing to drop but the directory. What an earlier
- * server told is not known: then all bits are set.
+ * Most volumes live and die without anybody looking at more than one or two of their files. So one bit for each file of a volume (of
+ * 16,384, by row: several volumes share theirs) says whether the kernel was ever told of it: if not, there is nothing to drop. What an
+ * earlier server told is not known: then all bits are set.
  */
 #include "base/clock.h"
 #include "base/log.h"
 #include "fs/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* LATEST events: a batch of the writer makes fewer, and is notified before the next one. */
-enum { CHANGES = 1024, LATEST = 4096, TOLD = 65536 };
+enum { CHANGES = 1024, LATEST = 4096, TOLD = 16384 };
 
 struct changes {
 	_Atomic uint64_t count;
 	_Atomic int64_t row[CHANGES]; /* of change number i: at i % CHANGES */
-	_Atomic uint64_t told[TOLD / 64];
+	_Atomic uint64_t told[TOLD];  /* bit of a file: its index; 0: data */
 };
 
 int changes_new(bool all_told, struct changes **ret)
@@ -35,7 +36,8 @@ int changes_new(bool all_told, struct changes **ret)
 	*ret = calloc(1, sizeof **ret);
 	if (!*ret)
 		return -ENOMEM;
-	for (size_t i = 0; all_told && i < TOLD / 64; i++)
+	assert(volume_attr_count() < 64);
+	for (size_t i = 0; all_told && i < TOLD; i++)
 		atomic_store(&(*ret)->told[i], UINT64_MAX);
 	return 0;
 }
@@ -50,29 +52,26 @@ uint64_t changes_seen(struct changes *ch)
 	return atomic_load(&ch->count);
 }
 
-static _Atomic uint64_t *told_word(struct changes *ch, int64_t volume, uint64_t *ret_bit)
+static uint64_t bit_of(unsigned index)
 {
-	*ret_bit = UINT64_C(1) << (volume % 64);
-	return &ch->told[volume % TOLD / 64];
+	return UINT64_C(1) << index;
 }
 
 void changes_tell(struct changes *ch, struct node n)
 {
-	uint64_t bit;
-	_Atomic uint64_t *word = told_word(ch, n.row, &bit);
+	_Atomic uint64_t *told = &ch->told[n.row % TOLD];
 
 	/* `wait` is what everybody opens, and nobody asks whose it is. */
 	if (((n.kind == KIND_DATA && !n.index) ||
 		    (n.kind == KIND_VOLUME && n.index && n.index != volume_attr_index("wait"))) &&
-		!(atomic_load(word) & bit))
-		atomic_fetch_or(word, bit);
+		!(atomic_load(told) & bit_of(n.index)))
+		atomic_fetch_or(told, bit_of(n.index));
 }
 
-static bool was_told(struct changes *ch, int64_t volume)
+/* Of which files of it: bits. */
+static uint64_t told_of(struct changes *ch, int64_t volume)
 {
-	uint64_t bit;
-
-	return atomic_load(told_word(ch, volume, &bit)) & bit;
+	return atomic_load(&ch->told[volume % TOLD]);
 }
 
 static void changes_add(struct changes *ch, int64_t row)
@@ -97,11 +96,15 @@ void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino)
 /* The directory and its files: every one shows the volume's time. */
 static void volume_files_changed(struct fs *fs, int64_t volume)
 {
-	unsigned files = was_told(fs->changes, volume) ? volume_attr_count() : 0;
+	uint64_t told = told_of(fs->changes, volume);
 
-	for (unsigned i = 0; i <= files; i++)
-		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, i }));
-	if (files)
+	if (told)
+		told |= bit_of(volume_attr_index("wait"));
+	session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, 0 }));
+	for (unsigned i = 1; i <= volume_attr_count(); i++)
+		if (told & bit_of(i))
+			session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, i }));
+	if (told & bit_of(0))
 		session_inval(
 			fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = volume }));
 }
@@ -199,7 +202,7 @@ static void uses_changed(struct fs *fs, const struct change_note *n)
 	for (unsigned i = 0; i <= attachment_attr_count(); i++)
 		session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENT, n->row, i }));
 	session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENTS, n->volume, 0 }));
-	if (was_told(fs->changes, n->volume))
+	if (told_of(fs->changes, n->volume) & bit_of(json))
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
 }
 
@@ -211,7 +214,7 @@ static void snapshots_changed(struct fs *fs, const struct change_note *n)
 	changes_add(fs->changes, n->volume);
 	snapshot_changed(fs, n->row);
 	session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOTS, n->volume, 0 }));
-	if (was_told(fs->changes, n->volume))
+	if (told_of(fs->changes, n->volume) & bit_of(json))
 		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
 }
 

@@ -167,7 +167,7 @@ void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_crea
 
 	memcpy(snap.uuid, c->image.uuid, sizeof snap.uuid);
 	c->code = 0;
-	if (is_finished(p, c))
+	if (!c->fresh && is_finished(p, c))
 		return;
 	c->code = rb_snap_create(be, source, &snap, &c->err);
 	if (c->code >= 0)

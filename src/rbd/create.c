@@ -86,7 +86,7 @@ static void make_direct(
 
 	for (size_t i = 0; i < n; i++)
 		if (each[i].source)
-			rb_format_look(be, p, &each[i].image, &look[i]);
+			rb_format_look(be, p, &each[i], &look[i]);
 	for (size_t i = 0; i < n; i++) {
 		struct driver_create *c = &each[i];
 

@@ -296,13 +296,14 @@ static void judge(struct rb_backend *be, struct rb_pool *p, struct making *m)
 
 /* --- clones that an earlier try began */
 
-void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct flight *f)
+void rb_format_look(
+	struct rb_backend *be, struct rb_pool *p, const struct driver_create *c, struct flight *f)
 {
 	char object[RB_OBJECT_ROOM];
 
-	rb_object(object, "rbd_header.", image->image_id);
-	if (rb_flight_begin(be, f))
+	*f = (struct flight){ .code = -ENOENT };
+	rb_object(object, "rbd_header.", c->image.image_id);
+	if (!c->fresh && rb_flight_begin(be, f))
 		rb_flight_sent(f, rados_aio_stat(p->io, object, f->done, NULL, NULL));
 }
 

@@ -174,9 +174,9 @@ struct rb_make {
 	struct flight *look;		/* of a clone: rb_format_look() */
 };
 
-/* Asks whether an earlier try of a clone has made its header: while that is under way, its source can be looked for. */
-void rb_format_look(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
-	struct flight *f);
+/* Asks whether an earlier try of a clone, if there was one, has made its header: while that is under way, its source can be looked for. */
+void rb_format_look(
+	struct rb_backend *be, struct rb_pool *p, const struct driver_create *c, struct flight *f);
 
 /*
  * Creates n images (up to RB_BATCH), all operations in flight at once. Sets each code and sentence; repeated, it completes what is
@@ -273,6 +273,15 @@ int rb_snap_find(
 	struct rb_pool *p, const char *image_id, const char *snap_name, struct rb_snap *ret);
 int rb_snap_get(struct rb_pool *p, const char *image_id, uint64_t id, struct rb_snap *ret);
 
+/* The same in two halves: the question to the image's header, as rb_header_ask(), and the answer. */
+struct rb_snap_query {
+	char info[2048], protection[8]; /* info is mostly its name */
+	size_t info_len, protection_len;
+	int info_code, protection_code;
+};
+rados_read_op_t rb_snap_ask(struct rb_snap_query *q, uint64_t id);
+int rb_snap_answer(const struct rb_snap_query *q, struct rb_snap *ret);
+
 /* The same as rb_snap_find(), by what a header answered just now: a question less, mostly. */
 int rb_snap_find_in(struct rb_pool *p, const char *image_id, const struct rb_header_query *q,
 	const char *snap_name, struct rb_snap *ret);
@@ -333,9 +342,10 @@ void rb_known_forget(struct rb_backend *be, const struct rb_source *source);
  */
 int rb_snaps_clear(struct rb_pool *p, const char *id);
 
-/* A clone has left its parent's snapshot: removes that if it is in the trash and this was the last. Failure is only logged: then it
- * goes with its image. */
-void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent);
+/* A clone has left its parent's snapshot, and r and snap are what rb_snap_get() says of it since: removes it if it is in the trash and
+ * this was the last. Failure is only logged: then it goes with its image. */
+void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent,
+	int r, const struct rb_snap *snap);
 
 /* --- remove.c */
 

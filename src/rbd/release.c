@@ -73,17 +73,15 @@ static int remove_one(struct rb_backend *be, struct rb_pool *p, const char *id, 
 	return r;
 }
 
-void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent)
+void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent,
+	int r, const struct rb_snap *snap)
 {
-	struct rb_snap snap = { .id = parent->snap };
-	int r = rb_snap_get(p, parent->id, parent->snap, &snap);
-
-	if (r >= 0 && (snap.space != RB_SNAP_TRASH || snap.children))
+	if (r >= 0 && (snap->space != RB_SNAP_TRASH || snap->children))
 		return;
 	if (r >= 0)
-		r = remove_one(be, p, parent->id, snap.id);
+		r = remove_one(be, p, parent->id, snap->id);
 	if (r < 0 && r != -ENOENT)
 		log_notice(
 			"backend %s: snapshot '%s' of the image of id '%s', which lost its last clone, stays until that image goes: %s",
-			be->conf->name, snap.name, parent->id, strerror(-r));
+			be->conf->name, snap->name, parent->id, strerror(-r));
 }

@@ -322,34 +322,57 @@ static int remove_data(struct removal *m, const unsigned char *bits)
 	return r;
 }
 
-/* Takes a clone off its parent; -ENOENT: it was off already, or its parent is gone. */
-static void send_detach(struct removal *m, struct flight *f)
+/* A clone on its way off its parent. */
+struct leaving {
+	struct flight detach; /* -ENOENT: it was off already, or its parent is gone */
+	struct flight look;   /* what that leaves of the snapshot */
+	struct rb_snap_query query;
+	rados_read_op_t op;
+};
+
+/* The look comes behind the detachment, though both are under way: the flag makes the OSD keep their order. */
+static void send_leaving(struct removal *m, struct leaving *l)
 {
-	rados_write_op_t op;
+	const struct rb_parent *parent = &m->h.parent;
+	rados_write_op_t op = rados_create_write_op();
 	char header[RB_OBJECT_ROOM];
 
-	*f = (struct flight){ 0 };
-	if (m->h.parent.pool < 0)
-		return;
-	op = rados_create_write_op();
+	rb_object(header, "rbd_header.", parent->id);
 	rados_write_op_assert_exists(op);
-	rb_format_detach(op, m->be, m->p, m->id, m->h.parent.snap);
-	rb_fly(m->be, f, m->p->io, rb_object(header, "rbd_header.", m->h.parent.id), op);
+	rb_format_detach(op, m->be, m->p, m->id, parent->snap);
+	rb_fly(m->be, &l->detach, m->p->io, header, op);
+	l->op = rb_snap_ask(&l->query, parent->snap);
+	if (rb_flight_begin(m->be, &l->look))
+		rb_flight_sent(&l->look, rados_aio_read_op_operate(l->op, m->p->io, l->look.done,
+						 header, LIBRADOS_OPERATION_ORDER_READS_WRITES));
+}
+
+/* r: of what else there was to do. */
+static int land_leaving(struct removal *m, struct leaving *l, int r)
+{
+	struct rb_snap snap = { .id = m->h.parent.snap };
+	int look = rb_land(&l->look);
+
+	rados_release_read_op(l->op);
+	if (look >= 0)
+		look = rb_snap_answer(&l->query, &snap);
+	r = worst(r, rb_land(&l->detach));
+	if (r >= 0)
+		rb_parent_release(m->be, m->p, &m->h.parent, look, &snap);
+	return r;
 }
 
 /* Wave 3. */
 static int remove_contents(struct removal *m, const unsigned char *bits)
 {
-	struct flight detach;
+	struct leaving leaving;
 	int r;
 
-	send_detach(m, &detach);
+	if (m->h.parent.pool < 0)
+		return remove_data(m, bits);
+	send_leaving(m, &leaving);
 	r = remove_data(m, bits);
-	(void)rb_land(&detach);
-	r = worst(r, detach.code);
-	if (r >= 0 && m->h.parent.pool >= 0)
-		rb_parent_release(m->be, m->p, &m->h.parent);
-	return r;
+	return land_leaving(m, &leaving, r);
 }
 
 /* The map's bits; NULL where there is none that can be trusted: then every object has to be asked for. */

@@ -13,20 +13,13 @@
 #include <stdlib.h>
 
 enum {
-	SHEAF = 32,	    /* snapshots asked for by one operation */
-	ANSWER_ROOM = 2048, /* of one: mostly its name */
-	TRIES = 100,	    /* each is spoilt by a snapshot that goes meanwhile */
+	SHEAF = 32,  /* snapshots asked for by one operation */
+	TRIES = 100, /* each is spoilt by a snapshot that goes meanwhile */
 };
 
 /* --- one snapshot */
 
-struct answer {
-	char info[ANSWER_ROOM], protection[8];
-	size_t info_len, protection_len;
-	int info_code, protection_code;
-};
-
-static void ask(rados_read_op_t op, uint64_t id, struct answer *a)
+static void ask(rados_read_op_t op, uint64_t id, struct rb_snap_query *a)
 {
 	struct enc in = { .len = 0 };
 
@@ -53,7 +46,15 @@ static void read_space(struct dec *d, struct rb_snap *ret, char name[RB_SNAP_NAM
 	d->bad = d->bad || body.bad;
 }
 
-static int read_answer(const struct answer *a, struct rb_snap *ret)
+rados_read_op_t rb_snap_ask(struct rb_snap_query *q, uint64_t id)
+{
+	rados_read_op_t op = rados_create_read_op();
+
+	ask(op, id, q);
+	return op;
+}
+
+int rb_snap_answer(const struct rb_snap_query *a, struct rb_snap *ret)
 {
 	struct dec d = { a->info, a->info_len, false },
 		   protection = { a->protection, a->protection_len, false };
@@ -82,7 +83,7 @@ static int read_answer(const struct answer *a, struct rb_snap *ret)
 static int get_sheaf(
 	struct rb_pool *p, const char *header, const uint64_t *id, size_t n, struct rb_snap *ret)
 {
-	CLEANUP_FREE struct answer *a = calloc(n, sizeof *a);
+	CLEANUP_FREE struct rb_snap_query *a = calloc(n, sizeof *a);
 	rados_read_op_t op;
 	int r;
 
@@ -94,7 +95,7 @@ static int get_sheaf(
 	r = rados_read_op_operate(op, p->io, header, 0);
 	rados_release_read_op(op);
 	for (size_t i = 0; i < n && r >= 0; i++)
-		r = read_answer(&a[i], &ret[i]);
+		r = rb_snap_answer(&a[i], &ret[i]);
 	return r < 0 ? r : 0;
 }
 

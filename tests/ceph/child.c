@@ -101,7 +101,7 @@ static int child_open(const char *name, bool write)
 }
 
 /*
- * child create|limited|clone|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does
+ * child create|limited|clone|fresh|remove DIRECT UUID ID SIZE CRASH_AT [SOURCE ID SNAPSHOT]: says the address of its connection, then does
  * it. CRASH_AT: of the driver's operations, or if negative of the messages.
  */
 static int child_change(int n, char **w)
@@ -133,6 +133,8 @@ static int child_change(int n, char **w)
 		r = qos_create(&b, &image, &err);
 	else if (!strcmp(w[0], "clone"))
 		r = rig_clone(&b, &image, &source, &err);
+	else if (!strcmp(w[0], "fresh"))
+		r = rig_clone_fresh(&b, &image, &source, &err);
 	else
 		r = b.driver->remove(b.be, &image, &err);
 	if (r < 0)

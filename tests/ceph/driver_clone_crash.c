@@ -122,7 +122,8 @@ static void check_clone(const struct driver_image *image)
 
 /* --- at every operation */
 
-static int clone_at_every_operation(const struct driver_source *of)
+/* what: "clone", or "fresh" where the one that dies is the first that is asked for it. */
+static int clone_at_every_operation(const char *what, const struct driver_source *of)
 {
 	bool died = true;
 	int n;
@@ -130,7 +131,7 @@ static int clone_at_every_operation(const struct driver_source *of)
 	for (n = 1; died; n++) {
 		struct driver_image image = rig_image(96 * MIB);
 
-		died = rig_dies_at(&backend, "clone", &image, of, n);
+		died = rig_dies_at(&backend, what, &image, of, n);
 		clone_must(&image, of);
 		check_clone(&image);
 		rig_must_remove(&backend, &image);
@@ -139,7 +140,7 @@ static int clone_at_every_operation(const struct driver_source *of)
 		if (!of->snapshot[0])
 			continue;
 		image = rig_image(96 * MIB);
-		(void)rig_dies_at(&backend, "clone", &image, of, n);
+		(void)rig_dies_at(&backend, what, &image, of, n);
 		rig_must_remove(&backend, &image);
 		nothing_left();
 	}
@@ -149,12 +150,23 @@ static int clone_at_every_operation(const struct driver_source *of)
 /* Look, header, parent, map; entry, child, id. */
 static void test_clone_of_a_snapshot(void **state)
 {
-	assert_int_equal(clone_at_every_operation(&source), 7);
+	assert_int_equal(clone_at_every_operation("clone", &source), 7);
+}
+
+/* Without the look. */
+static void test_first_clone_of_a_snapshot(void **state)
+{
+	assert_int_equal(clone_at_every_operation("fresh", &source), 6);
 }
 
 static void test_clone_of_an_image(void **state)
 {
-	assert_int_equal(clone_at_every_operation(&now), 7);
+	assert_int_equal(clone_at_every_operation("clone", &now), 7);
+}
+
+static void test_first_clone_of_an_image(void **state)
+{
+	assert_int_equal(clone_at_every_operation("fresh", &now), 6);
 }
 
 static void remove_at_every_operation(const struct driver_source *of)
@@ -270,7 +282,9 @@ int clone_crash_tests(void)
 {
 	const struct CMUnitTest direct[] = {
 		cmocka_unit_test(test_clone_of_a_snapshot),
+		cmocka_unit_test(test_first_clone_of_a_snapshot),
 		cmocka_unit_test(test_clone_of_an_image),
+		cmocka_unit_test(test_first_clone_of_an_image),
 		cmocka_unit_test(test_remove_a_clone),
 		cmocka_unit_test(test_remove_the_last_clone),
 		cmocka_unit_test(test_clone_an_image_at_every_message),

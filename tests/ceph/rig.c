@@ -71,25 +71,30 @@ const char *rig_image_name(const struct driver_image *image)
 	return name;
 }
 
-int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err)
+static int make(struct rig_backend *b, struct driver_create c, struct err *err)
 {
-	struct driver_create c = { .image = *image };
-
 	b->driver->create(b->be, &c, 1);
 	if (c.code < 0 && err)
 		*err = c.err;
 	return c.code;
 }
 
+int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err)
+{
+	return make(b, (struct driver_create){ .image = *image }, err);
+}
+
 int rig_clone(struct rig_backend *b, const struct driver_image *image,
 	const struct driver_source *source, struct err *err)
 {
-	struct driver_create c = { .image = *image, .source = source };
+	return make(b, (struct driver_create){ .image = *image, .source = source }, err);
+}
 
-	b->driver->create(b->be, &c, 1);
-	if (c.code < 0 && err)
-		*err = c.err;
-	return c.code;
+int rig_clone_fresh(struct rig_backend *b, const struct driver_image *image,
+	const struct driver_source *source, struct err *err)
+{
+	return make(
+		b, (struct driver_create){ .image = *image, .source = source, .fresh = true }, err);
 }
 
 void rig_must_create(struct rig_backend *b, const struct driver_image *image)

@@ -54,6 +54,8 @@ const char *rig_image_name(const struct driver_image *image); /* static, one at 
 int rig_create(struct rig_backend *b, const struct driver_image *image, struct err *err);
 int rig_clone(struct rig_backend *b, const struct driver_image *image,
 	const struct driver_source *source, struct err *err);
+int rig_clone_fresh(struct rig_backend *b, const struct driver_image *image,
+	const struct driver_source *source, struct err *err); /* asked for the first time */
 /* By librbd: its id; a snapshot `snapshot-<uuid>`, whose uuid is made here, and its id; that snapshot gone again. */
 void rig_id(const struct rig_backend *b, const struct driver_image *image, char id[64]);
 uint64_t rig_snap(
@@ -99,7 +101,7 @@ bool rig_child_dies(struct rig_backend *b, const char *const *words);
 int rig_child_main(int argc, char **argv);
 
 /*
- * Lets a process make a change (create, limited, clone, remove), die in it, and fences it. At the driver's n-th operation, or with
+ * Lets a process make a change (create, limited, clone, fresh, remove), die in it, and fences it. At the driver's n-th operation, or with
  * n < 0 before its -n-th message to the cluster: true if it came to that; or us microseconds after it began. source: of a clone; else
  * NULL.
  */

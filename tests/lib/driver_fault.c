@@ -28,7 +28,8 @@ void fault_reset(void)
 	fault.snapped = fault.unsnapped = fault.reverted = fault.most_snapping = 0;
 	fault.progress = 0;
 	fault.commits = fault.kill_after = 0;
-	fault.created = fault.removed = fault.resized = fault.largest = fault.fenced = 0;
+	fault.created = fault.fresh = fault.removed = fault.resized = fault.largest = fault.fenced =
+		0;
 	fault.total = 0;
 	fault.no_fence = false;
 	fault.outside = fault.mute = fault.hang_list = fault.hang_look = fault.foreign = NULL;
@@ -139,11 +140,25 @@ static int fault_stat(void *be, struct backend_stats *ret, struct err *err)
 	return r;
 }
 
+/* What is said to be asked for the first time is not there. */
+static void check_fresh(struct wrapped *w, const struct driver_create *c)
+{
+	struct err err = { 0 };
+	uint64_t used;
+
+	if (!c->fresh)
+		return;
+	if (driver_local.used(w->be, &c->image, &used, &err) != -ENOENT)
+		abort();
+	atomic_fetch_add(&fault.fresh, 1);
+}
+
 static void create_one(struct wrapped *w, struct driver_create *c)
 {
 	int r = fault_point(&c->err);
 
 	keep_qos(c);
+	check_fresh(w, c);
 	if (r == 0 && is(&fault.blocked, w))
 		r = err_set(&c->err, -ESHUTDOWN, "blocklisted");
 	if (r == 0 && is(&fault.refuse, w))

@@ -132,6 +132,7 @@ static long points_of(operation *op)
 	id = op();
 	rig_idle(&rig);
 	n = atomic_load(&fault.passed);
+	assert_int_equal(atomic_load(&fault.fresh), 1);
 	settles_and_leaves_nothing(id);
 	rig_down(&rig);
 	return n;
@@ -190,6 +191,7 @@ static void dies_everywhere(operation *op)
 		fault_reset();
 		rig_up(&rig);
 		settles_and_leaves_nothing(0);
+		assert_int_equal(atomic_load(&fault.fresh), 0);
 		rig_down(&rig);
 	}
 }
