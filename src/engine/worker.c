@@ -230,18 +230,27 @@ static void left_out_locked(struct window *w, int64_t id)
 
 void worker_offer(struct backend *b, const struct job_brief *brief, bool counted)
 {
-	struct window *w = &b->work[brief->class].window;
-	size_t waiting;
+	struct work *w = &b->work[brief->class];
+	bool loose = false; /* its place in engine.room is nobody's */
+	struct job *j;
 
-	LOCK_SCOPE(&b->lock);
-	waiting = b->work[brief->class].queue.waiting;
-	/* counted ones always fit: their number is bounded by queue_max */
-	if ((w->more && !counted) ||
-		waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0))
-		left_out_locked(w, brief->id);
-	else if (!find_locked(b, brief->id) && !add_locked(b, brief, counted))
-		left_out_locked(w, brief->id);
+	lock_take(&b->lock);
+	j = find_locked(b, brief->id);
+	if (j && j->state == JOB_WAITS) {
+		j->counted |= counted; /* it was read from the catalogue since the commit */
+	} else if (j) {
+		loose = counted;
+		/* counted ones always fit: their number is bounded by queue_max */
+	} else if ((w->window.more && !counted) ||
+		   w->queue.waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0) ||
+		   !add_locked(b, brief, counted)) {
+		left_out_locked(&w->window, brief->id);
+		loose = counted;
+	}
 	b->offered = true;
+	lock_drop(&b->lock);
+	if (loose)
+		room_return(b->e);
 }
 
 void worker_forget(struct job *j)
