@@ -33,7 +33,10 @@ static int add_one(struct tx *tx, long i)
 	(void)snprintf(v.backend, sizeof v.backend, "%s", backend);
 	(void)snprintf(v.image_id, sizeof v.image_id, "%014lx", i);
 	r = tx_volume_add(tx, &v, false, "size=10\n", 8);
-	return r < 0 ? r : tx_event(tx, v.id, "volume.create.end", "volfs", "");
+	return r < 0 ? r
+		     : tx_event(tx,
+			       &(struct event){
+				       .volume = v.id, .event = "volume.create.end", .uid = -1 });
 }
 
 static int run(struct change *c, struct tx *tx, struct err *err)

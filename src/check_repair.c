@@ -165,7 +165,11 @@ static int to_error(struct tx *tx, void *arg)
 	const struct difference *d = arg;
 	int r = tx_volume_status(tx, d->volume, VOL_ERROR, "its image is missing");
 
-	return r < 0 ? r : tx_event(tx, d->volume, "volume.repair", "volfs", "image missing");
+	return r < 0 ? r
+		     : tx_event(tx, &(struct event){ .volume = d->volume,
+					    .event = "volume.repair",
+					    .uid = -1,
+					    .detail = "image missing" });
 }
 
 static int mend_missing(struct repair *r, const struct difference *d, struct err *err)
@@ -182,7 +186,11 @@ static int to_size(struct tx *tx, void *arg)
 	int r = tx_volume_resize(tx, d->volume, d->size);
 
 	(void)snprintf(detail, sizeof detail, "size %llu", (unsigned long long)d->size);
-	return r < 0 ? r : tx_event(tx, d->volume, "volume.repair", "volfs", detail);
+	return r < 0 ? r
+		     : tx_event(tx, &(struct event){ .volume = d->volume,
+					    .event = "volume.repair",
+					    .uid = -1,
+					    .detail = detail });
 }
 
 static int mend_size(struct repair *r, const struct difference *d, struct err *err)
@@ -205,7 +213,11 @@ static int drop_snapshot(struct tx *tx, void *arg)
 	if (r != -ENOENT)
 		return r < 0 ? r : -EBUSY;
 	r = tx_snapshot_remove(tx, d->snapshot);
-	return r < 0 ? r : tx_event(tx, d->volume, "snapshot.repair", "volfs", d->detail);
+	return r < 0 ? r
+		     : tx_event(tx, &(struct event){ .volume = d->volume,
+					    .event = "snapshot.repair",
+					    .uid = -1,
+					    .detail = d->detail });
 }
 
 static int mend_snap_missing(struct repair *r, const struct difference *d, struct err *err)

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 /* Any change of the layout counts the version up; a change of size is noticed by itself. */
-enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 5 };
+enum { KEEP_MAGIC = 0x766b6570, KEEP_VERSION = 6 };
 
 /* Where the search for a free slot begins: every slot below is taken, or was a moment ago. Only a
  * hint. */
-static _Atomic uint32_t draft_hint, poll_hint, open_hint;
+static _Atomic uint32_t draft_hint, poll_hint, open_hint, place_hint;
 
 static int keep_begin(int fd)
 {
@@ -82,6 +82,10 @@ void keep_succeed(struct keep *k)
 	for (uint32_t i = 0; i < high; i++)
 		if (atomic_load(&k->open[i].used) == KEEP_CLAIMED)
 			atomic_store(&k->open[i].used, KEEP_FREE);
+	high = atomic_load(&k->place_high);
+	for (uint32_t i = 0; i < high; i++)
+		if (atomic_load(&k->place[i].used) == KEEP_CLAIMED)
+			atomic_store(&k->place[i].used, KEEP_FREE);
 	atomic_fetch_add(&k->server, 1);
 }
 
@@ -252,4 +256,30 @@ void keep_open_drop(struct keep *k, int slot)
 {
 	atomic_store(&k->open[slot].used, KEEP_FREE);
 	lower_to(&open_hint, (uint32_t)slot);
+}
+
+int keep_place_take(struct keep *k)
+{
+	uint32_t start = atomic_load(&place_hint);
+
+	for (uint32_t n = 0; n < KEEP_PLACES; n++) {
+		uint32_t i = (start + n) % KEEP_PLACES, was = KEEP_FREE;
+		struct keep_place *p = &k->place[i];
+
+		raise_to(&k->place_high, i + 1);
+		if (!atomic_compare_exchange_strong(&p->used, &was, KEEP_CLAIMED))
+			continue;
+		atomic_store(&place_hint, (i + 1) % KEEP_PLACES);
+		atomic_store(&p->turn, 0);
+		p->at[0].off = p->at[1].off = -1;
+		p->serial = atomic_fetch_add(&k->open_serial, 1) + 1;
+		return (int)i;
+	}
+	return -1;
+}
+
+void keep_place_drop(struct keep *k, int slot)
+{
+	atomic_store(&k->place[slot].used, KEEP_FREE);
+	lower_to(&place_hint, (uint32_t)slot);
 }

@@ -34,6 +34,7 @@ enum {
 	KEEP_OPENS = 65536,	    /* open file descriptions of `data` */
 	KEEP_WRITES = 4096,	    /* kept writes (src/data) */
 	KEEP_WRITE_MAX = 16 * 1024, /* bytes of one */
+	KEEP_PLACES = 65536,	    /* open streams */
 };
 
 enum { KEEP_FREE, KEEP_USED, KEEP_CLAIMED };
@@ -117,6 +118,21 @@ struct keep_write {
 	char bytes[KEEP_WRITE_MAX];
 };
 
+/*
+ * Where a reader of a stream is (fs/place.c): what comes at the offset of its next read. The one before is still true, for the answer
+ * that said so may not have reached it.
+ */
+struct keep_place {
+	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
+	_Atomic uint32_t turn; /* which of at[] is the newer */
+	uint64_t serial;       /* with the slot: fi->fh */
+	uint64_t made_by;      /* `unique` of the OPEN: sent again, it makes no second one */
+	struct {
+		int64_t off; /* -1: none */
+		int64_t pos;
+	} at[2];
+};
+
 /* The latest refusals of one user (fs/errlog.c). */
 struct keep_refusals {
 	_Atomic uint64_t number[KEEP_LINES]; /* over all users, rising; 0: no line. Written last */
@@ -144,6 +160,8 @@ struct keep {
 	_Atomic uint32_t open_high; /* slots from here on were never taken */
 	struct keep_open open[KEEP_OPENS];
 	struct keep_write write[KEEP_WRITES];
+	_Atomic uint32_t place_high; /* slots from here on were never taken */
+	struct keep_place place[KEEP_PLACES];
 };
 
 /* Makes the memfd (close-on-exec off); supervisor only. Returns the descriptor. */
@@ -179,6 +197,10 @@ void keep_deed_drop(struct keep_deeds *all, struct keep_deed *d);
 /* Claims a slot for an open description, its serial set; -1: all are taken. Who claimed it fills it in and sets `used`. */
 int keep_open_take(struct keep *k);
 void keep_open_drop(struct keep *k, int slot);
+
+/* Claims a slot, its serial set and no place known; -1: all are taken. Who claimed it sets `used`. */
+int keep_place_take(struct keep *k);
+void keep_place_drop(struct keep *k, int slot);
 
 /* The valid half; the other one to fill (a copy of the valid one is put there); and the flip that
  * makes it valid. */

@@ -1,5 +1,8 @@
 #include "base/clock.h"
 
+#include <stdio.h>
+#include <string.h>
+
 int64_t clock_wall_us(void)
 {
 	struct timespec t;
@@ -30,5 +33,13 @@ const char *clock_text(int64_t wall_us, char text[CLOCK_TEXT_MAX])
 
 	gmtime_r(&s, &tm);
 	strftime(text, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return text;
+}
+
+const char *clock_text_us(int64_t wall_us, char text[CLOCK_TEXT_MAX])
+{
+	size_t n = strlen(clock_text(wall_us, text)) - 1;
+
+	(void)snprintf(text + n, CLOCK_TEXT_MAX - n, ".%06uZ", (unsigned)(wall_us % 1000000));
 	return text;
 }

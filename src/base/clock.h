@@ -14,5 +14,7 @@ struct timespec clock_mono_in_ms(int64_t ms); /* a moment for lock_wait_until() 
 
 /* RFC 3339, UTC, seconds ("2026-11-22T20:38:58Z"); returns text. */
 const char *clock_text(int64_t wall_us, char text[CLOCK_TEXT_MAX]);
+/* The same with microseconds. */
+const char *clock_text_us(int64_t wall_us, char text[CLOCK_TEXT_MAX]);
 
 #endif

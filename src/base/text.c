@@ -191,6 +191,50 @@ void text_quote(struct buf *b, const char *text)
 	buf_addc(b, '\'');
 }
 
+/* Bytes of the UTF-8 sequence at text; 0: it is none. */
+static size_t sequence(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+
+	return n && !u8_check(at, strnlen(text, n)) ? n : 0;
+}
+
+/* What may stand in a JSON string as it is, from here on. */
+static size_t json_run(const char *text)
+{
+	size_t n = 0;
+
+	while ((unsigned char)text[n] >= 0x20 && (unsigned char)text[n] < 0x80 && text[n] != '"' &&
+		text[n] != '\\')
+		n++;
+	return n;
+}
+
+void text_json(struct buf *b, const char *text)
+{
+	buf_addc(b, '"');
+	for (;;) {
+		size_t n = json_run(text);
+
+		buf_add(b, text, n);
+		text += n;
+		if (!*text)
+			break;
+		n = sequence(text);
+		if (*text == '"' || *text == '\\')
+			buf_addf(b, "\\%c", *text);
+		else if (n == 1)
+			buf_addf(b, "\\u%04x", (unsigned)*text);
+		else if (n)
+			buf_add(b, text, n);
+		else
+			buf_adds(b, "\xef\xbf\xbd");
+		text += n ? n : 1;
+	}
+	buf_addc(b, '"');
+}
+
 static bool is_space(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');

@@ -39,6 +39,9 @@ bool text_uuid_within(const char *name, const char *before, const char *behind, 
 /* Adds text as one POSIX sh word, quoted only where it must be. */
 void text_quote(struct buf *b, const char *text);
 
+/* Adds text as a JSON string, quotes included. What is not UTF-8 shows as U+FFFD. */
+void text_json(struct buf *b, const char *text);
+
 /* How many letters must be changed, added or left out to make b of a; SIZE_MAX where either has 32
  * bytes or more. For "did you mean". */
 size_t text_edits(const char *a, const char *b);

@@ -395,8 +395,9 @@ struct request {
 	struct engine *e;
 	struct change_id id;
 	uid_t uid;
-	bool admin;
-	char who[WHO_LEN];
+	pid_t pid; /* as the next: only where somebody asked */
+	bool admin, asked;
+	char who[WHO_LEN]; /* for the log of the daemon */
 	engine_done *done;
 	void *arg;
 	int64_t volume, row;

@@ -102,7 +102,9 @@ static void set_who(struct request *q, const struct caller *who)
 		(void)snprintf(q->who, sizeof q->who, "volfs");
 		return;
 	}
+	q->asked = true;
 	q->uid = who->uid;
+	q->pid = who->pid;
 	q->admin = who->admin;
 	(void)snprintf(q->who, sizeof q->who, "uid %u, pid %d", (unsigned)who->uid, (int)who->pid);
 }
@@ -251,5 +253,9 @@ int request_event(
 	va_start(ap, fmt);
 	(void)vsnprintf(detail, sizeof detail, fmt, ap);
 	va_end(ap);
-	return tx_event(tx, volume, event, q->who, detail);
+	return tx_event(tx, &(struct event){ .volume = volume,
+				    .event = event,
+				    .uid = q->asked ? (int64_t)q->uid : -1,
+				    .pid = q->pid,
+				    .detail = detail });
 }

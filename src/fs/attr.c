@@ -71,6 +71,15 @@ void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	}
 	fi->direct_io = 1;
 	fi->noflush = 1;
+	if (a->read) {
+		int r = place_open(c->fs, &fi->fh);
+
+		if (r < 0)
+			refuse_node(c, n, r, "too many streams are open");
+		else
+			fuse_reply_open(c->req, fi);
+		return;
+	}
 	fi->fh = opens_next(c->fs->opens);
 	if (!(fi->flags & O_TRUNC) || !(a->flags & ATTR_FREE)) {
 		fuse_reply_open(c->req, fi);
@@ -91,6 +100,10 @@ void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, 
 
 	if ((a->flags & (ATTR_STREAM | ATTR_WAIT)) && (fi->flags & O_DIRECT)) {
 		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	if (a->read) {
+		a->read(c, n, size, off, fi);
 		return;
 	}
 	if (off > 0 && opens_reply(c->fs->opens, fi->fh, c->req, size, off))

@@ -104,10 +104,10 @@ static void store_mode(struct change *ch, int64_t row, const char *text)
 }
 
 static const struct attr attrs[] = {
-	{ "host", 0644, show_host, store_host, 0 },
-	{ "mode", 0644, show_mode, store_mode, 0 },
-	{ "since", 0444, show_since, NULL, 0 },
-	{ "who", 0444, show_who, NULL, 0 },
+	{ "host", 0644, show_host, store_host, 0, NULL },
+	{ "mode", 0644, show_mode, store_mode, 0, NULL },
+	{ "since", 0444, show_since, NULL, 0, NULL },
+	{ "who", 0444, show_who, NULL, 0, NULL },
 	{ 0 },
 };
 

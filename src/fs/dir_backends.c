@@ -176,17 +176,17 @@ static void store_state(struct change *ch, int64_t row, const char *text)
 }
 
 static const struct attr attrs[] = {
-	{ "state", 0664, show_state, store_state, ATTR_ADMIN },
-	{ "error", 0444, show_error, NULL, 0 },
-	{ "driver", 0444, show_driver, NULL, 0 },
-	{ "zone", 0444, show_zone, NULL, 0 },
-	{ "total", 0444, show_total, NULL, 0 },
-	{ "free", 0444, show_free, NULL, 0 },
-	{ "allocated", 0444, show_allocated, NULL, 0 },
-	{ "volumes", 0444, show_volumes, NULL, 0 },
-	{ "filter_function", 0444, show_filter_function, NULL, 0 },
-	{ "goodness_function", 0444, show_goodness_function, NULL, 0 },
-	{ "capabilities", 0444, show_capabilities, NULL, 0 },
+	{ "state", 0664, show_state, store_state, ATTR_ADMIN, NULL },
+	{ "error", 0444, show_error, NULL, 0, NULL },
+	{ "driver", 0444, show_driver, NULL, 0, NULL },
+	{ "zone", 0444, show_zone, NULL, 0, NULL },
+	{ "total", 0444, show_total, NULL, 0, NULL },
+	{ "free", 0444, show_free, NULL, 0, NULL },
+	{ "allocated", 0444, show_allocated, NULL, 0, NULL },
+	{ "volumes", 0444, show_volumes, NULL, 0, NULL },
+	{ "filter_function", 0444, show_filter_function, NULL, 0, NULL },
+	{ "goodness_function", 0444, show_goodness_function, NULL, 0, NULL },
+	{ "capabilities", 0444, show_capabilities, NULL, 0, NULL },
 	{ 0 },
 };
 

@@ -116,7 +116,7 @@ static void meta_store(struct change *ch, int64_t row, const char *text)
 
 const struct attr *meta_attr(void)
 {
-	static const struct attr a = { "metadata", 0640, meta_show, meta_store, ATTR_FREE };
+	static const struct attr a = { "metadata", 0640, meta_show, meta_store, ATTR_FREE, NULL };
 
 	return &a;
 }

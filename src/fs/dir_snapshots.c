@@ -71,12 +71,12 @@ static void store_description(struct change *ch, int64_t row, const char *text)
 }
 
 static const struct attr attrs[] = {
-	{ "status", 0444, show_status, NULL, 0 },
-	{ "size", 0444, show_size, NULL, 0 },
-	{ "created", 0444, show_created, NULL, 0 },
-	{ "description", 0644, show_description, store_description, ATTR_FREE },
-	{ "id", 0444, show_id, NULL, 0 },
-	{ "error", 0444, show_error, NULL, 0 },
+	{ "status", 0444, show_status, NULL, 0, NULL },
+	{ "size", 0444, show_size, NULL, 0, NULL },
+	{ "created", 0444, show_created, NULL, 0, NULL },
+	{ "description", 0644, show_description, store_description, ATTR_FREE, NULL },
+	{ "id", 0444, show_id, NULL, 0, NULL },
+	{ "error", 0444, show_error, NULL, 0, NULL },
 	{ 0 },
 };
 

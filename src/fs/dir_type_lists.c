@@ -95,7 +95,7 @@ static void entry_store(struct change *ch, int64_t row, const char *text)
 
 const struct attr *type_entry_attr(void)
 {
-	static const struct attr a = { "key", 0664, entry_show, entry_store, 0 };
+	static const struct attr a = { "key", 0664, entry_show, entry_store, 0, NULL };
 
 	return &a;
 }
@@ -284,7 +284,7 @@ static void store_consumer(struct change *ch, int64_t row, const char *text)
 }
 
 static const struct attr qos_attrs[] = {
-	{ "consumer", 0664, show_consumer, store_consumer, ATTR_ADMIN },
+	{ "consumer", 0664, show_consumer, store_consumer, ATTR_ADMIN, NULL },
 	{ 0 },
 };
 

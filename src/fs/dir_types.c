@@ -182,10 +182,10 @@ static void store_default(struct change *ch, int64_t row, const char *text)
 }
 
 static const struct attr attrs[] = {
-	{ "id", 0444, show_id, NULL, 0 },
-	{ "description", 0664, show_description, store_description, ATTR_ADMIN | ATTR_FREE },
-	{ "public", 0664, show_public, store_public, ATTR_ADMIN },
-	{ "default", 0664, show_default, store_default, ATTR_ADMIN },
+	{ "id", 0444, show_id, NULL, 0, NULL },
+	{ "description", 0664, show_description, store_description, ATTR_ADMIN | ATTR_FREE, NULL },
+	{ "public", 0664, show_public, store_public, ATTR_ADMIN, NULL },
+	{ "default", 0664, show_default, store_default, ATTR_ADMIN, NULL },
 	{ 0 },
 };
 

@@ -106,11 +106,11 @@ SHOW(error, "%s%s", u.reason, u.reason[0] ? "\n" : "")
 SHOW(seen, "%s\n", clock_text(u.seen_us, (char[CLOCK_TEXT_MAX]){ 0 }))
 
 static const struct attr attrs[] = {
-	{ "size", 0444, show_size, NULL, 0 },
-	{ "used", 0444, show_used, NULL, 0 },
-	{ "snapshots", 0444, show_snapshots, NULL, 0 },
-	{ "error", 0444, show_error, NULL, 0 },
-	{ "seen", 0444, show_seen, NULL, 0 },
+	{ "size", 0444, show_size, NULL, 0, NULL },
+	{ "used", 0444, show_used, NULL, 0, NULL },
+	{ "snapshots", 0444, show_snapshots, NULL, 0, NULL },
+	{ "error", 0444, show_error, NULL, 0, NULL },
+	{ "seen", 0444, show_seen, NULL, 0, NULL },
 	{ 0 },
 };
 

@@ -66,10 +66,10 @@ static int volfs_stat(struct ctx *c, int64_t row, struct stat *st)
 }
 
 static const struct attr volfs_attrs[] = {
-	{ "README", 0444, show_readme, NULL, 0 },
-	{ "errors", 0444, show_errors, NULL, ATTR_STREAM },
-	{ "status", 0444, show_status, NULL, 0 },
-	{ "version", 0444, show_version, NULL, 0 },
+	{ "README", 0444, show_readme, NULL, 0, NULL },
+	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
+	{ "status", 0444, show_status, NULL, 0, NULL },
+	{ "version", 0444, show_version, NULL, 0, NULL },
 	{ 0 },
 };
 

@@ -229,6 +229,9 @@ struct attr {
 	/* Takes trimmed text and ends in one answer of ch. */
 	void (*store)(struct change *ch, int64_t row, const char *text);
 	unsigned flags;
+	/* Of a stream, in place of show, which is only there to say that it can be read: answers a read. fi->fh has a place. */
+	void (*read)(
+		struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
 };
 
 int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct stat *object,
@@ -253,6 +256,22 @@ bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_
 bool opens_differ(struct opens *o, uint64_t fh, const struct buf *text);
 void opens_drop(struct opens *o, uint64_t fh);
 void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t off);
+
+/*
+ * --- place.c: where the reader of a stream is
+ *
+ * What comes next in a stream is not told by the offset of a read alone: it began somewhere, left something out, or
+ * walks rows. So each open of one has a place in the keep, where its server leaves what comes at the next offset; a later server
+ * goes on there. Any thread; one read of an open at a time is what programs do, and what is remembered.
+ */
+
+/* From an OPEN's handler: a handle for fi->fh; -ENFILE if there are too many. */
+int place_open(struct fs *fs, uint64_t *ret_fh);
+/* What comes at off: true, if a read of this open ended there. */
+bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
+/* Before the answer: the next read, at off, goes on at pos. */
+void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
+void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
 
 /* --- dir.c: the generic half of a directory */
 

@@ -266,6 +266,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	}
 	opens_drop(c.fs->opens, fi->fh);
+	place_drop(c.fs, fi->fh);
 	waiters_forget(c.fs->waiters, fi->fh);
 	fuse_reply_err(req, 0);
 }

@@ -8,6 +8,7 @@
  * of the same table: {"a": {"b": 1}} has the paths "a" and "a\0b". (A key may contain any character but NUL.)
  */
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "sched/internal.h"
 
 #include <errno.h>
@@ -272,22 +273,6 @@ void number_json(double number, struct buf *out)
 		buf_adds(out, ".0");
 }
 
-void text_json(const char *text, struct buf *out)
-{
-	buf_addc(out, '"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			buf_addf(out, "\\%c", c);
-		else if (c < ' ')
-			buf_addf(out, "\\u%04x", c);
-		else
-			buf_addc(out, (char)c);
-	}
-	buf_addc(out, '"');
-}
-
 static void list_json(const struct fact *f, struct buf *out)
 {
 	buf_addc(out, '[');
@@ -317,7 +302,7 @@ void fact_json(const struct fact *f, struct buf *out)
 		number_json(f->real, out);
 		return;
 	case FACT_TEXT:
-		text_json(f->text, out);
+		text_json(out, f->text);
 		return;
 	case FACT_LIST:
 		list_json(f, out);

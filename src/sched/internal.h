@@ -80,7 +80,6 @@ static inline bool fact_is_true(const struct fact *f)
 }
 
 void number_json(double number, struct buf *out);
-void text_json(const char *text, struct buf *out);
 
 /* --- match.c --- */
 

@@ -2,8 +2,10 @@
 #include "store/internal.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 enum {
 	ANSWER_KEPT_S =
@@ -13,24 +15,125 @@ enum {
 		30, /* of earlier servers: what they left unanswered has been sent again and answered by then */
 };
 
-int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail)
-{
-	int r = conn_do(tx->conn,
-		"INSERT INTO event (volume, at_us, event, who, detail) VALUES (?, ?, ?, ?, ?)",
-		"iisse", volume, clock_wall_us(), event, who, detail);
+/* Of whom a line speaks, as it stands now. */
+struct subject {
+	int64_t project;
+	char uuid[UUID_LEN + 1], name[NAME_LEN + 1], project_name[NAME_LEN + 1];
+	enum vol_status status;
+};
 
+static int find_subject(struct tx *tx, const struct event *e, struct subject *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(tx->conn, &st,
+		"SELECT v.project, p.name, v.uuid, v.name, v.status FROM volume v "
+		"JOIN project p ON p.id = v.project WHERE v.id = ?",
+		"i", e->volume);
+
+	if (r < 0)
+		return r;
+	ret->project = sqlite3_column_int64(st, 0);
+	col_text(st, 1, ret->project_name);
+	col_text(st, 2, ret->uuid);
+	col_text(st, sqlite3_column_type(st, 3) == SQLITE_NULL ? 2 : 3, ret->name);
+	ret->status = (enum vol_status)sqlite3_column_int(st, 4);
+	conn_end(st);
+	return 0;
+}
+
+static void add_member(struct buf *line, const char *key, const char *value)
+{
+	if (!value || !value[0])
+		return;
+	buf_addf(line, ",\"%s\":", key);
+	text_json(line, value);
+}
+
+static void write_line(struct buf *line, const struct event *e, const struct subject *s,
+	int64_t at_us, uint64_t pos)
+{
+	char at[CLOCK_TEXT_MAX];
+
+	buf_addf(line, "{\"time\":\"%s\"", clock_text_us(at_us, at));
+	add_member(line, "event", e->event);
+	add_member(line, "volume", s->uuid);
+	add_member(line, "name", s->name);
+	add_member(line, "snapshot", e->snapshot);
+	add_member(line, "project", s->project_name);
+	add_member(line, "user", e->uid < 0 ? "volfs" : e->user);
+	if (e->uid >= 0)
+		buf_addf(line, ",\"uid\":%" PRId64 ",\"pid\":%" PRId64, e->uid, e->pid);
+	if (e->volume)
+		add_member(line, "status", vol_status_name(s->status));
+	add_member(line, "detail", e->detail);
+	buf_addf(line, ",\"position\":%" PRIu64 "}\n", pos);
+}
+
+static int log_end(struct tx *tx, const char *sql, int64_t row, uint64_t *ret)
+{
+	sqlite3_stmt *st;
+	int64_t end = 0;
+	int r = id_of(st, conn_row(tx->conn, &st, sql, "i", row), &end);
+
+	*ret = (uint64_t)end;
+	return r;
+}
+
+static int add_line(struct tx *tx, const struct event *e, const struct subject *s, int64_t at_us,
+	struct buf *line)
+{
+	uint64_t pos, own = 0;
+	int r = log_end(tx, "SELECT log_end FROM counts WHERE id = ?", 1, &pos);
+
+	if (r == 0 && s->project)
+		r = log_end(tx, "SELECT log_end FROM project WHERE id = ?", s->project, &own);
+	if (r < 0)
+		return r;
+	write_line(line, e, s, at_us, pos);
+	if (buf_failed(line))
+		return -ENOMEM;
+	r = conn_do(tx->conn,
+		"INSERT INTO event (volume, project, at_us, pos, project_pos, line) "
+		"VALUES (?, ?, ?, ?, ?, ?)",
+		"iiiiib", e->volume, s->project, at_us, (int64_t)pos, (int64_t)own, line->at,
+		line->len);
+	if (r >= 0)
+		r = conn_do(tx->conn, "UPDATE counts SET log_end = log_end + ?", "i",
+			(int64_t)line->len);
+	if (r >= 0 && s->project)
+		r = conn_do(tx->conn, "UPDATE project SET log_end = log_end + ? WHERE id = ?", "ii",
+			(int64_t)line->len, s->project);
 	return r < 0 ? r : 0;
+}
+
+int tx_event(struct tx *tx, const struct event *e)
+{
+	struct subject s = { .project = e->project };
+	struct buf line = { 0 };
+	int r = e->volume ? find_subject(tx, e, &s) : 0;
+
+	r = r < 0 ? r : add_line(tx, e, &s, clock_wall_us(), &line);
+	buf_release(&line);
+	return r;
 }
 
 static void history_line(sqlite3_stmt *st, struct buf *out)
 {
-	const char *detail = (const char *)sqlite3_column_text(st, 3);
-	char at[CLOCK_TEXT_MAX];
+	const char *text[7];
 
-	buf_addf(out, "%s %s %s", clock_text(sqlite3_column_int64(st, 0), at),
-		(const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2));
-	if (detail)
-		buf_addf(out, ": %s", detail);
+	for (int i = 0; i < 7; i++)
+		text[i] = (const char *)sqlite3_column_text(st, i);
+	buf_addf(out, "%s %s ", text[0] ? text[0] : "", text[1] ? text[1] : "");
+	if (text[2])
+		buf_adds(out, text[2]);
+	else if (text[3])
+		buf_addf(out, "uid %s, pid %s", text[3], text[4] ? text[4] : "0");
+	else
+		buf_adds(out, "volfs");
+	if (text[5])
+		buf_addf(out, ": snapshot %s", text[5]);
+	if (text[6])
+		buf_addf(out, ": %s", text[6]);
 	buf_addc(out, '\n');
 }
 
@@ -38,14 +141,43 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 {
 	sqlite3_stmt *st;
 	int r = conn_rows(&v->conn, &st,
-		"SELECT at_us, event, who, detail FROM event WHERE volume = ? ORDER BY id", "i",
-		id);
+		"SELECT line->>'time', line->>'event', line->>'who', line->>'uid', line->>'pid', "
+		"line->>'snapshot', line->>'detail' FROM event WHERE volume = ? ORDER BY id",
+		"i", id);
 
 	if (r < 0)
 		return view_result(v, r);
 	while ((r = conn_next(&v->conn, st)) > 0)
 		history_line(st, ret);
 	return view_result(v, r);
+}
+
+/* --- the log --- */
+
+#define IN_LOG "(SELECT log_start FROM counts)"
+
+int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struct buf *text)
+{
+	sqlite3_stmt *st;
+	size_t i = 0;
+	int r = conn_rows(&v->conn, &st,
+		"SELECT id, project, pos, line FROM event WHERE id > max(?, " IN_LOG
+		") ORDER BY id",
+		"i", after);
+
+	if (r < 0)
+		return view_result(v, r);
+	for (; i < n && (r = conn_next(&v->conn, st)) > 0; i++) {
+		const void *line = sqlite3_column_text(st, 3);
+
+		ret[i] = (struct log_row){ sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
+			(uint64_t)sqlite3_column_int64(st, 2),
+			(size_t)sqlite3_column_bytes(st, 3) };
+		buf_add(text, line, ret[i].len);
+	}
+	if (i == n)
+		conn_end(st);
+	return r < 0 ? view_result(v, r) : (int)i;
 }
 
 int view_changed_last(struct view *v, int64_t *ret, size_t n)

@@ -14,7 +14,7 @@
 #include <sqlite3.h>
 
 enum {
-	SCHEMA_VERSION = 4,
+	SCHEMA_VERSION = 5,
 	APPLICATION_ID = 0x766f6c66, /* "volf" */
 	CONN_STATEMENTS = 512, /* slots; a power of two, more than twice the queries there are */
 	PURGED_KEPT_S = 3600,

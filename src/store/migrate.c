@@ -30,8 +30,13 @@ static const char from_3_to_4[] =
 #include "store/from-3-to-4.h"
 	;
 
+static const char from_4_to_5[] =
+#include "store/from-4-to-5.h"
+	;
+
 /* steps[i] brings version i + 1 to i + 2. */
-static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2, from_2_to_3, from_3_to_4 };
+static const char *const steps[SCHEMA_VERSION - 1] = { from_1_to_2, from_2_to_3, from_3_to_4,
+	from_4_to_5 };
 
 int migrate(struct conn *c, int from, struct err *err)
 {

@@ -1,4 +1,4 @@
--- The catalogue, version 4. Made in one transaction; migrate.c brings older versions here.
+-- The catalogue, version 5. Made in one transaction; migrate.c brings older versions here.
 --
 -- Sums (quota, backends, counts) are kept by the triggers below in the transaction of the rows they count, so they
 -- cannot drift; nothing else writes them. A volume counts
@@ -27,7 +27,8 @@ CREATE TABLE project (
   backup_size INTEGER NOT NULL DEFAULT 0,
   groups INTEGER NOT NULL DEFAULT 0,
   trash_size INTEGER NOT NULL DEFAULT 0,
-  trash_waiting INTEGER NOT NULL DEFAULT 0 -- of trash_size, what is not being purged yet
+  trash_waiting INTEGER NOT NULL DEFAULT 0, -- of trash_size, what is not being purged yet
+  log_end INTEGER NOT NULL DEFAULT 0 -- bytes of its lines in the log, also of those that it no longer holds
 );
 INSERT INTO project (name) VALUES ('default'); -- its limits are those of every project that has none
 
@@ -137,6 +138,12 @@ CREATE INDEX volume_expires ON volume (expires_us) WHERE expires_us IS NOT NULL;
 CREATE INDEX volume_expires_project ON volume (project, expires_us) WHERE expires_us IS NOT NULL;
 CREATE INDEX volume_expires_backend ON volume (backend, expires_us) WHERE expires_us IS NOT NULL;
 CREATE INDEX volume_parent ON volume (parent) WHERE parent IS NOT NULL;
+-- .volfs/by/…: of those alive.
+CREATE INDEX volume_by_status ON volume (status) WHERE trashed = 0;
+CREATE INDEX volume_by_type ON volume (type) WHERE trashed = 0 AND type IS NOT NULL;
+CREATE INDEX volume_by_backend ON volume (backend) WHERE trashed = 0 AND backend IS NOT NULL;
+CREATE INDEX volume_by_project ON volume (project) WHERE trashed = 0;
+CREATE INDEX volume_by_zone ON volume (zone) WHERE trashed = 0 AND zone IS NOT NULL;
 
 -- Snapshots. One without a name is being removed: it counts for no quota any more. project and type: its volume's.
 CREATE TABLE snapshot (
@@ -225,15 +232,19 @@ CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
 CREATE INDEX job_clean ON job (uuid) WHERE kind = 4;
 CREATE INDEX job_image ON job (backend, image) WHERE kind IN (8, 9);
 
+-- What happened: the log, a line of JSON each, and the histories of volumes. ids count by one. Of the log are those above
+-- counts.log_start; what is older stays as long as its volume needs it.
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  volume INTEGER NOT NULL,
+  volume INTEGER NOT NULL,          -- 0: of none
+  project INTEGER NOT NULL,         -- whose members may read it; 0: admins alone
   at_us INTEGER NOT NULL,
-  event TEXT NOT NULL,
-  who TEXT NOT NULL,
-  detail TEXT
+  pos INTEGER NOT NULL,             -- bytes of the log before it
+  project_pos INTEGER NOT NULL,     -- the same, of its project's lines alone
+  line TEXT NOT NULL                -- with its newline
 );
 CREATE INDEX event_volume ON event (volume, id);
+CREATE INDEX event_project ON event (project, id);
 
 -- Purged volumes, for an hour.
 CREATE TABLE purged (
@@ -271,9 +282,12 @@ CREATE TABLE counts (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   volumes INTEGER NOT NULL,         -- alive
   jobs INTEGER NOT NULL,
-  server INTEGER NOT NULL           -- how many servers have had this catalogue
+  server INTEGER NOT NULL,          -- how many servers have had this catalogue
+  log_start INTEGER NOT NULL DEFAULT 0, -- events up to here are no longer in the log
+  log_swept INTEGER NOT NULL DEFAULT 0, -- of these, up to here it was decided which a volume still needs
+  log_end INTEGER NOT NULL DEFAULT 0    -- bytes of the log, also of what it no longer holds
 );
-INSERT INTO counts VALUES (1, 0, 0, 0);
+INSERT INTO counts (id, volumes, jobs, server) VALUES (1, 0, 0, 0);
 
 CREATE TRIGGER volume_added AFTER INSERT ON volume BEGIN
   UPDATE project SET volumes = volumes + 1, size = size + NEW.size + NEW.reserved
@@ -416,4 +430,31 @@ END;
 
 CREATE TRIGGER purge_turned AFTER UPDATE OF kind ON job WHEN OLD.kind = 2 AND NEW.kind <> 2 BEGIN
   UPDATE backend SET purging = purging - OLD.size WHERE id = OLD.backend;
+END;
+
+-- How many volumes of a backend (0: of none), alive or in the trash, are in each status, and their sizes.
+CREATE TABLE volume_count (
+  backend INTEGER NOT NULL,
+  trashed INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  volumes INTEGER NOT NULL DEFAULT 0,
+  size INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (backend, trashed, status)
+) WITHOUT ROWID;
+
+CREATE TRIGGER count_added AFTER INSERT ON volume BEGIN
+  INSERT INTO volume_count VALUES (coalesce(NEW.backend, 0), NEW.trashed, NEW.status, 1, NEW.size)
+    ON CONFLICT DO UPDATE SET volumes = volumes + 1, size = size + excluded.size;
+END;
+
+CREATE TRIGGER count_removed AFTER DELETE ON volume BEGIN
+  UPDATE volume_count SET volumes = volumes - 1, size = size - OLD.size
+    WHERE backend = coalesce(OLD.backend, 0) AND trashed = OLD.trashed AND status = OLD.status;
+END;
+
+CREATE TRIGGER count_moved AFTER UPDATE OF backend, trashed, status, size ON volume BEGIN
+  UPDATE volume_count SET volumes = volumes - 1, size = size - OLD.size
+    WHERE backend = coalesce(OLD.backend, 0) AND trashed = OLD.trashed AND status = OLD.status;
+  INSERT INTO volume_count VALUES (coalesce(NEW.backend, 0), NEW.trashed, NEW.status, 1, NEW.size)
+    ON CONFLICT DO UPDATE SET volumes = volumes + 1, size = size + excluded.size;
 END;

@@ -366,8 +366,19 @@ int view_client(struct view *v, int64_t backend, int64_t after, int64_t *ret_id,
 
 /* --- events.c ------------------------------------------------------------------------------------------------------- */
 
-/* A line of the volume's history. who: "uid 1000, pid 17", or "volfs". */
-int tx_event(struct tx *tx, int64_t volume, const char *event, const char *who, const char *detail);
+/* What happened; texts may be NULL where there is nothing to say. */
+struct event {
+	int64_t volume;	 /* row, still there; 0: of none */
+	int64_t project; /* row, of an event without a volume; 0: for admins alone */
+	const char *event;
+	const char *snapshot; /* its name */
+	int64_t uid, pid;     /* who asked; -1: volfs itself */
+	const char *user;     /* its name, where known */
+	const char *detail;
+};
+
+/* Adds its line to the log, with the volume's name, project and status of now. */
+int tx_event(struct tx *tx, const struct event *e);
 
 /* What a changing request was answered, for when the kernel sends it again. Rows of earlier servers stay until this one has
  * lived a while and must have been asked again; its own are dropped when their reply is long out. */

@@ -51,6 +51,15 @@ enum vol_list {
 	LIST_TRASH,
 };
 
+/* Views of those alive: .volfs/by/… */
+enum vol_by {
+	BY_STATUS, /* key: enum vol_status */
+	BY_TYPE,   /* key: the type's row, of this and the next two */
+	BY_BACKEND,
+	BY_PROJECT,
+	BY_ZONE, /* by name */
+};
+
 /* Fills up to n rows with id > after; returns how many (0: the end) or -EIO. */
 int view_entries(
 	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
@@ -104,6 +113,42 @@ int view_spec(struct view *v, int64_t id, struct buf *ret);
 
 /* One line per event of the volume's life, oldest first, as `history` shows them: time, event, who, detail. */
 int view_history(struct view *v, int64_t id, struct buf *ret);
+
+/*
+ * The log: events as lines of JSON. A line's place is how many bytes of the log come before it, counted from the first that ever was:
+ * what the log no longer holds still counts. Events have ids that rise by one.
+ */
+enum { LOG_PROJECTS = 64 };
+
+/* Who reads: everybody's lines, or those of some projects (rows, each once). */
+struct log_reader {
+	bool all;
+	size_t count;
+	int64_t project[LOG_PROJECTS];
+};
+
+struct log_row {
+	int64_t id, project;
+	uint64_t pos; /* of the line's first byte */
+	size_t len;   /* with its newline */
+};
+
+/* Up to n lines with id > after that the log holds, their texts one behind the other added to text. How many, or -EIO. */
+int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struct buf *text);
+/* The log's oldest event (if it is empty: the next there will be), its newest, and the places of its first byte and of its end. */
+struct log_ends {
+	int64_t first, last;
+	uint64_t start, end;
+};
+int view_log_ends(struct view *v, struct log_ends *ret);
+/* The event whose line holds the byte at pos; pos below the log: its oldest; at its end or beyond: -ENOENT. */
+int view_log_at(struct view *v, uint64_t pos, int64_t *ret_id);
+/* The same of what a reader sees: its bytes count as if there were no others. An event's id there may be followed by others' events. */
+int view_log_ends_of(struct view *v, const struct log_reader *who, struct log_ends *ret);
+int view_log_at_of(struct view *v, const struct log_reader *who, uint64_t pos, int64_t *ret_id,
+	uint64_t *ret_start);
+/* Rows of the projects with these names: those that have none are left out. */
+int view_log_reader(struct view *v, const char *const *names, size_t n, struct log_reader *ret);
 
 /* The volumes of the latest n events, each once, in no order: how many, or -EIO. */
 int view_changed_last(struct view *v, int64_t *ret, size_t n);

@@ -23,6 +23,10 @@ static const char schema_3[] =
 #include "schema-3.h"
 	;
 
+static const char schema_4[] =
+#include "schema-4.h"
+	;
+
 /* --- a catalogue of version 1 --- */
 
 static void run(sqlite3 *db, const char *text)
@@ -136,11 +140,10 @@ static char *contents(bool migrated)
 		"description, reason, spec FROM volume",
 		"SELECT * FROM meta",
 		"SELECT id, kind, volume, backend, project, uuid, image_id, size, attempt, tried FROM job",
-		"SELECT * FROM event",
 		"SELECT * FROM purged",
 		"SELECT * FROM client",
 		"SELECT * FROM answered",
-		"SELECT * FROM counts",
+		"SELECT id, volumes, jobs, server FROM counts",
 		"SELECT * FROM sqlite_sequence ORDER BY name",
 	};
 	struct buf out = { 0 };
@@ -151,6 +154,9 @@ static char *contents(bool migrated)
 			  "FROM project"
 			: "SELECT id, name, volumes_max, size_max, per_volume_max, volumes, size "
 			  "FROM project");
+	add_rows(&out, migrated ? "SELECT id, volume, at_us, line->>'event', line->>'who', "
+				  "line->>'detail' FROM event"
+				: "SELECT id, volume, at_us, event, who, detail FROM event");
 	add_rows(&out, migrated ? "SELECT filed FROM volume"
 				: "SELECT coalesce(file = coalesce(name, uuid), 0) FROM volume");
 	for (size_t i = 0; i < COUNT(tables); i++)
@@ -221,7 +227,7 @@ static void every_row_is_still_there(void **state)
 	down();
 	after = contents(true);
 	assert_string_equal(after, before);
-	assert_int_equal(sql("PRAGMA user_version"), 4);
+	assert_int_equal(sql("PRAGMA user_version"), 5);
 	assert_int_equal(sql("SELECT count(*) FROM volume WHERE type IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT count(*) FROM job WHERE qos IS NOT NULL"), 0);
 	assert_int_equal(sql("SELECT sum(trash_size) FROM project"), 50 + 6 + 60 + 70);
@@ -262,6 +268,13 @@ static void it_has_the_shape_of_a_fresh_one(void **state)
 	free(migrated);
 	assert_int_equal(unlink(path), 0);
 	sqlite3_close(open_as(schema_3, "PRAGMA user_version=3"));
+	up();
+	down();
+	migrated = shape();
+	assert_string_equal(migrated, fresh);
+	free(migrated);
+	assert_int_equal(unlink(path), 0);
+	sqlite3_close(open_as(schema_4, "PRAGMA user_version=4"));
 	up();
 	down();
 	migrated = shape();

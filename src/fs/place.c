@@ -1,0 +1,93 @@
+/*
+ * Places of readers of streams. A server may be killed after it has noted a place and before its answer is out: then the kernel sends the
+ * same read again. So the place before is kept as well, and the offset says which of the two is meant.
+ */
+#include "fs/internal.h"
+
+#include <errno.h>
+
+/* A bit of its own: handles of other opens are counted from the server's number on (opens.c). */
+#define PLACE_BIT (UINT64_C(1) << 63)
+
+static uint64_t fh_of(const struct keep_place *p, size_t slot)
+{
+	return PLACE_BIT | p->serial * KEEP_PLACES | slot;
+}
+
+static struct keep_place *place_of(struct fs *fs, uint64_t fh)
+{
+	size_t slot = fh % KEEP_PLACES;
+	struct keep_place *p = &fs->keep->place[slot];
+
+	return (fh & PLACE_BIT) && atomic_load(&p->used) == KEEP_USED && fh_of(p, slot) == fh
+		       ? p
+		       : NULL;
+}
+
+/* The one that this very OPEN made, when it was sent to a server that died. */
+static bool made_before(struct fs *fs, uint64_t unique, uint64_t *ret_fh)
+{
+	uint32_t high = atomic_load(&fs->keep->place_high);
+
+	for (uint32_t i = 0; i < high; i++) {
+		struct keep_place *p = &fs->keep->place[i];
+
+		if (atomic_load(&p->used) == KEEP_USED && p->made_by == unique) {
+			*ret_fh = fh_of(p, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+int place_open(struct fs *fs, uint64_t *ret_fh)
+{
+	struct change_id id = session_change_id(fs->session);
+	struct keep_place *p;
+	int slot;
+
+	if (id.resent && made_before(fs, id.unique, ret_fh))
+		return 0;
+	slot = keep_place_take(fs->keep);
+	if (slot < 0)
+		return -ENFILE;
+	p = &fs->keep->place[slot];
+	p->made_by = id.unique;
+	*ret_fh = fh_of(p, (size_t)slot);
+	atomic_store(&p->used, KEEP_USED);
+	return 0;
+}
+
+bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos)
+{
+	const struct keep_place *p = place_of(fs, fh);
+	uint32_t turn = p ? atomic_load(&p->turn) : 0;
+
+	for (uint32_t i = 0; p && i < 2; i++, turn ^= 1)
+		if (p->at[turn].off == off) {
+			*ret_pos = p->at[turn].pos;
+			return true;
+		}
+	return false;
+}
+
+void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
+{
+	struct keep_place *p = place_of(fs, fh);
+	uint32_t spare = p ? atomic_load(&p->turn) ^ 1 : 0;
+
+	if (!p)
+		return;
+	p->at[spare].off = -1;
+	atomic_thread_fence(memory_order_seq_cst);
+	p->at[spare].pos = pos;
+	atomic_thread_fence(memory_order_seq_cst);
+	p->at[spare].off = off;
+	atomic_store(&p->turn, spare);
+}
+
+void place_drop(struct fs *fs, uint64_t fh)
+{
+	if (place_of(fs, fh))
+		keep_place_drop(fs->keep, (int)(fh % KEEP_PLACES));
+}
