@@ -91,16 +91,12 @@ static void forget_old(struct writer *w, struct tx *tx)
 	w->forgot_ns = now;
 	(void)answers_forget(tx);
 	(void)volumes_forget(tx);
+	(void)log_forget(tx);
 }
 
 static int write_server(struct store *s)
 {
 	return conn_do(&s->write, "UPDATE counts SET server = ?", "i", s->server);
-}
-
-static int write_log_end(struct store *s)
-{
-	return conn_do(&s->write, "UPDATE counts SET log_end = ?", "i", (int64_t)s->log.end);
 }
 
 /* Does anybody wait for the disk? In WAL mode NORMAL leaves out the fsync of a commit and nothing else: order and atomicity stay. */
@@ -135,12 +131,11 @@ static int run_batch(struct writer *w, struct change *batch)
 		r = write_server(s);
 	for (struct change *c = batch; c && r >= 0; c = c->next)
 		r = run_one(&tx, c);
-	if (r >= 0 && s->log.last != log.last)
-		r = write_log_end(s);
 	if (r >= 0) {
 		forget_old(w, &tx);
-		r = conn_do(conn, "COMMIT", "");
+		r = log_write(&tx, &log);
 	}
+	r = r < 0 ? r : conn_do(conn, "COMMIT", "");
 	if (r >= 0) {
 		w->server_written = true;
 		atomic_store(&s->logged, s->log.last);
@@ -266,14 +261,15 @@ static int find_log_place(struct store *s)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(&s->write, &st,
-		"SELECT max(log_start, coalesce((SELECT max(id) FROM event), 0)), log_end "
-		"FROM counts",
+		"SELECT max(log_start, coalesce((SELECT max(id) FROM event), 0)), log_end, "
+		"log_start, log_swept FROM counts",
 		"");
 
 	if (r < 0)
 		return r;
 	s->log = (struct log_tail){ sqlite3_column_int64(st, 0),
-		(uint64_t)sqlite3_column_int64(st, 1) };
+		(uint64_t)sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2),
+		sqlite3_column_int64(st, 3) };
 	atomic_store(&s->logged, s->log.last);
 	conn_end(st);
 	return 0;
