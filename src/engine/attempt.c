@@ -201,8 +201,8 @@ static int next_attempt(
 	r = r < 0 ? r : tx_job_add(tx, j);
 	r = r < 0 ? r
 		  : request_event(&o->q, tx, v->id, "volume.create.retry",
-			    "%s: %s; attempt %d on %s, weight %.3f", o->b->conf->name, o->sentence,
-			    j->attempt, p->b->conf->name, p->weight);
+			    "%s: %s; attempt %d on %s, weight %.3f%s", o->b->conf->name,
+			    o->sentence, j->attempt, p->b->conf->name, p->weight, p->others);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE, VOL_CREATING, false);
 	return r;
 }
@@ -217,6 +217,7 @@ static int no_attempt(
 	(void)snprintf(reason, sizeof reason, "%.500s (tried %.500s)", why->text, tried);
 	r = tx_volume_place(tx, v->id, "", v->zone, v->image_id);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR, reason);
+	r = r < 0 ? r : request_event(&o->q, tx, v->id, "scheduler.create_volume", "%s", why->text);
 	r = r < 0 ? r : request_event(&o->q, tx, v->id, "volume.create.error", "%s", reason);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE | VOL_CHANGED_STATUS, VOL_ERROR, false);
 	return r;
