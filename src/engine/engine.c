@@ -209,8 +209,10 @@ static int learn_all(struct engine *e, struct err *err)
 int engine_start(struct engine *e, struct err *err)
 {
 	struct store_hooks hooks = { committed, batch_ended, e };
-	int r = store_start(e->store, &hooks, err);
+	int r;
 
+	store_keep_log(e->store, e->conf->history_events, e->conf->history_age);
+	r = store_start(e->store, &hooks, err);
 	if (r < 0)
 		return r;
 	e->started = true;
