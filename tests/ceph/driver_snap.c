@@ -79,6 +79,7 @@ static void revert(const struct driver_image *image, const struct driver_snap *s
 
 	must(backend.driver->revert(backend.be, image, snap, &progress, &err), &err, "revert");
 	assert_int_equal(progress.total, image->size);
+	assert_true(progress.done > 0 && progress.done <= progress.total);
 }
 
 static void flatten(const struct driver_image *image)
@@ -87,6 +88,7 @@ static void flatten(const struct driver_image *image)
 	struct err err = { 0 };
 
 	must(backend.driver->flatten(backend.be, image, &progress, &err), &err, "flatten");
+	assert_true(progress.done <= progress.total);
 }
 
 static void nothing_left(void)
