@@ -36,7 +36,7 @@ DELETE FROM sqlite_sequence WHERE name = 'event';
 INSERT INTO sqlite_sequence (name, seq)
   SELECT 'event', seq FROM sqlite_sequence WHERE name = 'event_4';
 DROP TABLE event_4;
-UPDATE counts SET log_start = coalesce((SELECT max(id) FROM event), 0);
+UPDATE counts SET log_start = coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 UPDATE counts SET log_swept = log_start;
 
 CREATE TABLE volume_count (

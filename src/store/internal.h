@@ -74,16 +74,24 @@ void col_copy(sqlite3_stmt *st, int i, char *to, size_t room);
 
 /* --- open.c, migrate.c --- */
 
+/* The newest event's id, and the bytes of all lines so far. */
+struct log_tail {
+	int64_t last;
+	uint64_t end;
+};
+
 struct store {
 	char *path;
 	struct quota defaults;
-	struct conn write;     /* the writer thread's, or store_open()'s before it */
-	struct writer *writer; /* writer.c; NULL before store_start() */
-	int64_t server;	       /* this server's number */
-	int64_t answered_from; /* rows of `answered` above it are this server's */
-	int64_t began_s;       /* when it began, monotonic */
-	bool looks_only;       /* store_look(): views write nothing, not even beside the file */
-	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */
+	struct conn write;	 /* the writer thread's, or store_open()'s before it */
+	struct writer *writer;	 /* writer.c; NULL before store_start() */
+	int64_t server;		 /* this server's number */
+	int64_t answered_from;	 /* rows of `answered` above it are this server's */
+	int64_t began_s;	 /* when it began, monotonic */
+	bool looks_only;	 /* store_look(): views write nothing, not even beside the file */
+	struct log_tail log;	 /* the writer thread's, uncommitted events included */
+	_Atomic(int64_t) logged; /* of the newest committed event */
+	bool earlier_gone;	 /* the writer thread's: no row of `answered` below that is left */
 };
 
 struct view {
