@@ -162,8 +162,10 @@ static int rows_apply(struct request *q, struct tx *tx, struct err *err)
 	struct backend_row row;
 	int r = 0;
 
-	for (size_t i = 0; i < e->backend_count && r == 0; i++)
+	for (size_t i = 0; i < e->backend_count && r == 0; i++) {
 		r = tx_backend(tx, e->backend[i].conf->name, &row);
+		r = r < 0 ? r : tx_zone(tx, e->backend[i].conf->zone);
+	}
 	return r;
 }
 
