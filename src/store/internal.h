@@ -8,6 +8,7 @@
 #define VOLFS_STORE_INTERNAL_H
 
 #include "base/lock.h"
+#include "store/numbers.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -83,7 +84,8 @@ struct store {
 	int64_t answered_from; /* rows of `answered` above it are this server's */
 	int64_t began_s;       /* when it began, monotonic */
 	bool looks_only;       /* store_look(): views write nothing, not even beside the file */
-	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */
+	struct store_numbers numbers;
+	bool earlier_gone; /* the writer thread's: no row of `answered` below that is left */
 };
 
 struct view {
