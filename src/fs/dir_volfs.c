@@ -28,6 +28,7 @@ static const char readme[] =
 	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
+	"  metrics               numbers for Prometheus\n"
 	"\n"
 	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait.\n"
 	"After a spec was accepted as new/NAME, that name still shows it, also not listed.\n";
@@ -67,6 +68,7 @@ static const struct attr volfs_attrs[] = {
 	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
 	{ "status", 0444, show_status, NULL, 0, NULL },
 	{ "version", 0444, show_version, NULL, 0, NULL },
+	{ "metrics", 0444, metrics_show, NULL, ATTR_STREAM, NULL },
 	{ 0 },
 };
 

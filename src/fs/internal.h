@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lock.h"
+#include "base/metric.h"
 #include "config.h"
 #include "data/data.h"
 #include "engine/engine.h"
@@ -207,6 +208,9 @@ void errlog_add(
 	struct errlog *l, const struct caller *who, int code, const char *file, const char *text);
 /* Lines of uid, oldest first; all: of everybody. */
 void errlog_show(struct errlog *l, uid_t uid, bool all, struct buf *out);
+/* How many requests this server has refused with that errno (below REFUSED_CODES). */
+enum { REFUSED_CODES = 256 };
+uint64_t errlog_refused(const struct errlog *l, unsigned error);
 
 /* --- attr.c: the generic half of an attribute file */
 
@@ -272,6 +276,7 @@ bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
 /* Before the answer: the next read, at off, goes on at pos. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
+unsigned place_count(struct fs *fs);	     /* how many streams are open */
 
 /* --- dir.c: the generic half of a directory */
 
@@ -471,8 +476,13 @@ void waiters_wake(struct waiters *w, int64_t volume);
 /* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
+void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls);
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
+
+/* --- metrics.c: .volfs/metrics */
+
+int metrics_show(struct ctx *c, int64_t row, struct buf *out);
 
 /* --- guard.c: what a process did to an object (by its directory's inode number) within the last 60 s: tree
  * walkers must not destroy, and who removes an accepted spec may write it again */
