@@ -95,6 +95,7 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RENAME);
 	c->key = strdup(name);
 	send(c, c->key ? 0 : -ENOMEM, NULL);
 }
@@ -256,6 +257,7 @@ void engine_set(struct engine *e, struct change_id id, const struct caller *who,
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	c->fields = fields;
 	c->values = *values;
 	if (fields & SET_GID)
@@ -304,6 +306,7 @@ void engine_reset(struct engine *e, struct change_id id, const struct caller *wh
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RESET);
 	c->values.status = status;
 	if (!who->admin)
 		r = err_set(&err, -EACCES, "only an administrator resets a status");
@@ -383,6 +386,7 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	r = value ? spec_metadata_key_check(key, &err) : 0;
 	if (r == 0 && value)
 		r = spec_value_check(value, strlen(value), &err);
@@ -428,6 +432,7 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	r = spec_metadata_key_check(to, &err);
 	c->key = strdup(key);
 	c->value = strdup(to);

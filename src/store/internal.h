@@ -8,6 +8,7 @@
 #define VOLFS_STORE_INTERNAL_H
 
 #include "base/lock.h"
+#include "store/numbers.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -93,6 +94,7 @@ struct store {
 	struct log_tail log;   /* the writer thread's, uncommitted events included */
 	int64_t keep_events, keep_age_s; /* 0: all */
 	_Atomic(int64_t) logged;	 /* of the newest committed event */
+	struct store_numbers numbers;
 	bool earlier_gone; /* the writer thread's: no row of `answered` below that is left */
 };
 

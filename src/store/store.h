@@ -358,6 +358,8 @@ int tx_backend(
 int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
 /* All rows, configured or not, in order of id. each() asks the catalogue nothing. */
 int tx_backends(struct tx *tx, void (*each)(void *arg, const struct backend_row *row), void *arg);
+/* A zone is known from now on, also while no volume is in it. */
+int tx_zone(struct tx *tx, const char *name);
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
 int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
 int view_backend_row(struct view *v, int64_t id, struct backend_row *ret);

@@ -26,6 +26,12 @@ enum {
 	FORGET_MS = 1000,
 };
 
+const struct bounds store_batch_bounds = { 9, 1, { 1, 2, 4, 8, 16, 32, 64, 128, 256 } };
+const struct bounds store_commit_bounds = { 12, BOUNDS_SEC,
+	{ BOUNDS_MS / 10, BOUNDS_MS / 4, BOUNDS_MS / 2, BOUNDS_MS, 5 * BOUNDS_MS / 2, 5 * BOUNDS_MS,
+		10 * BOUNDS_MS, 25 * BOUNDS_MS, 50 * BOUNDS_MS, 100 * BOUNDS_MS, 250 * BOUNDS_MS,
+		BOUNDS_SEC } };
+
 struct writer {
 	struct store *store;
 	struct store_hooks hooks;
@@ -74,6 +80,7 @@ static int run_one(struct tx *tx, struct change *c)
 		return r;
 	c->code = c->run(c, tx, &c->err);
 	if (!conn->lost && c->code < 0) {
+		counter_add(&tx->store->numbers.refused, 1);
 		conn_do(conn, "ROLLBACK TO one", "");
 		tx->store->log = log;
 	}
@@ -148,6 +155,25 @@ static int run_batch(struct writer *w, struct change *batch)
 	return r == -ENOSPC ? -ENOSPC : -EIO;
 }
 
+/* run_batch(), and what it came to. */
+static int commit_batch(struct writer *w, struct change *batch)
+{
+	struct store_numbers *n = &w->store->numbers;
+	int64_t from_ns = clock_mono_ns();
+	uint64_t changes = 0;
+	int lost = run_batch(w, batch);
+
+	if (lost) {
+		counter_add(&n->lost, 1);
+		return lost;
+	}
+	for (const struct change *c = batch; c; c = c->next)
+		changes++;
+	histogram_add(&n->batch, &store_batch_bounds, changes);
+	histogram_add(&n->commit, &store_commit_bounds, (uint64_t)(clock_mono_ns() - from_ns));
+	return 0;
+}
+
 static void explain_loss(struct change *c, int lost)
 {
 	c->code = lost == -ENOSPC
@@ -195,7 +221,7 @@ static void *write_thread(void *arg)
 
 	pthread_setname_np(pthread_self(), "writer");
 	while ((batch = take_batch(w))) {
-		int lost = run_batch(w, batch);
+		int lost = commit_batch(w, batch);
 
 		if (w->hooks.committed)
 			w->hooks.committed(w->hooks.arg, lost == 0);
@@ -210,6 +236,7 @@ static int count_wal(void *arg, sqlite3 *db, const char *name, int pages)
 {
 	struct writer *w = arg;
 
+	counter_set(&w->store->numbers.wal, (uint64_t)pages);
 	LOCK_SCOPE(&w->lock);
 	w->wal_pages = pages;
 	return SQLITE_OK;
