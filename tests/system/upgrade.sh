@@ -81,7 +81,7 @@ eq "1234 users $((20 << 20))" "$(echo $(stat -c %u mine) $(cat mine/project) $(s
 eq "12 50M 1 $((20 << 20)) 0" "$(echo $(cat .volfs/quotas/users/{volumes.max,per_volume_size.max,volumes.current,size.current,trash_size.current}))"
 eq "2 $((40 << 20)) 0 7" "$(echo $(cat .volfs/quotas/root/{volumes,size,trash_size}.current .volfs/quotas/daemon/volumes.max))"
 eq "" "$(ls .volfs/types)"
-eq 4 "$(sqlite3 -readonly "$db" 'PRAGMA user_version')"
+eq 5 "$(sqlite3 -readonly "$db" 'PRAGMA user_version')"
 
 note "they work, and types work beside them"
 echo 60M >db/size
