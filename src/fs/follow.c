@@ -21,7 +21,7 @@
 
 enum {
 	PAUSE_US = 5000,
-	PAUSE_EACH_US = 40, /* … for each to be answered */
+	PAUSE_EACH_US = 25, /* … for each that is answered */
 	AT_ONCE = 32,	    /* answered between two looks at the lock */
 	/* The kernel sends a large read(2) in several READs, and the next one if the first was filled: which would wait. */
 	READ_WHOLE = 64 * 1024,
@@ -464,7 +464,7 @@ static size_t take_ready(struct follow *f, uint64_t **ret)
 
 static void look(struct follow *f, struct view *v)
 {
-	int64_t each = 0;
+	int64_t began_ns = clock_mono_ns(), each = 0;
 	uint64_t *kh;
 	size_t n;
 	int rows;
@@ -481,7 +481,7 @@ static void look(struct follow *f, struct view *v)
 		free(kh);
 	} while (rows == LOG_BATCH);
 	each *= PAUSE_EACH_US;
-	f->due_ns = clock_mono_ns() + (each > PAUSE_US ? each : PAUSE_US) * 1000;
+	f->due_ns = began_ns + (each > PAUSE_US ? each : PAUSE_US) * 1000;
 }
 
 static void answer_interrupted(struct follow *f, struct follower *list)
