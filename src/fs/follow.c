@@ -104,7 +104,7 @@ static void forget_locked(struct follow *f, struct follower *v)
 
 static void follower_free(struct follow *f, struct follower *v)
 {
-	waiters_uncount(f->fs->waiters, v->uid);
+	waiters_leave(f->fs->waiters, v->uid);
 	free(v);
 }
 
@@ -134,7 +134,7 @@ static struct follower *follower_new(struct follow *f, const struct follower *li
 	struct follower *v = calloc(1, sizeof *v);
 
 	*ret_error = v ? EAGAIN : ENOMEM;
-	if (!v || !waiters_count(f->fs->waiters, like->uid)) {
+	if (!v || !waiters_admit(f->fs->waiters, like->uid)) {
 		free(v);
 		return NULL;
 	}

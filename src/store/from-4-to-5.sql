@@ -68,3 +68,17 @@ CREATE TRIGGER count_moved AFTER UPDATE OF backend, trashed, status, size ON vol
   INSERT INTO volume_count VALUES (coalesce(NEW.backend, 0), NEW.trashed, NEW.status, 1, NEW.size)
     ON CONFLICT DO UPDATE SET volumes = volumes + 1, size = size + excluded.size;
 END;
+
+CREATE TABLE zone (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+);
+INSERT INTO zone (name) SELECT DISTINCT zone FROM volume WHERE zone IS NOT NULL ORDER BY zone;
+
+CREATE TRIGGER zone_added AFTER INSERT ON volume WHEN NEW.zone IS NOT NULL BEGIN
+  INSERT OR IGNORE INTO zone (name) VALUES (NEW.zone);
+END;
+
+CREATE TRIGGER zone_moved AFTER UPDATE OF zone ON volume WHEN NEW.zone IS NOT NULL BEGIN
+  INSERT OR IGNORE INTO zone (name) VALUES (NEW.zone);
+END;
