@@ -86,22 +86,21 @@ struct job {
 	struct job *older, *newer; /* in the list of its class, by age */
 	enum job_class listed;	   /* which that is */
 	struct driver_progress progress;
-	const char *_Atomic doing; /* what progress counts; static; NULL: nothing */
-	struct job *shown_next;	   /* in backend.shown */
+	const char *doing;	/* b->lock; what progress counts; static; NULL: nothing */
+	struct job *shown_next; /* b->lock; in backend.shown, if it counts anything */
 };
 
 /* A job while its steps run; the worker's alone. */
 struct run {
 	struct job *job;
 	struct job_row row;
-	struct volume source;		  /* row.source, as the catalogue has it now; id 0: none */
-	struct snapshot snap;		  /* row.snapshot; id 0: none */
-	struct driver_progress *progress; /* the job's; see run_progress() */
-	int code;			  /* of the step that failed; 0 */
-	bool left_over;			  /* undoing failed: something of it may be there */
-	bool again; /* with code: not now; it stays as it is and is done again */
-	bool stale; /* its row was gone: nothing to do */
-	bool fresh; /* the job was, when this run began */
+	struct volume source; /* row.source, as the catalogue has it now; id 0: none */
+	struct snapshot snap; /* row.snapshot; id 0: none */
+	int code;	      /* of the step that failed; 0 */
+	bool left_over;	      /* undoing failed: something of it may be there */
+	bool again;	      /* with code: not now; it stays as it is and is done again */
+	bool stale;	      /* its row was gone: nothing to do */
+	bool fresh;	      /* the job was, when this run began */
 	struct err err;
 };
 
@@ -126,8 +125,9 @@ void worker_give_up(struct backend *b);
 /* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
 void run_jobs(struct backend *b, struct job **job, size_t count);
 
-/* From here on its progress counts `what` ("copy"; static), from 0; a step's, of a job of CLASS_COPY. */
-void run_progress(struct run *r, const char *what);
+/* From here on its volume's `progress` counts `what` ("copy"; static; NULL: nothing), from 0, until the steps are over. Returns what a
+ * driver's call is to count in: nobody sees it before that knows how much there is to do. A step's, which holds no lock. */
+struct driver_progress *run_progress(struct run *r, const char *what);
 
 /* --- step.c --- */
 
@@ -214,7 +214,7 @@ struct backend {
 			*newest;       /* those in memory; as long as their class is this one */
 	} work[CLASS_COUNT];	       /* lock */
 	struct counter chosen, errors; /* see struct engine_backend_numbers */
-	struct job *shown;	       /* lock; jobs that run and may have a progress */
+	struct job *shown;	       /* lock; jobs that run and count how far they are */
 	unsigned threads, idle;	       /* lock */
 	int64_t calm_ns;  /* lock; until then creations come, though none waits or runs */
 	int64_t paced_ns; /* lock; while they come, the next removal begins then */

@@ -208,7 +208,7 @@ static int take_one(struct backend *b, struct run *r)
 	if (code < 0)
 		return err_set(&r->err, code, "what is being written does not come to rest: %s",
 			strerror(-code));
-	code = b->driver->snap_create(b->be, &image, &snap, &r->err);
+	code = b->driver->snap_create(b->be, &image, &snap, run_progress(r, "snapshot"), &r->err);
 	if (e->go_on)
 		e->go_on(e->quiet_arg, b->be, image.uuid);
 	return code;

@@ -37,9 +37,9 @@ enum kind {
 	KIND_VOLUME,   /* row: volume */
 	KIND_METADATA, /* row: volume */
 	KIND_META,     /* row: metadata; a file */
-	KIND_BY,
-	KIND_BY_ID,
-	KIND_BY_LINK, /* row: volume; a symlink */
+	KIND_BY,       /* this and the next two: dir_by.c */
+	KIND_BY_KEY,
+	KIND_BY_LINK, /* a symlink */
 	KIND_BACKENDS,
 	KIND_BACKEND, /* row: index of the backend's row */
 	KIND_QUOTAS,
@@ -327,7 +327,7 @@ struct dir {
 };
 
 extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_attachments,
-	dir_attachment, dir_by, dir_by_id, dir_backends, dir_backend, dir_quotas, dir_quota,
+	dir_attachment, dir_by, dir_by_key, dir_backends, dir_backend, dir_quotas, dir_quota,
 	dir_quota_types, dir_type_quota, dir_trash, dir_types, dir_type, dir_extra_specs, dir_qos,
 	dir_access, dir_default_for, dir_snapshots, dir_snapshot, dir_unmanaged,
 	dir_unmanaged_image;
@@ -358,6 +358,13 @@ unsigned snapshot_attr_count(void);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
+
+/* --- dir_by.c */
+
+enum { BY_TARGET_MAX = NAME_LEN + 16 };
+struct node by_above(struct node n); /* of a directory there */
+int by_link_stat(struct ctx *c, struct node n, struct stat *st);
+int by_link_target(struct ctx *c, struct node n, char target[BY_TARGET_MAX]);
 
 /* --- dir_unmanaged.c, move.c */
 
