@@ -29,6 +29,7 @@ static const char readme[] =
 	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
 	"  trash/<uuid>/         deleted volumes, until they expire; rmdir purges one now\n"
 	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
+	"  json                  every volume, a line of JSON each: jq, grep\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
 	"\n"
@@ -59,6 +60,12 @@ static int show_version(struct ctx *c, int64_t row, struct buf *out)
 	return 0;
 }
 
+/* Says that it can be read; json_all_read() does it. */
+static int show_lines(struct ctx *c, int64_t row, struct buf *out)
+{
+	return 0;
+}
+
 static int volfs_stat(struct ctx *c, int64_t row, struct stat *st)
 {
 	stat_dir(st, 0755, 0, 0, c->fs->started_us);
@@ -70,6 +77,7 @@ static const struct attr volfs_attrs[] = {
 	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
 	{ "status", 0444, show_status, NULL, 0, NULL },
 	{ "version", 0444, show_version, NULL, 0, NULL },
+	{ "json", 0444, show_lines, NULL, ATTR_STREAM, json_all_read },
 	{ 0 },
 };
 
