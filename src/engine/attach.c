@@ -85,6 +85,7 @@ void engine_attach(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!a)
 		return;
+	request_counts(&a->q, OP_ATTACH);
 	r = name_check(name, &err);
 	a->q.volume = volume;
 	a->use = (struct use){
@@ -168,6 +169,7 @@ void engine_detach(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!a)
 		return;
+	request_counts(&a->q, OP_DETACH);
 	a->use.id = a->q.row = use;
 	a->q.divert = detach_divert;
 	a->q.ended = detach_ended;

@@ -230,6 +230,8 @@ static int ask(struct backend *b, struct backend_stats *stats, uint64_t *settled
 	b->asked_ns = clock_mono_ns();
 	lock_drop(&b->lock);
 	r = driver_said(b, b->driver->stat(b->be, stats, err), err);
+	if (r < 0)
+		counter_add(&b->errors, 1);
 	lock_take(&b->lock);
 	b->asked_ns = 0;
 	lock_drop(&b->lock);

@@ -93,6 +93,7 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RENAME);
 	c->key = strdup(name);
 	send(c, c->key ? 0 : -ENOMEM, NULL);
 }
@@ -252,6 +253,7 @@ void engine_set(struct engine *e, struct change_id id, const struct caller *who,
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	c->fields = fields;
 	c->values = *values;
 	if (fields & SET_GID)
@@ -300,6 +302,7 @@ void engine_reset(struct engine *e, struct change_id id, const struct caller *wh
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RESET);
 	c->values.status = status;
 	if (!who->admin)
 		r = err_set(&err, -EACCES, "only an administrator resets a status");
@@ -379,6 +382,7 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	r = value ? spec_metadata_key_check(key, &err) : 0;
 	if (r == 0 && value)
 		r = spec_value_check(value, strlen(value), &err);
@@ -424,6 +428,7 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	r = spec_metadata_key_check(to, &err);
 	c->key = strdup(key);
 	c->value = strdup(to);

@@ -23,6 +23,7 @@
 
 #include "base/lock.h"
 #include "engine/engine.h"
+#include "engine/numbers.h"
 #include "sched/sched.h"
 #include "store/store.h"
 #include "type.h"
@@ -79,31 +80,34 @@ struct job {
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
 	int64_t due_ns;	  /* when it waits anew */
+	int64_t began_ns; /* when it was accepted, or read from the catalogue */
 	struct job *next; /* in its lane, or in engine.late_jobs */
 	struct job *hash_next;
+	struct job *older, *newer; /* in the list of its class, by age */
+	enum job_class listed;	   /* which that is */
 	struct driver_progress progress;
-	const char *_Atomic doing; /* what progress counts; static; NULL: nothing */
-	struct job *shown_next;	   /* in backend.shown */
+	const char *doing;	/* b->lock; what progress counts; static; NULL: nothing */
+	struct job *shown_next; /* b->lock; in backend.shown, if it counts anything */
 };
 
 /* A job while its steps run; the worker's alone. */
 struct run {
 	struct job *job;
 	struct job_row row;
-	struct volume source;		  /* row.source, as the catalogue has it now; id 0: none */
-	struct snapshot snap;		  /* row.snapshot; id 0: none */
-	struct driver_progress *progress; /* the job's; see run_progress() */
-	int code;			  /* of the step that failed; 0 */
-	bool left_over;			  /* undoing failed: something of it may be there */
-	bool again; /* with code: not now; it stays as it is and is done again */
-	bool stale; /* its row was gone: nothing to do */
-	bool fresh; /* the job was, when this run began */
+	struct volume source; /* row.source, as the catalogue has it now; id 0: none */
+	struct snapshot snap; /* row.snapshot; id 0: none */
+	int code;	      /* of the step that failed; 0 */
+	bool left_over;	      /* undoing failed: something of it may be there */
+	bool again;	      /* with code: not now; it stays as it is and is done again */
+	bool stale;	      /* its row was gone: nothing to do */
+	bool fresh;	      /* the job was, when this run began */
 	struct err err;
 };
 
 /* Puts a job into memory, for a worker; one that is there already, or does not fit into the window, is left to the catalogue.
- * From a request's ended(); worker_offered(), after those of the whole batch, wakes the workers. */
-void worker_offer(struct backend *b, const struct job_brief *brief, bool counted);
+ * From a request's ended(); worker_offered(), after those of the whole batch, wakes the workers. began_ns: since when it is under way; 0:
+ * from now on. */
+void worker_offer(struct backend *b, const struct job_brief *brief, bool counted, int64_t began_ns);
 void worker_offered(struct backend *b);
 
 /* The result is in the catalogue: forgets the job. again: it waits anew, in the queue of its class. */
@@ -121,8 +125,9 @@ void worker_give_up(struct backend *b);
 /* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
 void run_jobs(struct backend *b, struct job **job, size_t count);
 
-/* From here on its progress counts `what` ("copy"; static), from 0; a step's, of a job of CLASS_COPY. */
-void run_progress(struct run *r, const char *what);
+/* From here on its volume's `progress` counts `what` ("copy"; static; NULL: nothing), from 0, until the steps are over. Returns what a
+ * driver's call is to count in: nobody sees it before that knows how much there is to do. A step's, which holds no lock. */
+struct driver_progress *run_progress(struct run *r, const char *what);
 
 /* --- step.c --- */
 
@@ -204,15 +209,18 @@ struct backend {
 			int64_t loaded; /* rows up to it are in memory, or done */
 			bool more;	/* there may be rows above it */
 		} window;
-		unsigned busy;	/* workers that have taken of it: driver calls under way */
-	} work[CLASS_COUNT];	/* lock */
-	struct job *shown;	/* lock; jobs that run and may have a progress */
-	unsigned threads, idle; /* lock */
-	int64_t calm_ns;	/* lock; until then creations come, though none waits or runs */
-	int64_t paced_ns;	/* lock; while they come, the next removal begins then */
-	bool pacing;		/* lock; a worker waits for paced_ns */
-	bool loading;		/* lock; a worker is reading a window */
-	bool offered;		/* lock; jobs of which the workers have not been told */
+		unsigned busy; /* workers that have taken of it: driver calls under way */
+		struct job *oldest,
+			*newest;       /* those in memory; as long as their class is this one */
+	} work[CLASS_COUNT];	       /* lock */
+	struct counter chosen, errors; /* see struct engine_backend_numbers */
+	struct job *shown;	       /* lock; jobs that run and count how far they are */
+	unsigned threads, idle;	       /* lock */
+	int64_t calm_ns;  /* lock; until then creations come, though none waits or runs */
+	int64_t paced_ns; /* lock; while they come, the next removal begins then */
+	bool pacing;	  /* lock; a worker waits for paced_ns */
+	bool loading;	  /* lock; a worker is reading a window */
+	bool offered;	  /* lock; jobs of which the workers have not been told */
 
 	struct asked {
 		enum asked_what what;
@@ -408,6 +416,8 @@ struct request {
 	bool (*divert)(struct request *q, int code);
 	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
+	enum engine_op op;   /* counted when it is answered; 0: not */
+	int64_t began_ns;    /* with op */
 	bool must;	     /* a result: tried again until it is in the catalogue */
 	bool counted[TURNS]; /* by turns.c */
 	bool wait;	     /* a creation: it waits for room */
@@ -421,6 +431,9 @@ struct request {
 void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who,
 	engine_done *done, void *arg);
 void request_submit(struct request *q);
+
+/* Its answer is to be counted as an operation's. */
+void request_counts(struct request *q, enum engine_op op);
 
 /* Answers code from a thread of the engine; err may be NULL. */
 void request_refuse(struct request *q, int code, const struct err *err);
@@ -478,14 +491,23 @@ struct outcome {
 	uint64_t size;		      /* as the job's row says */
 	int code;
 	bool left_over;
+	enum engine_op op;
+	int64_t began_ns;
 	char uuid[UUID_LEN + 1], sentence[ERR_TEXT_MAX];
 };
 
-/* size: of the struct around it, which is zeroed. Its ended() forgets the job. NULL: no memory. */
+/* size: of the struct around it, which is zeroed. Its ended() counts what it came to, and forgets the job. NULL: no memory. */
 void *outcome_new(struct backend *b, const struct run *r, size_t size,
 	int (*apply)(struct request *q, struct tx *tx, struct err *err));
 void outcome_ended(struct request *q, int code);
 void outcome_reason(const struct outcome *o, char reason[REASON_LEN + 1]); /* "ssd: cannot …" */
+
+/* --- numbers.c --- */
+
+/* What is counted of each operation. Any thread. */
+enum engine_op op_of_job(enum job_kind kind);
+void op_accepted(struct engine *e, enum engine_op op);
+void op_ended(struct engine *e, enum engine_op op, int code, int64_t began_ns);
 
 /* --- op_purge.c --- */
 
@@ -808,8 +830,8 @@ int release_held(struct request *q, struct tx *tx, int64_t parent);
 
 /* --- attempt.c --- */
 
-/* The job is durable: to its backend's workers. counted: it holds one of engine.room. */
-void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
+/* The job is durable: to its backend's workers. counted: it holds one of engine.room. began_ns: as worker_offer(). */
+void attempt_offer(struct backend *b, const struct job_row *row, bool counted, int64_t began_ns);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
@@ -875,7 +897,8 @@ struct engine {
 	_Atomic bool has_types;	      /* any at all: else nobody looks for a default one */
 	struct follows {
 		bool same, different, query, functions;
-	} follows;		 /* what the configured filters and weighers ask for */
+	} follows; /* what the configured filters and weighers ask for */
+	struct engine_numbers numbers;
 	bool started, stopping;	 /* who starts and stops it */
 	bool hung;		 /* calls were under way when it stopped */
 	char host[NAME_LEN + 1]; /* this one's name */

@@ -7,6 +7,7 @@
 #include "engine/internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ struct create {
 	size_t meta_count;
 	int64_t project;	/* row */
 	struct backend *b;	/* of the last apply(); NULL: none fits, or nothing new */
+	bool accepted;		/* of the last apply(): the volume is new */
 	struct clone_plan plan; /* of the last apply() */
 	struct reclaim reclaim;
 	struct job_row job;
@@ -320,6 +322,7 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	int r;
 
 	c->b = NULL;
+	c->accepted = false;
 	if (tx_volume_by_uuid(tx, c->vol.uuid, &q->row) == 0 ||
 		tx_volume_purged(tx, c->vol.uuid, &q->row) == 0)
 		return 0; /* this very spec was accepted before */
@@ -336,7 +339,22 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : add_row(c, tx);
 	r = r < 0 || !c->b ? r : add_job(c, tx, rules);
 	q->row = c->vol.id;
+	c->accepted = true;
 	return r < 0 ? r : tell(c, tx, weight);
+}
+
+/* It is accepted; where no backend fits, that was all. One that was accepted before is counted by nobody. */
+static void count(struct create *c)
+{
+	enum engine_op op = c->wish.from.vol.id ? OP_CLONE : OP_CREATE;
+
+	if (!c->accepted)
+		return;
+	op_accepted(c->q.e, op);
+	if (c->b)
+		return;
+	counter_add(&c->q.e->numbers.unplaced, 1);
+	op_ended(c->q.e, op, -ENOSPC, clock_mono_ns());
 }
 
 static void create_ended(struct request *q, int code)
@@ -345,8 +363,10 @@ static void create_ended(struct request *q, int code)
 
 	if (code == -EAGAIN && c->reclaim.wants)
 		return; /* it keeps its room */
+	if (code == 0)
+		count(c);
 	if (code == 0 && c->b)
-		attempt_offer(c->b, &c->job, true);
+		attempt_offer(c->b, &c->job, true, 0);
 	else
 		room_return(q->e);
 }

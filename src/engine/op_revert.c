@@ -144,8 +144,7 @@ static int revert_one(struct backend *b, struct run *r)
 	snapshot_of_run(r, &image, &snap);
 	if (e->let_go && e->let_go(e->let_go_arg, b->be, image.uuid) < 0)
 		return err_set(&r->err, -EBUSY, "its bytes are still in use here");
-	run_progress(r, "revert");
-	return b->driver->revert(b->be, &image, &snap, r->progress, &r->err);
+	return b->driver->revert(b->be, &image, &snap, run_progress(r, "revert"), &r->err);
 }
 
 static void image_revert(struct backend *b, struct run *const *run, size_t n)

@@ -208,7 +208,7 @@ static int take_one(struct backend *b, struct run *r)
 	if (code < 0)
 		return err_set(&r->err, code, "what is being written does not come to rest: %s",
 			strerror(-code));
-	code = b->driver->snap_create(b->be, &image, &snap, &r->err);
+	code = b->driver->snap_create(b->be, &image, &snap, run_progress(r, "snapshot"), &r->err);
 	if (e->go_on)
 		e->go_on(e->quiet_arg, b->be, image.uuid);
 	return code;
@@ -330,6 +330,7 @@ static void taken_ended(struct request *q, int code)
 		outcome_ended(q, code);
 		return;
 	}
+	op_ended(q->e, OP_SNAPSHOT, -ECANCELED, j->began_ns);
 	j->kind = JOB_UNSNAP;
 	if (t->o.left_over)
 		later_job(j); /* it has just failed */

@@ -10,6 +10,7 @@
  */
 #include "engine/internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -85,6 +86,8 @@ static void done(struct change *c, int code, const struct err *err)
 	}
 	if (code < 0 && q->divert && q->divert(q, code))
 		return;
+	if (q->op)
+		op_ended(q->e, q->op, code, q->began_ns);
 	if (q->done)
 		q->done(q->arg, &res);
 	write = turn_over(q, TURN_WRITE);
@@ -130,6 +133,12 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 	q->change.done = done;
 	set_who(q, who);
 	return q;
+}
+
+void request_counts(struct request *q, enum engine_op op)
+{
+	q->op = op;
+	q->began_ns = clock_mono_ns();
 }
 
 void request_submit(struct request *q)

@@ -115,13 +115,13 @@ void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, 
 	r = a->show(c, n.row, &text);
 	if (r == 0 && buf_failed(&text))
 		r = -ENOMEM;
+	/* Kept first: the answer's reader may be back, in another thread, before this one goes on. */
+	if (r == 0 && off == 0)
+		opens_keep(c->fs->opens, fi->fh, &text, 0);
 	if (r < 0)
 		fuse_reply_err(c->req, reply_errno(r));
-	else {
+	else if (off > 0 || !opens_reply(c->fs->opens, fi->fh, c->req, size, off))
 		reply_slice(c->req, buf_text(&text), text.len, size, off);
-		if (off == 0)
-			opens_keep(c->fs->opens, fi->fh, &text, 0);
-	}
 	buf_release(&text);
 }
 

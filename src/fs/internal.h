@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lock.h"
+#include "base/metric.h"
 #include "config.h"
 #include "data/data.h"
 #include "engine/engine.h"
@@ -36,9 +37,9 @@ enum kind {
 	KIND_VOLUME,   /* row: volume */
 	KIND_METADATA, /* row: volume */
 	KIND_META,     /* row: metadata; a file */
-	KIND_BY,
-	KIND_BY_ID,
-	KIND_BY_LINK, /* row: volume; a symlink */
+	KIND_BY,       /* this and the next two: dir_by.c */
+	KIND_BY_KEY,
+	KIND_BY_LINK, /* a symlink */
 	KIND_BACKENDS,
 	KIND_BACKEND, /* row: index of the backend's row */
 	KIND_QUOTAS,
@@ -207,6 +208,9 @@ void errlog_add(
 	struct errlog *l, const struct caller *who, int code, const char *file, const char *text);
 /* Lines of uid, oldest first; all: of everybody. */
 void errlog_show(struct errlog *l, uid_t uid, bool all, struct buf *out);
+/* How many requests this server has refused with that errno (below REFUSED_CODES). */
+enum { REFUSED_CODES = 256 };
+uint64_t errlog_refused(const struct errlog *l, unsigned error);
 
 /* --- attr.c: the generic half of an attribute file */
 
@@ -279,6 +283,7 @@ bool place_within(
 /* Before the answer: the next read, at off, goes on at pos. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
+unsigned place_count(struct fs *fs);	     /* how many streams are open */
 
 /* --- json_all.c: answers a read of .volfs/json (json.h: what it writes) */
 
@@ -334,7 +339,7 @@ struct dir {
 };
 
 extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, dir_attachments,
-	dir_attachment, dir_by, dir_by_id, dir_backends, dir_backend, dir_quotas, dir_quota,
+	dir_attachment, dir_by, dir_by_key, dir_backends, dir_backend, dir_quotas, dir_quota,
 	dir_quota_types, dir_type_quota, dir_trash, dir_types, dir_type, dir_extra_specs, dir_qos,
 	dir_access, dir_default_for, dir_snapshots, dir_snapshot, dir_unmanaged,
 	dir_unmanaged_image;
@@ -364,6 +369,13 @@ unsigned snapshot_attr_count(void);
 const struct attr *meta_attr(
 	void); /* a metadata key is a file by itself, with an attribute's behaviour */
 int backend_space(struct ctx *c, const char *name, struct statvfs *ret); /* name NULL: the sum */
+
+/* --- dir_by.c */
+
+enum { BY_TARGET_MAX = NAME_LEN + 16 };
+struct node by_above(struct node n); /* of a directory there */
+int by_link_stat(struct ctx *c, struct node n, struct stat *st);
+int by_link_target(struct ctx *c, struct node n, char target[BY_TARGET_MAX]);
 
 /* --- dir_unmanaged.c, move.c */
 
@@ -475,8 +487,13 @@ void waiters_wake(struct waiters *w, int64_t volume);
 /* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
+void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls);
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
+
+/* --- metrics.c: .volfs/metrics */
+
+int metrics_show(struct ctx *c, int64_t row, struct buf *out);
 
 /* --- guard.c: what a process did to an object (by its directory's inode number) within the last 60 s: tree
  * walkers must not destroy, and who removes an accepted spec may write it again */

@@ -143,17 +143,14 @@ static void op_setattr(
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	CTX(req);
-	char target[NAME_LEN + 16];
+	char target[BY_TARGET_MAX];
 	struct node n = ino_node(ino);
-	struct vol_entry v;
-	int r = n.kind == KIND_BY_LINK ? view_entry(c.view, n.row, &v) : -EINVAL;
+	int r = n.kind == KIND_BY_LINK ? by_link_target(&c, n, target) : -EINVAL;
 
-	if (r < 0) {
+	if (r < 0)
 		fuse_reply_err(req, reply_errno(r));
-		return;
-	}
-	(void)snprintf(target, sizeof target, "../../../%s", v.name);
-	fuse_reply_readlink(req, target);
+	else
+		fuse_reply_readlink(req, target);
 }
 
 /* By its name, which is the volume's now. */

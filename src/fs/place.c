@@ -100,6 +100,16 @@ void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 	atomic_store(&p->turn, spare);
 }
 
+unsigned place_count(struct fs *fs)
+{
+	uint32_t high = atomic_load(&fs->keep->place_high);
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < high; i++)
+		n += atomic_load(&fs->keep->place[i].used) == KEEP_USED;
+	return n;
+}
+
 void place_drop(struct fs *fs, uint64_t fh)
 {
 	if (place_of(fs, fh))

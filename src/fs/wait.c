@@ -115,6 +115,13 @@ static void answer_settled(struct fs *fs, fuse_req_t req, uint64_t fh, size_t si
 	opens_keep(fs->opens, fh, text, error);
 }
 
+void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls)
+{
+	LOCK_SCOPE(&w->lock);
+	*ret_readers = HASH_COUNT(w->by_id);
+	*ret_polls = HASH_COUNT(w->by_fh);
+}
+
 static struct watched *watch_locked(struct waiters *w, int64_t volume)
 {
 	struct watched *x;

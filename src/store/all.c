@@ -202,24 +202,3 @@ void view_walk_end(struct view *v)
 	if (!sqlite3_get_autocommit(v->conn.db))
 		(void)view_result(v, conn_do(&v->conn, "COMMIT", ""));
 }
-
-int view_log_reader(struct view *v, const char *const *names, size_t n, struct log_reader *ret)
-{
-	struct log_reader who = { 0 };
-
-	for (size_t i = 0; i < n && who.count < LOG_PROJECTS; i++) {
-		sqlite3_stmt *st;
-		int64_t id = 0;
-		int r = id_of(st,
-			conn_row(&v->conn, &st, "SELECT id FROM project WHERE name = ?", "s",
-				names[i]),
-			&id);
-
-		if (r < 0 && r != -ENOENT)
-			return view_result(v, r);
-		if (r == 0)
-			who.project[who.count++] = id;
-	}
-	*ret = who;
-	return 0;
-}

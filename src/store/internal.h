@@ -8,6 +8,7 @@
 #define VOLFS_STORE_INTERNAL_H
 
 #include "base/lock.h"
+#include "store/numbers.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -74,6 +75,13 @@ void col_copy(sqlite3_stmt *st, int i, char *to, size_t room);
 
 /* --- open.c, migrate.c --- */
 
+/* The newest event's id, the bytes of all lines so far, and the marks in `counts`. */
+struct log_tail {
+	int64_t last;
+	uint64_t end;
+	int64_t start, swept;
+};
+
 struct store {
 	char *path;
 	struct quota defaults;
@@ -83,7 +91,11 @@ struct store {
 	int64_t answered_from; /* rows of `answered` above it are this server's */
 	int64_t began_s;       /* when it began, monotonic */
 	bool looks_only;       /* store_look(): views write nothing, not even beside the file */
-	bool earlier_gone;     /* the writer thread's: no row of `answered` below that is left */
+	struct log_tail log;   /* the writer thread's, uncommitted events included */
+	int64_t keep_events, keep_age_s; /* 0: all */
+	_Atomic(int64_t) logged;	 /* of the newest committed event */
+	struct store_numbers numbers;
+	bool earlier_gone; /* the writer thread's: no row of `answered` below that is left */
 };
 
 /* all.c: what hangs on volumes, in order of volume. */
@@ -128,6 +140,15 @@ void writer_free(struct writer *w); /* stopped; NULL is fine */
 /* Drops what the catalogue remembers for a while only; the writer thread, at most once a second. */
 int volumes_forget(struct tx *tx);
 int answers_forget(struct tx *tx);
+
+/* --- retention.c: the writer thread --- */
+
+/* Moves the log's start, at most once a second, and sweeps behind it. */
+int log_forget(struct tx *tx);
+/* At the end of each batch: sweeps as much as it has added, and writes down what differs from `before`. */
+int log_write(struct tx *tx, const struct log_tail *before);
+/* A volume that nobody remembers any more: what was kept of it below the log goes. */
+int log_forget_volume(struct tx *tx, int64_t volume);
 
 /* --- snapshots.c --- */
 

@@ -51,8 +51,17 @@ struct store_hooks {
 };
 int store_start(struct store *s, const struct store_hooks *hooks, struct err *err);
 
+/*
+ * How much the log keeps: so many events, none older than so many seconds; 0: all. Before store_start(); without it nothing is
+ * forgotten. A volume that exists keeps its latest 256 besides.
+ */
+void store_keep_log(struct store *s, int64_t events, int64_t age_s);
+
 /* Carries out what was submitted, then ends the writer. What a straggler submits afterwards is dropped unanswered. */
 void store_stop(struct store *s);
+
+/* The id of the newest event that is committed, before anybody is told of that commit, hooks included. Any thread. */
+int64_t store_log_last(struct store *s);
 
 /* Embedded in the caller's struct, which lives until done() has been called; done() may free it. */
 struct change {
@@ -349,6 +358,8 @@ int tx_backend(
 int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
 /* All rows, configured or not, in order of id. each() asks the catalogue nothing. */
 int tx_backends(struct tx *tx, void (*each)(void *arg, const struct backend_row *row), void *arg);
+/* A zone is known from now on, also while no volume is in it. */
+int tx_zone(struct tx *tx, const char *name);
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
 int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
 int view_backend_row(struct view *v, int64_t id, struct backend_row *ret);

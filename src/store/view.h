@@ -51,18 +51,42 @@ enum vol_list {
 	LIST_TRASH,
 };
 
-/* Views of those alive: .volfs/by/… */
+/* Views of those alive: .volfs/by/… A view has keys, which have numbers. */
 enum vol_by {
+	BY_ID,	   /* all of them, by UUID; no key: 0 */
 	BY_STATUS, /* key: enum vol_status */
-	BY_TYPE,   /* key: the type's row, of this and the next two */
+	BY_TYPE,   /* key: the row, of this and the next three */
 	BY_BACKEND,
 	BY_PROJECT,
-	BY_ZONE, /* by name */
+	BY_ZONE,
+	BY_COUNT,
 };
 
 /* Fills up to n rows with id > after; returns how many (0: the end) or -EIO. */
 int view_entries(
 	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n);
+
+/* The keys of a view: by number, by name, and those with id > after, in order of id (from -1 on: a status may be 0). */
+struct vol_key {
+	int64_t id;
+	char name[NAME_LEN + 1];
+	bool used; /* a volume has this backend, or zone; true of the others */
+};
+int view_by_key(struct view *v, enum vol_by by, int64_t id, struct vol_key *ret);
+int view_by_key_find(struct view *v, enum vol_by by, const char *name, struct vol_key *ret);
+int view_by_keys(struct view *v, enum vol_by by, int64_t after, struct vol_key *ret, size_t n);
+
+/* The volumes of a key: by name (BY_ID: by UUID), and listed at the cost of what is listed. */
+struct vol_link {
+	int64_t id;
+	char name[NAME_LEN + 1];
+	char uuid[UUID_LEN + 1];
+	int64_t updated_us;
+};
+int view_by_find(
+	struct view *v, enum vol_by by, int64_t key, const char *name, struct vol_link *ret);
+int view_by(
+	struct view *v, enum vol_by by, int64_t key, int64_t after, struct vol_link *ret, size_t n);
 
 /* Snapshots that have a name: by row or UUID (also without), by name, listed in order of their taking, counted. */
 int view_snapshot(struct view *v, int64_t id, struct snapshot *ret);
@@ -206,6 +230,22 @@ struct backend_sums {
 	uint64_t volumes, allocated;
 };
 int view_backend(struct view *v, const char *backend, struct backend_sums *ret);
+
+/* Volumes by status, of all backends, alive and in the trash: how many, and their sizes. */
+struct status_counts {
+	uint64_t volumes[2][VOL_STATUS_COUNT], size[2][VOL_STATUS_COUNT]; /* [1]: in the trash */
+};
+int view_status_counts(struct view *v, struct status_counts *ret);
+
+/* What a line of .volfs/summary shows of those alive: rows with id > after, in order of id; project (row): its alone, 0: all. */
+struct vol_summary {
+	int64_t id;
+	char name[NAME_LEN + 1], type[NAME_LEN + 1], backend[NAME_LEN + 1]; /* "": none */
+	enum vol_status status;
+	uint64_t size, used;
+	int64_t created_us;
+};
+int view_summary(struct view *v, int64_t project, int64_t after, struct vol_summary *ret, size_t n);
 
 /* How many volumes are alive, and how many unfinished jobs there are. */
 int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs);
