@@ -365,10 +365,10 @@ static int nothing(struct tx *tx, void *arg, struct err *e)
 static void until(const char *query, int64_t n)
 {
 	for (int i = 0; sql(query) != n; i++) {
-		if (i == 500)
+		if (i == 100)
 			fail_msg(
 				"%s is %lld, not %lld", query, (long long)sql(query), (long long)n);
-		usleep(20000);
+		usleep(100000);
 		assert_int_equal(change(nothing, NULL), 0);
 	}
 }
