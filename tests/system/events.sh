@@ -219,10 +219,11 @@ eq "$(head -n 1 .volfs/history)" "$(timeout 5 dd if=.volfs/events bs=64k iflag=s
 eq "" "$(dd if=.volfs/history bs=64k skip=100 iflag=skip_bytes count=1 status=none | tr -d '\n' | head -c 100)" "what is gone"
 
 note "a thousand followers, and an unmount under them"
-"$BUILD/tests/system/followers" .volfs/events 1000 f29 >"$T/followers" &
+"$BUILD/tests/system/followers" .volfs/events 1000 last >"$T/followers" &
 crowd=$!
 wait_for 30 grep -q open "$T/followers"
 make f 30
+volume last size=1M
 ok wait "$crowd"
 match 'failed=0' "$(cat "$T/followers")"
 cat .volfs/events >"$T/last" &
