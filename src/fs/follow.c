@@ -20,7 +20,7 @@
 #include <utlist.h>
 
 enum {
-	PAUSE_US = 5000,
+	PAUSE_US = 4000,
 	PAUSE_EACH_US = 25, /* … for each that is answered */
 	AT_ONCE = 32,	    /* answered between two looks at the lock */
 	/* The kernel sends a large read(2) in several READs, and the next one if the first was filled: which would wait. */
