@@ -28,6 +28,7 @@ static const char readme[] =
 	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
 	"  events                what happens, as it does: a line of JSON each; reading waits for the next\n"
 	"  history               what has happened, in the same lines: tail -f, jq\n"
+	"  json                  every volume, a line of JSON each: jq, grep\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
 	"  metrics               numbers for Prometheus\n"
@@ -61,7 +62,7 @@ static int show_version(struct ctx *c, int64_t row, struct buf *out)
 }
 
 /* Says that these can be read; their read() does it. */
-static int show_log(struct ctx *c, int64_t row, struct buf *out)
+static int show_lines(struct ctx *c, int64_t row, struct buf *out)
 {
 	return 0;
 }
@@ -77,8 +78,10 @@ static const struct attr volfs_attrs[] = {
 	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
 	{ "status", 0444, show_status, NULL, 0, NULL },
 	{ "version", 0444, show_version, NULL, 0, NULL },
-	{ "events", 0444, show_log, NULL, ATTR_UNLISTED | ATTR_STREAM | ATTR_FOLLOW, follow_read },
-	{ "history", 0444, show_log, NULL, ATTR_LOG, log_read },
+	{ "events", 0444, show_lines, NULL, ATTR_UNLISTED | ATTR_STREAM | ATTR_FOLLOW,
+		follow_read },
+	{ "history", 0444, show_lines, NULL, ATTR_LOG, log_read },
+	{ "json", 0444, show_lines, NULL, ATTR_STREAM, json_all_read },
 	{ "metrics", 0444, metrics_show, NULL, ATTR_STREAM, NULL },
 	{ 0 },
 };

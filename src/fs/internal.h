@@ -264,6 +264,10 @@ void opens_keep(struct opens *o, uint64_t fh, struct buf *text, int error);
 bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_t off);
 /* Was this open shown another text than this? False if it was shown none yet. */
 bool opens_differ(struct opens *o, uint64_t fh, const struct buf *text);
+/* The same of what does not begin at offset 0; no error is kept. */
+void opens_keep_at(struct opens *o, uint64_t fh, off_t from, struct buf *text);
+bool opens_reply_at(
+	struct opens *o, uint64_t fh, fuse_req_t req, off_t from, size_t size, off_t off);
 void opens_drop(struct opens *o, uint64_t fh);
 void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t off);
 
@@ -280,14 +284,19 @@ int place_open(struct ctx *c, uint64_t *ret_fh);
 bool place_is_admin(struct fs *fs, uint64_t fh); /* was it opened by one? */
 /* What comes at off: true, if a read of this open ended there. */
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
-/* The same of an offset within its last answer: where that began. */
-bool place_within(struct fs *fs, uint64_t fh, off_t off, off_t *ret_off, int64_t *ret_pos);
 bool place_latest(
 	struct fs *fs, uint64_t fh, int64_t *ret_pos); /* what comes after its last answer */
+/* The same of an offset between these two: where that part of the stream begins, and ends. */
+bool place_within(
+	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
 /* Before the answer: the next read, at off, goes on at pos. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
 unsigned place_count(struct fs *fs);	     /* how many streams are open */
+
+/* --- json_all.c: answers a read of .volfs/json (json.h: what it writes) */
+
+void json_all_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
 
 /* --- dir.c: the generic half of a directory */
 
@@ -363,7 +372,6 @@ unsigned volume_attr_count(void);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
-const char *use_mode(const struct use *u); /* "rw", "ro" */
 unsigned attachment_attr_count(void);
 unsigned snapshot_attr_count(void);
 const struct attr *meta_attr(

@@ -177,14 +177,14 @@ bool log_goes_on(
 {
 	struct log_answer again = { 0 };
 	int64_t pos;
-	off_t from;
+	off_t from, end;
 	bool ok;
 
 	if (place_find(c->fs, fh, off, &pos)) {
 		*ret = log_unpack(pos);
 		return true;
 	}
-	if (!place_within(c->fs, fh, off, &from, &pos))
+	if (!place_within(c->fs, fh, off, &from, &pos, &end))
 		return false;
 	again.room = (size_t)(off - from);
 	again.at = log_unpack(pos);

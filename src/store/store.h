@@ -379,6 +379,7 @@ struct event {
 	int64_t volume;	 /* row, still there; 0: of none */
 	int64_t project; /* row, of an event without a volume; 0: for admins alone */
 	const char *event;
+	const char *name;     /* of what is no volume: a type, a backend, … */
 	const char *snapshot; /* its name */
 	int64_t uid, pid;     /* who asked; -1: volfs itself */
 	const char *user;     /* its name, where known */

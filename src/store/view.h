@@ -180,6 +180,21 @@ int view_log_at_of(struct view *v, const struct log_reader *who, uint64_t pos, i
 /* Rows of the projects with these names: those that have none are left out. */
 int view_log_reader(struct view *v, const char *const *names, size_t n, struct log_reader *ret);
 
+/*
+ * A walk over volumes with what hangs on each, in one snapshot of the catalogue: those alive with id > after that who may see, in
+ * order of id; or a single one, also in the trash. Begin it, take a volume, then what hangs on it, one list after the other and each to
+ * its end or not at all, then the next volume; end it, also after a failure. One walk of a view at a time. It costs what is passed:
+ * others' volumes nothing.
+ */
+int view_walk(struct view *v, const struct log_reader *who, int64_t after);
+int view_walk_one(struct view *v, int64_t id);
+/* 1: there is one more, 0: no, or -EIO. */
+int view_walk_volume(struct view *v, struct volume *ret);
+int view_walk_meta(struct view *v, struct meta_entry *ret);
+int view_walk_use(struct view *v, struct use *ret);
+int view_walk_snapshot(struct view *v, struct snapshot *ret);
+void view_walk_end(struct view *v);
+
 /* The volumes of the latest n events, each once, in no order: how many, or -EIO. */
 int view_changed_last(struct view *v, int64_t *ret, size_t n);
 
