@@ -24,6 +24,12 @@ make()
 	done
 }
 
+# Until nothing more is to happen to any volume.
+settled()
+{
+	cat "$MNT"/*/wait >"$T/waited"
+}
+
 # each_once FILE PREFIX COUNT
 each_once()
 {
@@ -147,6 +153,7 @@ for i in $(seq "$rounds"); do
 done
 touch "$T/stop"
 wait "$maker"
+settled
 volume end size=1M
 for pid in $PIDS; do
 	ok wait "$pid"
@@ -168,6 +175,7 @@ while [ "$SECONDS" -lt "$until" ]; do
 	echo size=1M >"new/s$n"
 	n=$((n + 1))
 done
+settled
 kill -CONT "$slow"
 volume caught-up size=1M
 wait_for 60 grep -q 'create.end.*"caught-up"' "$T/slow"
@@ -205,6 +213,7 @@ reader=$!
 wait_for 10 grep -q open "$T/lost"
 first=$(oldest)
 make r 600
+settled
 volume after size=1M
 wait_for 20 moved_on "$first"
 wait_for 20 kept 1000
@@ -223,6 +232,7 @@ note "a thousand followers, and an unmount under them"
 crowd=$!
 wait_for 30 grep -q open "$T/followers"
 make f 30
+settled
 volume last size=1M
 ok wait "$crowd"
 match 'failed=0' "$(cat "$T/followers")"
