@@ -91,6 +91,7 @@ struct guard;
 struct changes;
 struct handles;
 struct killed;
+struct again;
 
 struct fs {
 	const struct conf *conf;
@@ -106,6 +107,7 @@ struct fs {
 	struct guard *guard;	/* was refused to unlink an attribute */
 	struct guard *unlinked; /* unlinked new/NAME */
 	struct changes *changes;
+	struct again *again;
 	struct handles *handles; /* open `data` */
 	struct killed *killed;
 	gid_t admin_gid;
@@ -222,6 +224,7 @@ enum {
 	ATTR_WAIT = 16,	   /* a read blocks until the volume has settled */
 	ATTR_POLL = 32,	   /* poll(2) says POLLPRI when the text is no longer what was read */
 	ATTR_MAYBE = 64,   /* there at times only: show says -ENOENT at others */
+	ATTR_FRESH = 512, /* its text says something of other objects: its length is never cached */
 };
 
 struct attr {
@@ -517,6 +520,11 @@ void changes_repeat_page(struct fs *fs, uint64_t seen, const char *at, size_t le
 /* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have
  * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
+
+/* again.c */
+int again_new(struct fs *fs, struct again **ret, struct err *err);
+void again_free(struct again *a);
+void again_later(struct again *a, fuse_ino_t ino); /* notifies it once more, in some milliseconds */
 
 /* Notifies what a dead server may have changed and not notified, where the kernel did not drop all. */
 void changes_again(struct fs *fs);
