@@ -91,6 +91,8 @@ struct guard;
 struct changes;
 struct handles;
 struct killed;
+struct openers;
+struct follow;
 struct again;
 
 struct fs {
@@ -110,6 +112,8 @@ struct fs {
 	struct again *again;
 	struct handles *handles; /* open `data` */
 	struct killed *killed;
+	struct openers *openers; /* of events and history */
+	struct follow *follow;
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
 	int64_t started_us;
@@ -224,6 +228,8 @@ enum {
 	ATTR_WAIT = 16,	   /* a read blocks until the volume has settled */
 	ATTR_POLL = 32,	   /* poll(2) says POLLPRI when the text is no longer what was read */
 	ATTR_MAYBE = 64,   /* there at times only: show says -ENOENT at others */
+	ATTR_FOLLOW = 128, /* .volfs/events */
+	ATTR_LOG = 256,	   /* .volfs/history */
 	ATTR_FRESH = 512, /* its text says something of other objects: its length is never cached */
 };
 
@@ -277,9 +283,12 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
  */
 
 /* From an OPEN's handler: a handle for fi->fh; -ENFILE if there are too many. */
-int place_open(struct fs *fs, uint64_t *ret_fh);
+int place_open(struct ctx *c, uint64_t *ret_fh);
+bool place_is_admin(struct fs *fs, uint64_t fh); /* was it opened by one? */
 /* What comes at off: true, if a read of this open ended there. */
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
+bool place_latest(
+	struct fs *fs, uint64_t fh, int64_t *ret_pos); /* what comes after its last answer */
 /* The same of an offset between these two: where that part of the stream begins, and ends. */
 bool place_within(
 	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
@@ -291,7 +300,6 @@ unsigned place_count(struct fs *fs);	     /* how many streams are open */
 /* --- json_all.c: answers a read of .volfs/json (json.h: what it writes) */
 
 void json_all_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
-int log_who(struct ctx *c, uint64_t fh, struct log_reader *ret);
 
 /* --- dir.c: the generic half of a directory */
 
@@ -493,6 +501,27 @@ void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: it
 void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls);
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
+
+/* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
+bool waiters_admit(struct waiters *w, uid_t uid);
+void waiters_leave(struct waiters *w, uid_t uid);
+
+/* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
+
+int openers_new(struct openers **ret);
+void openers_free(struct openers *o);
+void openers_forget(struct openers *o, uint64_t fh);
+/* From an OPEN of one of them: remembers who it is, and where `events` begins. 0, -ENOMEM, -EIO. */
+int log_opened(struct ctx *c, const struct attr *a, uint64_t fh);
+int log_stat(struct ctx *c, struct stat *st); /* of history: size and time as its caller sees it */
+void log_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
+
+int follow_new(struct fs *fs, struct follow **ret, struct err *err);
+void follow_free(struct follow *f);
+void follow_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
+void follow_poll(struct ctx *c, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
+void follow_wake(struct follow *f);		   /* after each commit: there may be new events */
+void follow_forget(struct follow *f, uint64_t fh); /* as waiters_forget() */
 
 /* --- metrics.c: .volfs/metrics */
 

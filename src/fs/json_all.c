@@ -11,6 +11,7 @@
  */
 #include "fs/internal.h"
 #include "fs/json.h"
+#include "fs/log.h"
 
 #include <errno.h>
 

@@ -155,10 +155,16 @@ struct log_row {
 	int64_t id, project;
 	uint64_t pos; /* of the line's first byte */
 	size_t len;   /* with its newline */
+	int64_t at_us;
 };
 
 /* Up to n lines with id > after that the log holds, their texts one behind the other added to text. How many, or -EIO. */
 int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struct buf *text);
+/* The id of the newest event that is committed, before anybody is told of that commit, hooks included. Any thread. */
+int64_t store_log_last(struct store *s);
+
+/* The next event after one that a reader sees; -ENOENT: there is none yet. */
+int view_log_next_of(struct view *v, const struct log_reader *who, int64_t after, int64_t *ret_id);
 /* The log's oldest event (if it is empty: the next there will be), its newest, and the places of its first byte and of its end. */
 struct log_ends {
 	int64_t first, last;
