@@ -65,7 +65,7 @@ static int attach_apply(struct request *q, struct tx *tx, struct err *err)
 	a->use.writes = !v.readonly;
 	r = tx_use_add(tx, &a->use);
 	q->row = a->use.id;
-	return r < 0 ? r : use_settle(q, tx, &v, a->use.id);
+	return r < 0 ? r : use_settle(q, tx, &v, &a->use, true);
 }
 
 /* The rules of a volume's name; what has a colon is ours to make. */
@@ -135,7 +135,7 @@ static int detach_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	was = v.status;
-	r = use_settle(q, tx, &v, u.id);
+	r = use_settle(q, tx, &v, &u, false);
 	if (was == VOL_IN_USE && v.status == VOL_AVAILABLE) {
 		a->b = backend_by_name(q->e, v.backend);
 		a->measure = v.id;
@@ -203,7 +203,11 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 	if (a->fields & USE_SET_MODE)
 		u.writes = a->use.writes;
 	note(q->e, (struct change_note){ .kind = CHANGE_USES, .volume = v.id, .row = u.id });
-	return tx_use_set(tx, &u);
+	r = tx_use_set(tx, &u);
+	return r < 0 ? r
+		     : request_event(q, tx, v.id, "volume.update.end",
+			       "attachment %s, host %s, for %s", u.name, u.host,
+			       u.writes ? "writing" : "reading");
 }
 
 static int host_check(const char *host, struct err *err)

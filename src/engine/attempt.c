@@ -204,8 +204,8 @@ static int next_attempt(
 	r = r < 0 ? r : tx_job_add(tx, j);
 	r = r < 0 ? r
 		  : request_event(&o->q, tx, v->id, "volume.create.retry",
-			    "%s: %s; attempt %d on %s, weight %.3f", o->b->conf->name, o->sentence,
-			    j->attempt, p->b->conf->name, p->weight);
+			    "%s: %s; attempt %d on %s, weight %.3f%s", o->b->conf->name,
+			    o->sentence, j->attempt, p->b->conf->name, p->weight, p->others);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE, VOL_CREATING, false);
 	return r;
 }
@@ -221,6 +221,7 @@ static int no_attempt(
 	o->settled = true;
 	r = tx_volume_place(tx, v->id, "", v->zone, v->image_id);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR, reason);
+	r = r < 0 ? r : request_event(&o->q, tx, v->id, "scheduler.create_volume", "%s", why->text);
 	r = r < 0 ? r : request_event(&o->q, tx, v->id, "volume.create.error", "%s", reason);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE | VOL_CHANGED_STATUS, VOL_ERROR, false);
 	return r;

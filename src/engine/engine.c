@@ -136,7 +136,7 @@ static void committed(void *arg, bool ok)
 {
 	struct engine *e = arg;
 
-	if (ok && e->notes.len && e->hooks.changed)
+	if (ok && e->hooks.changed)
 		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
 	if (!ok) {
 		types_forget(e); /* they may have been compiled from what is lost now */

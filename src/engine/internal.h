@@ -282,8 +282,9 @@ enum { USE_WHO = 3 * NAME_LEN };
 const char *use_who(
 	const struct use *u, char text[USE_WHO]); /* "open for writing by uid 0, pid 12" */
 
-/* Somebody began or ceased to use v: its status follows, and whoever looks at its uses is told. row: the use's. */
-int use_settle(struct request *q, struct tx *tx, struct volume *v, int64_t row);
+/* Somebody began or ceased to use v: its status follows, and whoever looks at its uses is told. u: one that is in the catalogue now (begins), or was. */
+int use_settle(
+	struct request *q, struct tx *tx, struct volume *v, const struct use *u, bool begins);
 
 /* What an operation that is over leaves: in-use or available. */
 int use_status(struct tx *tx, int64_t volume, enum vol_status *ret);
@@ -306,6 +307,7 @@ struct reclaim {
 struct placement {
 	struct backend *b;
 	double weight;
+	char others[512];    /* what else was weighed, and what was refused, for its history; "" */
 	struct reclaim room; /* -ENOSPC: filled in */
 };
 
@@ -405,7 +407,8 @@ struct request {
 	uid_t uid;
 	pid_t pid; /* as the next: only where somebody asked */
 	bool admin, asked;
-	char who[WHO_LEN]; /* for the log of the daemon */
+	char who[WHO_LEN];  /* for the log of the daemon */
+	char user[WHO_LEN]; /* its name, for events; "": there is none, or it is not known */
 	engine_done *done;
 	void *arg;
 	int64_t volume, row;
@@ -427,9 +430,12 @@ struct request {
 	struct request *next;
 };
 
-/* size: of the struct around it, which is zeroed. who NULL: volfs itself. NULL: no memory; then done has been called. */
+/* size: of the struct around it, which is zeroed. who NULL: volfs itself. NULL: no memory; then done has been called. The name of who is
+ * asked of the system, if it is not remembered: in the caller's thread. */
 void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who,
 	engine_done *done, void *arg);
+/* Of one that was made without it: who asks, by name only if that is remembered. */
+void request_asked_by(struct request *q, const struct caller *who);
 void request_submit(struct request *q);
 
 /* Its answer is to be counted as an operation's. */
@@ -445,8 +451,15 @@ int request_wait(struct request *q, int64_t *ret_row, struct err *err);
 void note(struct engine *e, struct change_note n);
 void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status status, bool trashed);
 void note_quota(struct engine *e, int64_t project);
+
+/* What happened, for the log and the histories, under the reference's name of it (6.7) where it has one; in apply(): of a volume; … */
 int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* … of a snapshot of it; of anything else, by its name: project (row) 0 for administrators alone. */
+int request_event_snap(struct request *q, struct tx *tx, int64_t volume, const char *snapshot,
+	const char *event, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+int request_event_of(struct request *q, struct tx *tx, int64_t project, const char *name,
+	const char *event, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
 /* A job that this change has made is for the workers, once the change is in the catalogue; in apply(). Forgotten as notes are. -ENOMEM. */
 int request_offer(struct request *q, struct backend *b, const struct job_row *job);
@@ -547,6 +560,8 @@ int project_of(struct engine *e, const struct caller *who, const char *wanted,
 	char name[NAME_LEN + 1], gid_t *ret_gid, struct err *err);
 int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err);
 void project_release(struct engine *e);
+/* Name of a user, "" if there is none or it cannot be had. ask: of the system, if it is not remembered. */
+void user_name(struct engine *e, uid_t uid, bool ask, char *name, size_t room);
 
 /* The catalogue as a check reads it: in a thread of fs (v), or in the writer's transaction (tx). */
 struct reader {
@@ -940,6 +955,7 @@ struct engine {
 	struct lock project_lock;
 	struct project_name *projects; /* project_lock; by gid */
 	struct project_gid *gids;      /* project_lock; by name */
+	struct user_name *users;       /* project_lock */
 };
 
 #endif

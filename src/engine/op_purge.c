@@ -50,6 +50,7 @@ static int begin_nowhere(struct request *q, struct tx *tx, const struct volume *
 	(void)snprintf(reason, sizeof reason, "cannot be removed: backend '%s' is not configured",
 		v->backend);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR_DELETING, reason);
+	r = r < 0 ? r : request_event(q, tx, v->id, "volume.delete.error", "%s", reason);
 	note_gone(q, v, VOL_ERROR_DELETING, false);
 	return r;
 }

@@ -158,6 +158,18 @@ static void forget_locked(struct waiters *w, struct waiter *x)
 	tally_give(&w->blocked, x->uid);
 }
 
+bool waiters_admit(struct waiters *w, uid_t uid)
+{
+	LOCK_SCOPE(&w->lock);
+	return tally_take(&w->blocked, uid, w->fs->conf->max_blocked);
+}
+
+void waiters_leave(struct waiters *w, uid_t uid)
+{
+	LOCK_SCOPE(&w->lock);
+	tally_give(&w->blocked, uid);
+}
+
 /* A change that was waited for. Its volume's error has the reason. */
 static void change_settled(struct change *ch, int error)
 {

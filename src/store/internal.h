@@ -98,9 +98,29 @@ struct store {
 	bool earlier_gone; /* the writer thread's: no row of `answered` below that is left */
 };
 
+/* all.c: what hangs on volumes, in order of volume. */
+enum walk_side { WALK_METAS, WALK_USES, WALK_SNAPSHOTS, WALK_SIDES };
+struct side {
+	sqlite3_stmt *st; /* NULL: not begun, or at its end */
+	int64_t volume;	  /* of the row where it is; 0: not begun; INT64_MAX: at its end */
+	bool taken;	  /* that row */
+};
+
+enum { WALK_IDS = 2048 };
+struct walk {
+	int64_t volume;	       /* where it is */
+	sqlite3_stmt *volumes; /* of everybody's volumes; NULL: they are in id[] */
+	struct log_reader who; /* of others */
+	bool one;	       /* of a single volume */
+	size_t count, next;    /* of id[] */
+	int64_t id[WALK_IDS];
+	struct side side[WALK_SIDES];
+};
+
 struct view {
 	struct store *store;
 	struct conn conn;
+	struct walk walk;
 };
 
 struct tx {
@@ -134,6 +154,17 @@ int log_forget_volume(struct tx *tx, int64_t volume);
 
 int snapshots_follow(struct tx *tx, int64_t volume, int64_t project);
 int snapshots_purge(struct tx *tx, int64_t volume);
+
+/* --- for all.c: statements before their first row, and what reads a row --- */
+
+int volumes_after(struct conn *c, sqlite3_stmt **ret, int64_t after); /* those alive */
+int metas_from(struct conn *c, sqlite3_stmt **ret, int64_t volume);
+int uses_from(struct conn *c, sqlite3_stmt **ret, int64_t volume);
+int snapshots_from(struct conn *c, sqlite3_stmt **ret, int64_t volume);
+void volume_row(sqlite3_stmt *st, struct volume *ret);
+void meta_row(sqlite3_stmt *st, struct meta_entry *ret);
+void use_row(sqlite3_stmt *st, struct use *ret);
+void snapshot_row(sqlite3_stmt *st, struct snapshot *ret);
 
 /* --- shared by views and transactions --- */
 

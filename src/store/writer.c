@@ -129,22 +129,24 @@ static int run_batch(struct writer *w, struct change *batch)
 	struct store *s = w->store;
 	struct tx tx = { .store = s, .conn = conn };
 	struct log_tail log = s->log;
-	int r;
+	int64_t changes = sqlite3_total_changes64(conn->db);
+	int r, server_written = 0;
 
 	conn->lost = 0;
 	r = set_durability(w, batch);
 	r = r < 0 ? r : conn_do(conn, "BEGIN IMMEDIATE", "");
-	if (r >= 0 && !w->server_written)
-		r = write_server(s);
 	for (struct change *c = batch; c && r >= 0; c = c->next)
 		r = run_one(&tx, c);
 	if (r >= 0) {
 		forget_old(w, &tx);
 		r = log_write(&tx, &log);
 	}
+	/* Not if nothing else is written: that needs no room on the disk. */
+	if (r >= 0 && !w->server_written && sqlite3_total_changes64(conn->db) != changes)
+		r = server_written = write_server(s);
 	r = r < 0 ? r : conn_do(conn, "COMMIT", "");
 	if (r >= 0) {
-		w->server_written = true;
+		w->server_written = w->server_written || server_written > 0;
 		atomic_store(&s->logged, s->log.last);
 		return 0;
 	}
@@ -302,7 +304,7 @@ static int find_log_place(struct store *s)
 	return 0;
 }
 
-/* This server's number. It is written down by the first batch, for a disk that is full now is no reason not to serve. */
+/* This server's number. It is written down with the first change, for a disk that is full now is no reason not to serve. */
 static int begin_server(struct store *s)
 {
 	struct conn *c = &s->write;
