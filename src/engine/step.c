@@ -83,6 +83,22 @@ static void undo(const struct op *op, size_t last, struct backend *b, struct run
 	}
 }
 
+/* What says nothing against the backend: somebody has the image, or clones need it. */
+static bool is_fair(int code)
+{
+	return code == -EBUSY || code == -ENOTEMPTY || code == -EMLINK || code == -ECANCELED;
+}
+
+/* One step of a run is over. True: it failed for good, and is to be undone. */
+static bool step_failed(struct backend *b, const struct run *r)
+{
+	if (driver_said(b, r->code, &r->err) >= 0 || r->again)
+		return false;
+	if (!is_fair(r->code))
+		counter_add(&b->errors, 1);
+	return true;
+}
+
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n)
 {
 	struct run *live[BATCH_LIMIT];
@@ -97,7 +113,7 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 		if (count)
 			op->steps[i].run(b, live, count);
 		for (size_t k = 0; k < count; k++)
-			if (driver_said(b, live[k]->code, &live[k]->err) < 0 && !live[k]->again)
+			if (step_failed(b, live[k]))
 				undo(op, i, b, live[k]);
 	}
 }

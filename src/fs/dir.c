@@ -25,7 +25,7 @@ static const struct dir *const dirs[KIND_COUNT] = {
 	[KIND_VOLUME] = &dir_volume,
 	[KIND_METADATA] = &dir_metadata,
 	[KIND_BY] = &dir_by,
-	[KIND_BY_ID] = &dir_by_id,
+	[KIND_BY_KEY] = &dir_by_key,
 	[KIND_BACKENDS] = &dir_backends,
 	[KIND_BACKEND] = &dir_backend,
 	[KIND_QUOTAS] = &dir_quotas,
@@ -89,20 +89,6 @@ void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t change
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
-static int link_stat(struct ctx *c, int64_t row, struct stat *st)
-{
-	struct vol_entry v;
-	int r = view_entry(c->view, row, &v);
-
-	if (r < 0)
-		return r;
-	stat_dir(st, 0, 0, 0, v.created_us);
-	st->st_mode = S_IFLNK | 0777;
-	st->st_nlink = 1;
-	st->st_size = (off_t)(sizeof "../../../" - 1 + strlen(v.name));
-	return 0;
-}
-
 int node_stat(struct ctx *c, struct node n, struct stat *st)
 {
 	const struct dir *d = dir_of(n.kind);
@@ -117,7 +103,7 @@ int node_stat(struct ctx *c, struct node n, struct stat *st)
 	else if (n.kind == KIND_DATA)
 		r = file_stat(c, n, st);
 	else if (n.kind == KIND_BY_LINK)
-		r = link_stat(c, n.row, st);
+		r = by_link_stat(c, n, st);
 	else if (n.kind == KIND_META)
 		r = meta_stat(c, n.row, st);
 	else if (n.kind == KIND_TYPE_ENTRY)
@@ -176,8 +162,6 @@ static enum kind kind_above(enum kind kind)
 {
 	static const enum kind above[KIND_COUNT] = {
 		[KIND_METADATA] = KIND_VOLUME,
-		[KIND_BY] = KIND_VOLFS,
-		[KIND_BY_ID] = KIND_BY,
 		[KIND_BACKENDS] = KIND_VOLFS,
 		[KIND_BACKEND] = KIND_BACKENDS,
 		[KIND_QUOTAS] = KIND_VOLFS,
@@ -203,6 +187,8 @@ static struct node node_above(struct node n)
 	enum kind kind = kind_above(n.kind);
 	bool same_row = kind == KIND_VOLUME || kind == KIND_TYPE || kind == KIND_QUOTA;
 
+	if (n.kind == KIND_BY || n.kind == KIND_BY_KEY)
+		return by_above(n);
 	return (struct node){ .kind = kind, .row = same_row && n.kind != kind ? n.row : 0 };
 }
 

@@ -3,10 +3,6 @@
 #include "fs/internal.h"
 #include "version.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 static const char readme[] =
 	"volfs: every volume is a directory beside this one.\n"
 	"\n"
@@ -21,7 +17,8 @@ static const char readme[] =
 	"  mv .volfs/trash/UUID NAME    brings a deleted one back\n"
 	"\n"
 	"Here:\n"
-	"  by/id/<uuid>          symlinks to the volumes\n"
+	"  by/id/<uuid>          symlinks to the volumes; by/status/<word>/<name>, and\n"
+	"                        by type, backend, project, zone\n"
 	"  backends/<backend>/   state error driver zone total free allocated volumes\n"
 	"                        filter_function goodness_function capabilities\n"
 	"  types/<type>/         mkdir, rmdir, mv; description public default extra_specs/ qos/\n"
@@ -29,10 +26,15 @@ static const char readme[] =
 	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
 	"  trash/<uuid>/         deleted volumes, until they expire; rmdir purges one now\n"
 	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
+	"  events                what happens, as it does: a line of JSON each; reading waits for the next\n"
+	"  history               what has happened, in the same lines: tail -f, jq\n"
+	"  json                  every volume, a line of JSON each: jq, grep\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
+	"  metrics               numbers for Prometheus\n"
 	"\n"
-	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait.\n"
+	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait,\n"
+	".volfs/events.\n"
 	"After a spec was accepted as new/NAME, that name still shows it, also not listed.\n";
 
 static int show_readme(struct ctx *c, int64_t row, struct buf *out)
@@ -59,6 +61,12 @@ static int show_version(struct ctx *c, int64_t row, struct buf *out)
 	return 0;
 }
 
+/* Says that these can be read; their read() does it. */
+static int show_lines(struct ctx *c, int64_t row, struct buf *out)
+{
+	return 0;
+}
+
 static int volfs_stat(struct ctx *c, int64_t row, struct stat *st)
 {
 	stat_dir(st, 0755, 0, 0, c->fs->started_us);
@@ -70,6 +78,11 @@ static const struct attr volfs_attrs[] = {
 	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
 	{ "status", 0444, show_status, NULL, 0, NULL },
 	{ "version", 0444, show_version, NULL, 0, NULL },
+	{ "events", 0444, show_lines, NULL, ATTR_UNLISTED | ATTR_STREAM | ATTR_FOLLOW,
+		follow_read },
+	{ "history", 0444, show_lines, NULL, ATTR_LOG, log_read },
+	{ "json", 0444, show_lines, NULL, ATTR_STREAM, json_all_read },
+	{ "metrics", 0444, metrics_show, NULL, ATTR_STREAM, NULL },
 	{ 0 },
 };
 
@@ -89,58 +102,4 @@ const struct dir dir_volfs = {
 	.timeout = LONG_TIMEOUT,
 	.attr_timeout = 0,
 	.stat = volfs_stat,
-};
-
-static const struct subdir by_subdirs[] = {
-	{ .name = "id", .kind = KIND_BY_ID },
-	{ 0 },
-};
-
-const struct dir dir_by = {
-	.subdirs = by_subdirs,
-	.timeout = LONG_TIMEOUT,
-	.stat = volfs_stat,
-};
-
-static void link_of(const struct vol_entry *v, const char *uuid, struct entry *ret)
-{
-	entry_of_volume(v, ret);
-	ret->node.kind = KIND_BY_LINK;
-	ret->generation = 1;
-	ret->st = (struct stat){ .st_mode = S_IFLNK | 0777,
-		.st_nlink = 1,
-		.st_mtim = ret->st.st_mtim,
-		.st_size = (off_t)(sizeof "../../../" - 1 + strlen(v->name)) };
-	(void)snprintf(ret->name, sizeof ret->name, "%s", uuid);
-}
-
-static int by_id_find(struct ctx *c, int64_t row, const char *name, struct entry *ret)
-{
-	struct vol_entry v;
-	int r = view_entry_by_uuid(c->view, name, &v);
-
-	if (r == 0 && v.trashed)
-		r = -ENOENT;
-	if (r == 0)
-		link_of(&v, name, ret);
-	return r;
-}
-
-static int by_id_list(struct ctx *c, int64_t row, int64_t after, struct entry *ret, size_t n)
-{
-	struct vol_entry v[8];
-	struct volume vol;
-	int done = 0, got = view_entries(c->view, LIST_ALIVE, after, v, n < 8 ? n : 8);
-
-	for (int i = 0; i < got; i++)
-		if (view_volume(c->view, v[i].id, &vol) == 0)
-			link_of(&v[i], vol.uuid, &ret[done++]);
-	return got < 0 ? got : done;
-}
-
-const struct dir dir_by_id = {
-	.timeout = 0,
-	.stat = volfs_stat,
-	.find = by_id_find,
-	.list = by_id_list,
 };

@@ -143,17 +143,14 @@ static void op_setattr(
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	CTX(req);
-	char target[NAME_LEN + 16];
+	char target[BY_TARGET_MAX];
 	struct node n = ino_node(ino);
-	struct vol_entry v;
-	int r = n.kind == KIND_BY_LINK ? view_entry(c.view, n.row, &v) : -EINVAL;
+	int r = n.kind == KIND_BY_LINK ? by_link_target(&c, n, target) : -EINVAL;
 
-	if (r < 0) {
+	if (r < 0)
 		fuse_reply_err(req, reply_errno(r));
-		return;
-	}
-	(void)snprintf(target, sizeof target, "../../../%s", v.name);
-	fuse_reply_readlink(req, target);
+	else
+		fuse_reply_readlink(req, target);
 }
 
 /* By its name, which is the volume's now. */
@@ -268,6 +265,8 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	opens_drop(c.fs->opens, fi->fh);
 	place_drop(c.fs, fi->fh);
 	waiters_forget(c.fs->waiters, fi->fh);
+	openers_forget(c.fs->openers, fi->fh);
+	follow_forget(c.fs->follow, fi->fh);
 	fuse_reply_err(req, 0);
 }
 
@@ -492,7 +491,10 @@ static void op_poll(
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
-	wait_poll(&c, n, a ? a : &plain, fi, ph);
+	if (a && a->flags & ATTR_FOLLOW)
+		follow_poll(&c, fi, ph);
+	else
+		wait_poll(&c, n, a ? a : &plain, fi, ph);
 }
 
 const struct fuse_lowlevel_ops fs_ops = {

@@ -18,25 +18,42 @@ enum {
 /* Of whom a line speaks, as it stands now. */
 struct subject {
 	int64_t project;
+	int64_t project_end; /* bytes of the project's lines until now */
 	char uuid[UUID_LEN + 1], name[NAME_LEN + 1], project_name[NAME_LEN + 1];
 	enum vol_status status;
 };
 
-static int find_subject(struct tx *tx, const struct event *e, struct subject *ret)
+static int find_volume(struct tx *tx, int64_t id, struct subject *ret)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(tx->conn, &st,
-		"SELECT v.project, p.name, v.uuid, v.name, v.status FROM volume v "
+		"SELECT p.id, p.log_end, p.name, v.uuid, v.name, v.status FROM volume v "
 		"JOIN project p ON p.id = v.project WHERE v.id = ?",
-		"i", e->volume);
+		"i", id);
 
 	if (r < 0)
 		return r;
 	ret->project = sqlite3_column_int64(st, 0);
-	col_text(st, 1, ret->project_name);
-	col_text(st, 2, ret->uuid);
-	col_text(st, sqlite3_column_type(st, 3) == SQLITE_NULL ? 2 : 3, ret->name);
-	ret->status = (enum vol_status)sqlite3_column_int(st, 4);
+	ret->project_end = sqlite3_column_int64(st, 1);
+	col_text(st, 2, ret->project_name);
+	col_text(st, 3, ret->uuid);
+	col_text(st, sqlite3_column_type(st, 4) == SQLITE_NULL ? 3 : 4, ret->name);
+	ret->status = (enum vol_status)sqlite3_column_int(st, 5);
+	conn_end(st);
+	return 0;
+}
+
+static int find_project(struct tx *tx, int64_t id, struct subject *ret)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(
+		tx->conn, &st, "SELECT id, log_end, name FROM project WHERE id = ?", "i", id);
+
+	if (r < 0)
+		return r;
+	ret->project = sqlite3_column_int64(st, 0);
+	ret->project_end = sqlite3_column_int64(st, 1);
+	col_text(st, 2, ret->project_name);
 	conn_end(st);
 	return 0;
 }
@@ -57,7 +74,7 @@ static void write_line(struct buf *line, const struct event *e, const struct sub
 	buf_addf(line, "{\"time\":\"%s\"", clock_text_us(at_us, at));
 	add_member(line, "event", e->event);
 	add_member(line, "volume", s->uuid);
-	add_member(line, "name", s->name);
+	add_member(line, "name", e->volume ? s->name : e->name);
 	add_member(line, "snapshot", e->snapshot);
 	add_member(line, "project", s->project_name);
 	add_member(line, "user", e->uid < 0 ? "volfs" : e->user);
@@ -69,71 +86,71 @@ static void write_line(struct buf *line, const struct event *e, const struct sub
 	buf_addf(line, ",\"position\":%" PRIu64 "}\n", pos);
 }
 
-static int log_end(struct tx *tx, const char *sql, int64_t row, uint64_t *ret)
+/* The log's own place is remembered by the writer, and written down once per batch. */
+static int add_line(struct tx *tx, const struct event *e, const struct subject *s, struct buf *line)
 {
-	sqlite3_stmt *st;
-	int64_t end = 0;
-	int r = id_of(st, conn_row(tx->conn, &st, sql, "i", row), &end);
+	struct log_tail *log = &tx->store->log;
+	int64_t at_us = clock_wall_us();
+	int r;
 
-	*ret = (uint64_t)end;
-	return r;
-}
-
-static int add_line(struct tx *tx, const struct event *e, const struct subject *s, int64_t at_us,
-	struct buf *line)
-{
-	uint64_t pos, own = 0;
-	int r = log_end(tx, "SELECT log_end FROM counts WHERE id = ?", 1, &pos);
-
-	if (r == 0 && s->project)
-		r = log_end(tx, "SELECT log_end FROM project WHERE id = ?", s->project, &own);
-	if (r < 0)
-		return r;
-	write_line(line, e, s, at_us, pos);
+	write_line(line, e, s, at_us, log->end);
 	if (buf_failed(line))
 		return -ENOMEM;
 	r = conn_do(tx->conn,
-		"INSERT INTO event (volume, project, at_us, pos, project_pos, line) "
-		"VALUES (?, ?, ?, ?, ?, ?)",
-		"iiiiib", e->volume, s->project, at_us, (int64_t)pos, (int64_t)own, line->at,
-		line->len);
-	if (r >= 0)
-		r = conn_do(tx->conn, "UPDATE counts SET log_end = log_end + ?", "i",
-			(int64_t)line->len);
+		"INSERT INTO event (id, volume, project, at_us, pos, project_pos, line) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?)",
+		"iiiiiib", log->last + 1, e->volume, s->project, at_us, (int64_t)log->end,
+		s->project_end, line->at, line->len);
 	if (r >= 0 && s->project)
-		r = conn_do(tx->conn, "UPDATE project SET log_end = log_end + ? WHERE id = ?", "ii",
-			(int64_t)line->len, s->project);
-	return r < 0 ? r : 0;
+		r = conn_do(tx->conn, "UPDATE project SET log_end = ? WHERE id = ?", "ii",
+			s->project_end + (int64_t)line->len, s->project);
+	if (r < 0)
+		return r;
+	log->last++;
+	log->end += line->len;
+	return 0;
 }
 
 int tx_event(struct tx *tx, const struct event *e)
 {
-	struct subject s = { .project = e->project };
+	struct subject s = { 0 };
 	struct buf line = { 0 };
-	int r = e->volume ? find_subject(tx, e, &s) : 0;
+	int r = 0;
 
-	r = r < 0 ? r : add_line(tx, e, &s, clock_wall_us(), &line);
+	if (e->volume)
+		r = find_volume(tx, e->volume, &s);
+	else if (e->project)
+		r = find_project(tx, e->project, &s);
+	r = r < 0 ? r : add_line(tx, e, &s, &line);
 	buf_release(&line);
 	return r;
 }
 
+static void add_who(struct buf *out, const char *uid, const char *pid, const char *user)
+{
+	buf_addf(out, "uid %s", uid);
+	if (user)
+		buf_addf(out, " (%s)", user);
+	buf_addf(out, ", pid %s", pid ? pid : "0");
+}
+
 static void history_line(sqlite3_stmt *st, struct buf *out)
 {
-	const char *text[7];
+	const char *text[8];
 
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 		text[i] = (const char *)sqlite3_column_text(st, i);
 	buf_addf(out, "%s %s ", text[0] ? text[0] : "", text[1] ? text[1] : "");
 	if (text[2])
 		buf_adds(out, text[2]);
 	else if (text[3])
-		buf_addf(out, "uid %s, pid %s", text[3], text[4] ? text[4] : "0");
+		add_who(out, text[3], text[4], text[5]);
 	else
 		buf_adds(out, "volfs");
-	if (text[5])
-		buf_addf(out, ": snapshot %s", text[5]);
 	if (text[6])
-		buf_addf(out, ": %s", text[6]);
+		buf_addf(out, ": snapshot %s", text[6]);
+	if (text[7] && *text[7])
+		buf_addf(out, "%s%s", text[6] ? ", " : ": ", text[7]);
 	buf_addc(out, '\n');
 }
 
@@ -142,7 +159,7 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 	sqlite3_stmt *st;
 	int r = conn_rows(&v->conn, &st,
 		"SELECT line->>'time', line->>'event', line->>'who', line->>'uid', line->>'pid', "
-		"line->>'snapshot', line->>'detail' FROM event WHERE volume = ? ORDER BY id",
+		"line->>'user', line->>'snapshot', line->>'detail' FROM event WHERE volume = ? ORDER BY id",
 		"i", id);
 
 	if (r < 0)
@@ -150,34 +167,6 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 	while ((r = conn_next(&v->conn, st)) > 0)
 		history_line(st, ret);
 	return view_result(v, r);
-}
-
-/* --- the log --- */
-
-#define IN_LOG "(SELECT log_start FROM counts)"
-
-int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struct buf *text)
-{
-	sqlite3_stmt *st;
-	size_t i = 0;
-	int r = conn_rows(&v->conn, &st,
-		"SELECT id, project, pos, line FROM event WHERE id > max(?, " IN_LOG
-		") ORDER BY id",
-		"i", after);
-
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n && (r = conn_next(&v->conn, st)) > 0; i++) {
-		const void *line = sqlite3_column_text(st, 3);
-
-		ret[i] = (struct log_row){ sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
-			(uint64_t)sqlite3_column_int64(st, 2),
-			(size_t)sqlite3_column_bytes(st, 3) };
-		buf_add(text, line, ret[i].len);
-	}
-	if (i == n)
-		conn_end(st);
-	return r < 0 ? view_result(v, r) : (int)i;
 }
 
 int view_changed_last(struct view *v, int64_t *ret, size_t n)

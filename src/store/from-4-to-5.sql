@@ -36,7 +36,7 @@ DELETE FROM sqlite_sequence WHERE name = 'event';
 INSERT INTO sqlite_sequence (name, seq)
   SELECT 'event', seq FROM sqlite_sequence WHERE name = 'event_4';
 DROP TABLE event_4;
-UPDATE counts SET log_start = coalesce((SELECT max(id) FROM event), 0);
+UPDATE counts SET log_start = coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 UPDATE counts SET log_swept = log_start;
 
 CREATE TABLE volume_count (
@@ -67,4 +67,18 @@ CREATE TRIGGER count_moved AFTER UPDATE OF backend, trashed, status, size ON vol
     WHERE backend = coalesce(OLD.backend, 0) AND trashed = OLD.trashed AND status = OLD.status;
   INSERT INTO volume_count VALUES (coalesce(NEW.backend, 0), NEW.trashed, NEW.status, 1, NEW.size)
     ON CONFLICT DO UPDATE SET volumes = volumes + 1, size = size + excluded.size;
+END;
+
+CREATE TABLE zone (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+);
+INSERT INTO zone (name) SELECT DISTINCT zone FROM volume WHERE zone IS NOT NULL ORDER BY zone;
+
+CREATE TRIGGER zone_added AFTER INSERT ON volume WHEN NEW.zone IS NOT NULL BEGIN
+  INSERT OR IGNORE INTO zone (name) VALUES (NEW.zone);
+END;
+
+CREATE TRIGGER zone_moved AFTER UPDATE OF zone ON volume WHEN NEW.zone IS NOT NULL BEGIN
+  INSERT OR IGNORE INTO zone (name) VALUES (NEW.zone);
 END;

@@ -164,7 +164,7 @@ int tx_project(struct tx *tx, const char *name, int64_t *ret_id)
 
 int tx_type_quota(struct tx *tx, int64_t project, int64_t type, int64_t *ret_id)
 {
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = NULL;
 	int r = conn_do(tx->conn,
 		"INSERT INTO type_quota (project, type) VALUES (?, ?) ON CONFLICT DO NOTHING", "ii",
 		project, type);

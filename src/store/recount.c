@@ -38,6 +38,11 @@
 	"sum(pending) AS pending, sum(trash_waiting) AS trash_waiting, "                           \
 	"sum(purging) AS purging FROM part GROUP BY backend) "
 
+/* Rows of volume_count without volumes are as good as none. */
+#define OF_STATUSES                                                                                \
+	"WITH there AS (SELECT coalesce(backend, 0) AS backend, trashed, status, "                 \
+	"count(*) AS volumes, sum(size) AS size FROM volume GROUP BY 1, 2, 3) "
+
 static const char *const differences[] = {
 	OF_PROJECTS
 	"SELECT printf('project ''%s'' is counted %d volumes and %d snapshots of %d bytes, and %d bytes "
@@ -72,6 +77,16 @@ static const char *const differences[] = {
 	"(SELECT count(*) FROM job) AS jobs) "
 	"SELECT printf('%d volumes and %d jobs are counted: there are %d and %d', c.volumes, c.jobs, "
 	"t.volumes, t.jobs) FROM counts c, there t WHERE (c.volumes, c.jobs) <> (t.volumes, t.jobs)",
+	OF_STATUSES
+	"SELECT printf('%d volumes of %d bytes are counted on backend ''%s'' in status %d%s: there are "
+	"%d of %d', coalesce(c.volumes, 0), coalesce(c.size, 0), coalesce(b.name, ''), "
+	"coalesce(c.status, t.status), iif(coalesce(c.trashed, t.trashed), ' of the trash', ''), "
+	"coalesce(t.volumes, 0), coalesce(t.size, 0)) "
+	"FROM volume_count c FULL JOIN there t "
+	"ON t.backend = c.backend AND t.trashed = c.trashed AND t.status = c.status "
+	"LEFT JOIN backend b ON b.id = coalesce(c.backend, t.backend) "
+	"WHERE (coalesce(c.volumes, 0), coalesce(c.size, 0)) <> "
+	"(coalesce(t.volumes, 0), coalesce(t.size, 0))",
 	"SELECT printf('snapshot ''%s'' (%s) counts for another project or type than its volume', "
 	"coalesce(s.name, ''), s.uuid) FROM snapshot s JOIN volume v ON v.id = s.volume "
 	"WHERE s.project <> v.project OR s.type IS NOT v.type",
@@ -115,5 +130,7 @@ int tx_recount(struct tx *tx)
 		"(t.volumes, t.allocated, t.pending, t.trash_waiting, t.purging) "
 		"FROM there t WHERE t.backend = backend.id;"
 		"UPDATE counts SET volumes = (SELECT count(*) FROM volume WHERE trashed = 0), "
-		"jobs = (SELECT count(*) FROM job)");
+		"jobs = (SELECT count(*) FROM job);"
+		"DELETE FROM volume_count;" OF_STATUSES
+		"INSERT INTO volume_count SELECT * FROM there");
 }

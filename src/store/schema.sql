@@ -97,6 +97,12 @@ CREATE TABLE backend (
   purging INTEGER NOT NULL DEFAULT 0 -- of allocated: on its way out
 );
 
+-- Names of zones, each once, so that each has a number; triggers add those of volumes. None goes.
+CREATE TABLE zone (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+);
+
 CREATE TABLE volume (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   uuid TEXT NOT NULL,
@@ -457,4 +463,12 @@ CREATE TRIGGER count_moved AFTER UPDATE OF backend, trashed, status, size ON vol
     WHERE backend = coalesce(OLD.backend, 0) AND trashed = OLD.trashed AND status = OLD.status;
   INSERT INTO volume_count VALUES (coalesce(NEW.backend, 0), NEW.trashed, NEW.status, 1, NEW.size)
     ON CONFLICT DO UPDATE SET volumes = volumes + 1, size = size + excluded.size;
+END;
+
+CREATE TRIGGER zone_added AFTER INSERT ON volume WHEN NEW.zone IS NOT NULL BEGIN
+  INSERT OR IGNORE INTO zone (name) VALUES (NEW.zone);
+END;
+
+CREATE TRIGGER zone_moved AFTER UPDATE OF zone ON volume WHEN NEW.zone IS NOT NULL BEGIN
+  INSERT OR IGNORE INTO zone (name) VALUES (NEW.zone);
 END;

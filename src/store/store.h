@@ -51,6 +51,12 @@ struct store_hooks {
 };
 int store_start(struct store *s, const struct store_hooks *hooks, struct err *err);
 
+/*
+ * How much the log keeps: so many events, none older than so many seconds; 0: all. Before store_start(); without it nothing is
+ * forgotten. A volume that exists keeps its latest 256 besides.
+ */
+void store_keep_log(struct store *s, int64_t events, int64_t age_s);
+
 /* Carries out what was submitted, then ends the writer. What a straggler submits afterwards is dropped unanswered. */
 void store_stop(struct store *s);
 
@@ -349,6 +355,8 @@ int tx_backend(
 int tx_backend_sums(struct tx *tx, int64_t id, struct backend_row *ret);
 /* All rows, configured or not, in order of id. each() asks the catalogue nothing. */
 int tx_backends(struct tx *tx, void (*each)(void *arg, const struct backend_row *row), void *arg);
+/* A zone is known from now on, also while no volume is in it. */
+int tx_zone(struct tx *tx, const char *name);
 int tx_backend_disable(struct tx *tx, int64_t id, bool disabled);
 int tx_backend_report(struct tx *tx, int64_t id, bool up, const struct backend_stats *stats);
 int view_backend_row(struct view *v, int64_t id, struct backend_row *ret);
@@ -371,6 +379,7 @@ struct event {
 	int64_t volume;	 /* row, still there; 0: of none */
 	int64_t project; /* row, of an event without a volume; 0: for admins alone */
 	const char *event;
+	const char *name;     /* of what is no volume: a type, a backend, … */
 	const char *snapshot; /* its name */
 	int64_t uid, pid;     /* who asked; -1: volfs itself */
 	const char *user;     /* its name, where known */

@@ -45,6 +45,11 @@ static const char *const recount_sums[] = {
 	"(SELECT coalesce(sum(size), 0) FROM job WHERE backend = b.id AND kind = 1)",
 	"SELECT count(*) FROM counts WHERE volumes <> "
 	"(SELECT count(*) FROM volume WHERE trashed = 0) OR jobs <> (SELECT count(*) FROM job)",
+	"SELECT count(*) FROM volume_count c WHERE (volumes, size) <> "
+	"(SELECT count(*), coalesce(sum(size), 0) FROM volume "
+	"WHERE coalesce(backend, 0) = c.backend AND trashed = c.trashed AND status = c.status)",
+	"SELECT count(*) FROM volume v WHERE NOT EXISTS (SELECT 1 FROM volume_count "
+	"WHERE backend = coalesce(v.backend, 0) AND trashed = v.trashed AND status = v.status)",
 };
 enum { RECOUNT_SUMS = sizeof recount_sums / sizeof recount_sums[0] };
 

@@ -639,7 +639,9 @@ static void wrong_sums_are_named_and_counted_anew(void **state)
 		sql("UPDATE type_quota SET snapshots = 3, trash_waiting = 5 WHERE in_use = 1"), -1);
 	assert_int_equal(sql("UPDATE backend SET pending = 4, trash_waiting = 6, purging = 7"), -1);
 	assert_int_equal(sql("UPDATE counts SET jobs = 7"), -1);
-	assert_int_equal(view_recount(v, sum_said, NULL), 4);
+	assert_int_equal(sql("UPDATE volume_count SET volumes = 2, size = 0"), -1);
+	assert_int_equal(sql("INSERT INTO volume_count VALUES (0, 1, 18, 0, 5)"), -1);
+	assert_int_equal(view_recount(v, sum_said, NULL), 6);
 	assert_string_equal(buf_text(&said),
 		"project 'p' is counted 9 volumes and 1 snapshots of 1048576 bytes, and 0 bytes of "
 		"trash, 0 of them waiting: there are 1 and 1 of 1048576, and 0, 0 of them waiting\n"
@@ -648,10 +650,16 @@ static void wrong_sums_are_named_and_counted_anew(void **state)
 		"waiting\n"
 		"backend 'b' is counted 1 volumes, 1048576 bytes promised, 4 of these being made, 6 in "
 		"the trash and 7 being purged: there are 1, 1048576, 0, 0 and 0\n"
-		"1 volumes and 7 jobs are counted: there are 1 and 1\n");
+		"1 volumes and 7 jobs are counted: there are 1 and 1\n"
+		"0 volumes of 5 bytes are counted on backend '' in status 18 of the trash: there are 0 of "
+		"0\n"
+		"2 volumes of 0 bytes are counted on backend 'b' in status 2: there are 1 of 1048576\n");
 	assert_int_equal(change(count_anew, NULL), 0);
 	assert_int_equal(view_recount(v, sum_said, NULL), 0);
 	recount();
+	assert_int_equal(sql("DELETE FROM volume_count"), -1);
+	assert_int_equal(view_recount(v, sum_said, NULL), 1);
+	assert_int_equal(change(count_anew, NULL), 0);
 	assert_int_equal(sql("DELETE FROM type_quota"), -1);
 	assert_int_equal(view_recount(v, sum_said, NULL), 1);
 	assert_int_equal(sql("UPDATE snapshot SET project = 1"), -1);
@@ -686,11 +694,11 @@ static void other_versions_are_refused(void **state)
 
 	assert_int_equal(sql("PRAGMA user_version = 3"), -1);
 	assert_int_equal(store_look(path, &defaults, &other, &err), -EPROTO);
-	assert_non_null(strstr(err.text, "is of version 3, this volfs knows 4: start it once"));
-	assert_int_equal(sql("PRAGMA user_version = 5"), -1);
+	assert_non_null(strstr(err.text, "is of version 3, this volfs knows 5: start it once"));
+	assert_int_equal(sql("PRAGMA user_version = 6"), -1);
 	assert_int_equal(store_look(path, &defaults, &other, &err), -EPROTO);
-	assert_non_null(strstr(err.text, "is of a newer version (5)"));
-	assert_int_equal(sql("PRAGMA user_version = 4"), -1);
+	assert_non_null(strstr(err.text, "is of a newer version (6)"));
+	assert_int_equal(sql("PRAGMA user_version = 5"), -1);
 	assert_int_equal(store_look("/nowhere/x.db", &defaults, &other, &err), -ENOENT);
 	assert_int_equal(access("/nowhere", F_OK), -1);
 }

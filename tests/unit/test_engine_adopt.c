@@ -403,7 +403,7 @@ static void a_lost_one_keeps_its_name(void **state)
 	put(LOST, 1 << 20);
 	rig_up(&rig);
 	id = adopted(LOST, "db");
-	assert_string_equal(row(id).uuid, LOST + 7);
+	assert_string_equal(row(id).uuid, &LOST[7]);
 	assert_true(holds(LOST, LOST));
 	assert_int_equal(rig_delete(&rig, id), 0);
 	rig_idle(&rig);
