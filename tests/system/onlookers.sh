@@ -2,6 +2,7 @@
 # Thousands that wait for volumes, by `wait` and by poll(2) on `status`: no thread of the server, gone on SIGINT at once, and a killed server
 # costs none of them its answer.
 # timeout: 120 full: 600
+# alone
 . "$(dirname "$0")/../system/lib.sh"
 N=1000
 [ -z "${VOLFS_TEST_FULL:-}" ] || N=10000
