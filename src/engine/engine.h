@@ -227,6 +227,10 @@ void engine_quota_row(
 /* Is there a group of that name? Asked of the system now and then only. 0; -ENOENT: no; another: the system could not say. */
 int engine_project_find(struct engine *e, const char *name);
 
+/* Names of the caller's projects, whether volumes may be made in them now or not: how many. May ask the system's directory. */
+size_t engine_projects_of(
+	struct engine *e, const struct caller *who, char (*ret)[NAME_LEN + 1], size_t n);
+
 /*
  * Volume types; an administrator's, else -EACCES. type: its row. -ENOENT: it is gone. -EBUSY where a volume has it: for removing it,
  * and for its extra specs.

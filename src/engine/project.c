@@ -218,18 +218,42 @@ static int name_of_gid(gid_t gid, char name[NAME_LEN + 1])
 	return 0;
 }
 
+static int known_name(struct engine *e, gid_t gid, char name[NAME_LEN + 1])
+{
+	int r;
+
+	if (recall(e, gid, name))
+		return 0;
+	r = name_of_gid(gid, name);
+	if (r == 0)
+		remember(e, gid, name);
+	return r;
+}
+
 int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err)
 {
-	if (!recall(e, gid, name)) {
-		int r = name_of_gid(gid, name);
+	int r = known_name(e, gid, name);
 
-		if (r < 0)
-			return err_set(err, r,
-				"the project of gid %u cannot be looked up now: try again later",
-				(unsigned)gid);
-		remember(e, gid, name);
-	}
+	if (r < 0)
+		return err_set(err, r,
+			"the project of gid %u cannot be looked up now: try again later",
+			(unsigned)gid);
 	return allowed(e, name, err);
+}
+
+size_t engine_projects_of(
+	struct engine *e, const struct caller *who, char (*ret)[NAME_LEN + 1], size_t n)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i <= who->group_count && done < n; i++) {
+		gid_t gid = i ? who->groups[i - 1] : who->gid;
+		bool again = i && gid == who->gid;
+
+		if (!again && known_name(e, gid, ret[done]) == 0)
+			done++;
+	}
+	return done;
 }
 
 static bool is_member(const struct caller *who, gid_t gid)

@@ -26,6 +26,7 @@ static const char readme[] =
 	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
 	"  trash/<uuid>/         deleted volumes, until they expire; rmdir purges one now\n"
 	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
+	"  summary               backends, counts and all volumes, as a table to look at\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
 	"\n"
@@ -56,6 +57,12 @@ static int show_version(struct ctx *c, int64_t row, struct buf *out)
 	return 0;
 }
 
+/* Says that it can be read; its row's `read` does it. */
+static int show_lines(struct ctx *c, int64_t row, struct buf *out)
+{
+	return 0;
+}
+
 static int volfs_stat(struct ctx *c, int64_t row, struct stat *st)
 {
 	stat_dir(st, 0755, 0, 0, c->fs->started_us);
@@ -67,6 +74,7 @@ static const struct attr volfs_attrs[] = {
 	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
 	{ "status", 0444, show_status, NULL, 0, NULL },
 	{ "version", 0444, show_version, NULL, 0, NULL },
+	{ "summary", 0444, show_lines, NULL, ATTR_STREAM, summary_read },
 	{ 0 },
 };
 

@@ -269,6 +269,9 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
 int place_open(struct fs *fs, uint64_t *ret_fh);
 /* What comes at off: true, if a read of this open ended there. */
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
+/* The same of an offset between these two: where that part of the stream begins, and ends. */
+bool place_within(
+	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
 /* Before the answer: the next read, at off, goes on at pos. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
@@ -360,6 +363,12 @@ enum { BY_TARGET_MAX = NAME_LEN + 16 };
 struct node by_above(struct node n); /* of a directory there */
 int by_link_stat(struct ctx *c, struct node n, struct stat *st);
 int by_link_target(struct ctx *c, struct node n, char target[BY_TARGET_MAX]);
+
+/* --- summary.c; reader.c: who sees which volumes there */
+
+/* Answers a read of .volfs/summary. */
+void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
+int log_who(struct ctx *c, uint64_t fh, struct log_reader *ret);
 
 /* --- dir_unmanaged.c, move.c */
 

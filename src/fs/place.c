@@ -71,6 +71,20 @@ bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos)
 	return false;
 }
 
+bool place_within(
+	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end)
+{
+	const struct keep_place *p = place_of(fs, fh);
+	uint32_t turn = p ? atomic_load(&p->turn) : 0;
+
+	if (!p || p->at[turn ^ 1].off < 0 || off < p->at[turn ^ 1].off || off >= p->at[turn].off)
+		return false;
+	*ret_begin = p->at[turn ^ 1].off;
+	*ret_pos = p->at[turn ^ 1].pos;
+	*ret_end = p->at[turn].off;
+	return true;
+}
+
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 {
 	struct keep_place *p = place_of(fs, fh);
