@@ -2,7 +2,8 @@
  * Gestures on a mounted volfs (or on the constant filesystem), counted and timed from outside as a
  * program would make them.
  *
- *      gesture create DIR COUNT THREADS PREFIX [SPEC]   a spec into new/, then its `wait`: volumes/s, latency, that of close(2)
+ *      gesture create DIR COUNT THREADS PREFIX [SPEC [RATE]]  a spec into new/, then its `wait`: volumes/s, latency, that of close(2);
+ *                                                       with RATE no more of them a second
  *      gesture delete DIR COUNT THREADS PREFIX          rmdir, then `wait` in the trash
  *      gesture cat FILE SECONDS THREADS                 open, read to the end, close
  *      gesture stat FILE SECONDS THREADS                stat
@@ -24,6 +25,7 @@
 
 static const char *where, *prefix = "b", *spec = "size=10";
 static long count;
+static double rate, began; /* rate 0: as fast as it goes */
 static double until;
 static _Atomic long taken, done, failed;
 static double *took, *closing; /* of each create or delete */
@@ -107,13 +109,26 @@ static bool delete_one(long i)
 	return true;
 }
 
+/* Until it is the turn of number i. */
+static void pace(long i)
+{
+	double left = rate > 0 ? began + (double)i / rate * 1e6 - now_us() : 0;
+
+	if (left > 0)
+		nanosleep(&(struct timespec){ (time_t)(left / 1e6),
+				  (long)(left - (double)(time_t)(left / 1e6) * 1e6) * 1000 },
+			NULL);
+}
+
 static void *changes(void *one)
 {
 	bool (*gesture)(long) = *(bool (**)(long))one;
 	long i;
 
-	while ((i = taken++) < count)
+	while ((i = taken++) < count) {
+		pace(i);
 		done += gesture(i);
+	}
 	return NULL;
 }
 
@@ -187,13 +202,14 @@ int main(int argc, char **argv)
 
 	if (argc < 5)
 		return fprintf(stderr,
-			       "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX [SPEC]]\n"),
+			       "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX [SPEC [RATE]]]\n"),
 		       2;
 	where = argv[2];
 	count = atol(argv[3]);
 	threads = atoi(argv[4]);
 	prefix = argc > 5 ? argv[5] : prefix;
 	spec = argc > 6 ? argv[6] : spec;
+	rate = argc > 7 ? atof(argv[7]) : 0;
 	one = !strcmp(argv[1], "create")   ? create_one
 	      : !strcmp(argv[1], "delete") ? delete_one
 					   : NULL;
@@ -204,7 +220,7 @@ int main(int argc, char **argv)
 	pthread_t *thread = calloc((size_t)threads, sizeof *thread);
 	if (!took || !closing || !thread)
 		return 1;
-	from = now_us();
+	from = began = now_us();
 	until = from + (double)count * 1e6;
 	for (int i = 0; i < threads; i++)
 		if (pthread_create(&thread[i], NULL, run, &one))

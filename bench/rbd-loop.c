@@ -142,7 +142,7 @@ static int remove_librbd(struct loop *l, rados_ioctx_t io, const struct driver_i
 
 static int remove_direct(struct loop *l, rados_ioctx_t io, const struct driver_image *image)
 {
-	return driver_rbd.remove(l->driver, image, NULL);
+	return driver_rbd.remove(l->driver, image, NULL, NULL);
 }
 
 static int watchers_librbd(struct loop *l, rados_ioctx_t io, const struct driver_image *image)

@@ -242,7 +242,7 @@ static int mend_parts(struct repair *r, const struct difference *d, struct err *
 		return code;
 	if (code == 0 && whole.size) /* else it cannot even be opened */
 		return 0;
-	code = r->driver->remove(r->be, &d->image, err);
+	code = r->driver->remove(r->be, &d->image, NULL, err);
 	return code < 0 ? code : 1;
 }
 

@@ -64,7 +64,8 @@ struct driver_source {
 		      1]; /* ""; the image as it is now: create() takes a temporary snapshot, and that may take a while */
 };
 
-/* How far a long change is, in bytes; the driver writes, anybody reads. total 0: not known yet. */
+/* How far a long change is, in bytes that there are; the driver writes, anybody reads. total 0: not known yet, or nothing to do. Where
+ * a function takes one it may be NULL: nobody wants to know. */
 struct driver_progress {
 	_Atomic uint64_t done, total;
 };
@@ -110,6 +111,8 @@ struct driver_create {
 	size_t qos_count;
 	const struct driver_source *
 		source; /* borrowed; NULL: an empty image. It has at most image.size bytes; the rest reads as zeroes */
+	struct driver_progress
+		*progress; /* of copying from the source, where that takes its bytes; NULL */
 	bool fresh; /* nobody has asked for this image before: no earlier try needs to be looked for */
 	int code;
 	struct err err;
@@ -154,7 +157,8 @@ struct driver {
 	/* Removes the image and everything of it. 0 if there is nothing. -EBUSY: somebody has it open (untouched).
 	 * -ENOTEMPTY: it has snapshots (untouched), temporary ones aside, which go with it. -EMLINK: clones need it (untouched); to be
 	 * called again when they are gone or flattened. */
-	int (*remove)(void *be, const struct driver_image *image, struct err *err);
+	int (*remove)(void *be, const struct driver_image *image, struct driver_progress *progress,
+		struct err *err);
 
 	/* Grows it to size; 0 if it has that size already; -EINVAL if smaller. */
 	int (*resize)(void *be, const struct driver_image *image, uint64_t size, struct err *err);
@@ -162,13 +166,13 @@ struct driver {
 	/*
 	 * Snapshots. All four block without bound, and can be repeated after a crash anywhere inside them. snap_create: of an image that
 	 * may be in use here and elsewhere: what was done when it was called is in it, and it is what a power cut at one moment would
-	 * have left; 0 if it is there already. quiet: it wants that nothing is written through this process meanwhile. snap_remove: 0 if
+	 * have left; 0 if it is there already; its progress is that of a driver that copies. quiet: it wants that nothing is written through this process meanwhile. snap_remove: 0 if
 	 * there is none; clones of it keep what they need. revert: the contents of the image become the snapshot's, which has its size;
 	 * -EBUSY: it is open somewhere; a crash in the middle is made good by repeating it. NULL where the storage has none of this.
 	 */
 	bool quiet;
 	int (*snap_create)(void *be, const struct driver_image *image,
-		const struct driver_snap *snap, struct err *err);
+		const struct driver_snap *snap, struct driver_progress *progress, struct err *err);
 	int (*snap_remove)(void *be, const struct driver_image *image,
 		const struct driver_snap *snap, struct err *err);
 	int (*revert)(void *be, const struct driver_image *image, const struct driver_snap *snap,

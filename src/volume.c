@@ -121,6 +121,11 @@ bool quota_resource_is_size(enum quota_resource r)
 	return resources[r].is_size;
 }
 
+const char *use_mode(const struct use *u)
+{
+	return u->writes ? "rw" : "ro";
+}
+
 const char *qos_consumer_name(enum qos_consumer c)
 {
 	static const char *const names[QOS_CONSUMER_COUNT] = {

@@ -178,6 +178,8 @@ struct use {
 	int64_t since_us;
 };
 
+const char *use_mode(const struct use *u); /* "rw" or "ro"; static */
+
 /* What a quota counts. The words are those of .volfs/quotas/; their order is nobody's. */
 enum quota_resource {
 	QUOTA_VOLUMES,

@@ -78,6 +78,26 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 	va_end(again);
 }
 
+void buf_addu(struct buf *b, uint64_t number)
+{
+	char text[20];
+	size_t at = sizeof text;
+
+	do {
+		text[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	buf_add(b, text + at, sizeof text - at);
+}
+
+void buf_cut(struct buf *b, size_t len)
+{
+	if (len >= b->len)
+		return;
+	b->len = len;
+	b->at[len] = '\0';
+}
+
 char *buf_detach(struct buf *b)
 {
 	char *at = NULL;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
 	char *at;   /* NULL while nothing was ever added */
@@ -21,6 +22,8 @@ void buf_clear(struct buf *b);	 /* empty again, memory kept */
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);
+void buf_addu(struct buf *b, uint64_t number); /* in decimal: many times faster than buf_addf() */
+void buf_cut(struct buf *b, size_t len);       /* what comes after len bytes is dropped */
 __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *fmt, ...);
 char *buf_detach(struct buf *b); /* the caller's to free; NULL after a failure; leaves { 0 } */
 

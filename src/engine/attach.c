@@ -65,7 +65,7 @@ static int attach_apply(struct request *q, struct tx *tx, struct err *err)
 	a->use.writes = !v.readonly;
 	r = tx_use_add(tx, &a->use);
 	q->row = a->use.id;
-	return r < 0 ? r : use_settle(q, tx, &v, a->use.id);
+	return r < 0 ? r : use_settle(q, tx, &v, &a->use, true);
 }
 
 /* The rules of a volume's name; what has a colon is ours to make. */
@@ -85,6 +85,7 @@ void engine_attach(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!a)
 		return;
+	request_counts(&a->q, OP_ATTACH);
 	r = name_check(name, &err);
 	a->q.volume = volume;
 	a->use = (struct use){
@@ -134,7 +135,7 @@ static int detach_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	was = v.status;
-	r = use_settle(q, tx, &v, u.id);
+	r = use_settle(q, tx, &v, &u, false);
 	if (was == VOL_IN_USE && v.status == VOL_AVAILABLE) {
 		a->b = backend_by_name(q->e, v.backend);
 		a->measure = v.id;
@@ -168,6 +169,7 @@ void engine_detach(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!a)
 		return;
+	request_counts(&a->q, OP_DETACH);
 	a->use.id = a->q.row = use;
 	a->q.divert = detach_divert;
 	a->q.ended = detach_ended;
@@ -201,7 +203,11 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 	if (a->fields & USE_SET_MODE)
 		u.writes = a->use.writes;
 	note(q->e, (struct change_note){ .kind = CHANGE_USES, .volume = v.id, .row = u.id });
-	return tx_use_set(tx, &u);
+	r = tx_use_set(tx, &u);
+	return r < 0 ? r
+		     : request_event(q, tx, v.id, "volume.update.end",
+			       "attachment %s, host %s, for %s", u.name, u.host,
+			       u.writes ? "writing" : "reading");
 }
 
 static int host_check(const char *host, struct err *err)

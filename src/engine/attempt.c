@@ -21,11 +21,12 @@
 
 enum { RECLAIM_TRIES = 6 /* for room that lies in the trash; some seconds */ };
 
-void attempt_offer(struct backend *b, const struct job_row *row, bool counted)
+void attempt_offer(struct backend *b, const struct job_row *row, bool counted, int64_t began_ns)
 {
 	struct job_brief brief = { row->id, row->volume, row->project, row->kind, row->class };
 
-	worker_offer(b, &brief, counted);
+	counter_add(&b->chosen, 1);
+	worker_offer(b, &brief, counted, began_ns);
 }
 
 /* --- the steps --- */
@@ -114,6 +115,8 @@ struct attempted {
 	int64_t id;	   /* the job's row */
 	int code;
 	bool left_over, counted;
+	int64_t began_ns; /* of the first attempt, as far as this server knows */
+	bool settled;	  /* of the last apply(): the volume has what it came to */
 	char sentence[ERR_TEXT_MAX];
 	struct backend *next;	/* of the last apply(): where the next attempt is; NULL */
 	struct clone_plan plan; /* of the last apply(): how */
@@ -201,8 +204,8 @@ static int next_attempt(
 	r = r < 0 ? r : tx_job_add(tx, j);
 	r = r < 0 ? r
 		  : request_event(&o->q, tx, v->id, "volume.create.retry",
-			    "%s: %s; attempt %d on %s, weight %.3f", o->b->conf->name, o->sentence,
-			    j->attempt, p->b->conf->name, p->weight);
+			    "%s: %s; attempt %d on %s, weight %.3f%s", o->b->conf->name,
+			    o->sentence, j->attempt, p->b->conf->name, p->weight, p->others);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE, VOL_CREATING, false);
 	return r;
 }
@@ -215,8 +218,10 @@ static int no_attempt(
 
 	tried_text(o->row.tried, tried, sizeof tried);
 	(void)snprintf(reason, sizeof reason, "%.500s (tried %.500s)", why->text, tried);
+	o->settled = true;
 	r = tx_volume_place(tx, v->id, "", v->zone, v->image_id);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR, reason);
+	r = r < 0 ? r : request_event(&o->q, tx, v->id, "scheduler.create_volume", "%s", why->text);
 	r = r < 0 ? r : request_event(&o->q, tx, v->id, "volume.create.error", "%s", reason);
 	note_volume(o->q.e, v->id, VOL_CHANGED_PLACE | VOL_CHANGED_STATUS, VOL_ERROR, false);
 	return r;
@@ -275,6 +280,7 @@ static int succeeded(struct attempted *o, struct tx *tx, const struct volume *v)
 {
 	int r = tx_job_remove(tx, o->id);
 
+	o->settled = true;
 	r = r < 0 ? r : has_blocks(o, tx, v);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_AVAILABLE, "");
 	r = r < 0 ? r
@@ -291,6 +297,7 @@ static int attempted_apply(struct request *q, struct tx *tx, struct err *err)
 	int r;
 
 	o->next = NULL;
+	o->settled = false;
 	r = tx_job(tx, o->id, &o->row);
 	if (r == -ENOENT || (r == 0 && o->row.kind != JOB_CREATE))
 		return 0; /* settled before */
@@ -300,13 +307,22 @@ static int attempted_apply(struct request *q, struct tx *tx, struct err *err)
 	return o->code == 0 ? succeeded(o, tx, &v) : failed(o, tx, &v);
 }
 
+static void count_attempt(struct attempted *o)
+{
+	if (o->next)
+		counter_add(&o->q.e->numbers.retries, 1);
+	if (o->settled)
+		op_ended(o->q.e, o->row.source ? OP_CLONE : OP_CREATE, o->code, o->began_ns);
+}
+
 static void attempted_ended(struct request *q, int code)
 {
 	struct attempted *o = (struct attempted *)q;
 	bool counted = o->counted;
 
+	count_attempt(o);
 	if (o->next)
-		attempt_offer(o->next, &o->row, counted);
+		attempt_offer(o->next, &o->row, counted, o->began_ns);
 	else if (counted)
 		room_return(q->e);
 	if (o->code == 0 && o->row.class == CLASS_COPY)
@@ -335,6 +351,7 @@ static struct attempted *attempted_new(struct job *j)
 	o->b = j->b;
 	o->id = j->id;
 	o->counted = j->counted;
+	o->began_ns = j->began_ns;
 	o->q.apply = attempted_apply;
 	o->q.ended = attempted_ended;
 	o->q.must = true;

@@ -97,19 +97,27 @@ struct report {
 	struct request q;
 	struct backend *b;
 	bool up;
+	char why[REASON_LEN + 1];
 	struct backend_stats stats;
 };
 
 static int report_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct report *r = (struct report *)q;
+	struct backend_row had;
+	int code;
 
 	note(q->e, (struct change_note){ .kind = CHANGE_BACKEND, .row = r->b->id });
-	return tx_backend_report(tx, r->b->id, r->up, &r->stats);
+	code = tx_backend_sums(tx, r->b->id, &had);
+	code = code < 0 ? code : tx_backend_report(tx, r->b->id, r->up, &r->stats);
+	if (code < 0 || r->up == had.known_up)
+		return code;
+	return request_event_of(
+		q, tx, 0, r->b->conf->name, r->up ? "backend.up" : "backend.down", "%s", r->why);
 }
 
 /* To the catalogue, for the next server's first moments, and through it to whoever looks. */
-static void report(struct backend *b, bool up, const struct backend_stats *stats)
+static void report(struct backend *b, bool up, const struct backend_stats *stats, const char *why)
 {
 	struct report *r = request_new(b->e, sizeof *r, (struct change_id){ 0 }, NULL, NULL, NULL);
 
@@ -117,6 +125,7 @@ static void report(struct backend *b, bool up, const struct backend_stats *stats
 		return;
 	r->b = b;
 	r->up = up;
+	(void)snprintf(r->why, sizeof r->why, "%s", why);
 	r->stats = *stats;
 	r->q.apply = report_apply;
 	request_submit(&r->q);
@@ -170,7 +179,7 @@ static void went_down(struct backend *b, const char *why, int64_t asked_ns)
 	if (news)
 		log_warning("backend %s: down: %s", b->conf->name, why);
 	if (news || other)
-		report(b, false, &stats);
+		report(b, false, &stats, why);
 	if (news)
 		room_opened(b->e);
 	give_up_if_lasting(b);
@@ -203,7 +212,7 @@ static void came_up(struct backend *b, const struct backend_stats *stats, uint64
 	if (news)
 		log_info("backend %s: up", b->conf->name);
 	if (news || moved)
-		report(b, true, stats);
+		report(b, true, stats, "");
 	if (news)
 		room_opened(b->e);
 }
@@ -230,6 +239,8 @@ static int ask(struct backend *b, struct backend_stats *stats, uint64_t *settled
 	b->asked_ns = clock_mono_ns();
 	lock_drop(&b->lock);
 	r = driver_said(b, b->driver->stat(b->be, stats, err), err);
+	if (r < 0)
+		counter_add(&b->errors, 1);
 	lock_take(&b->lock);
 	b->asked_ns = 0;
 	lock_drop(&b->lock);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,8 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	r = name_free(tx, c->key, err);
 	r = r < 0 ? r : tx_volume_rename(tx, v.id, c->key);
 	r = r < 0 ? r
-		  : request_event(q, tx, v.id, "volume.update", "name %s, was %s", c->key, v.name);
+		  : request_event(
+			    q, tx, v.id, "volume.update.end", "name %s, was %s", c->key, v.name);
 	note_volume(q->e, v.id, VOL_CHANGED_NAME, v.status, false);
 	note(q->e, (struct change_note){ .kind = CHANGE_LIST, .volume = v.id });
 	return r;
@@ -93,6 +95,7 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RENAME);
 	c->key = strdup(name);
 	send(c, c->key ? 0 : -ENOMEM, NULL);
 }
@@ -137,7 +140,9 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	if (r == 0 && c->fields & (SET_UID | SET_GID))
 		r = tx_volume_data(tx, v->id, (uid_t)-1, (gid_t)-1, v->data_mode);
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update",
+		  : request_event(&c->q, tx, v->id,
+			    strcmp(project, v->project) ? "volume.transfer.accept.end"
+							: "volume.update.end",
 			    "uid %u, gid %u, mode %04o, project %s", (unsigned)uid, (unsigned)gid,
 			    (unsigned)mode, project);
 	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER | VOL_CHANGED_DATA, v->status, false);
@@ -175,7 +180,7 @@ static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struc
 	r = r < 0 ? r : tx_volume_text(tx, v->id, text, protected_);
 
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update", "%s%s",
+		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s%s",
 			    c->fields & SET_DESCRIPTION ? "description " : "",
 			    c->fields & SET_PROTECTED ? protected_ ? "protected 1" : "protected 0"
 						      : "");
@@ -194,7 +199,7 @@ static int set_data(struct edit *c, struct tx *tx, const struct volume *v)
 
 	note_volume(c->q.e, v->id, VOL_CHANGED_DATA, v->status, false);
 	return r < 0 ? r
-		     : request_event(&c->q, tx, v->id, "volume.update",
+		     : request_event(&c->q, tx, v->id, "volume.update.end",
 			       "data uid %u, gid %u, mode %04o",
 			       (unsigned)(uid == (uid_t)-1 ? v->uid : uid),
 			       (unsigned)(gid == (gid_t)-1 ? v->gid : gid), (unsigned)mode);
@@ -219,7 +224,7 @@ static int set_flags(struct edit *c, struct tx *tx, const struct volume *v, stru
 
 	r = r < 0 ? r : tx_volume_flags(tx, v->id, readonly, bootable);
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update", "readonly %d, bootable %d",
+		  : request_event(&c->q, tx, v->id, "volume.update.end", "readonly %d, bootable %d",
 			    readonly, bootable);
 	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
 	return r;
@@ -252,6 +257,7 @@ void engine_set(struct engine *e, struct change_id id, const struct caller *who,
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	c->fields = fields;
 	c->values = *values;
 	if (fields & SET_GID)
@@ -285,7 +291,7 @@ static int reset_apply(struct request *q, struct tx *tx, struct err *err)
 			v.name, vol_status_name(v.status));
 	r = tx_volume_status(tx, v.id, to, vol_status_is_error(to) ? v.reason : "");
 	r = r < 0 ? r
-		  : request_event(q, tx, v.id, "volume.reset_status", "%s, was %s",
+		  : request_event(q, tx, v.id, "volume.reset_status.end", "%s, was %s",
 			    vol_status_name(to), vol_status_name(v.status));
 	note_volume(q->e, v.id, VOL_CHANGED_STATUS, to, false);
 	return r;
@@ -300,6 +306,7 @@ void engine_reset(struct engine *e, struct change_id id, const struct caller *wh
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RESET);
 	c->values.status = status;
 	if (!who->admin)
 		r = err_set(&err, -EACCES, "only an administrator resets a status");
@@ -366,7 +373,7 @@ static int meta_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	note_meta(q->e, &v, q->row);
-	return request_event(q, tx, v.id, "volume.update", "metadata %s %s", c->key,
+	return request_event(q, tx, v.id, "volume.update.end", "metadata %s %s", c->key,
 		c->value ? "set" : "removed");
 }
 
@@ -379,6 +386,7 @@ void engine_meta(struct engine *e, struct change_id id, const struct caller *who
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	r = value ? spec_metadata_key_check(key, &err) : 0;
 	if (r == 0 && value)
 		r = spec_value_check(value, strlen(value), &err);
@@ -412,7 +420,7 @@ static int meta_rename_apply(struct request *q, struct tx *tx, struct err *err)
 		return r;
 	note_meta(q->e, &v, q->row);
 	return request_event(
-		q, tx, v.id, "volume.update", "metadata %s set, was %s", c->value, c->key);
+		q, tx, v.id, "volume.update.end", "metadata %s set, was %s", c->value, c->key);
 }
 
 void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
@@ -424,6 +432,7 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_UPDATE);
 	r = spec_metadata_key_check(to, &err);
 	c->key = strdup(key);
 	c->value = strdup(to);
@@ -434,14 +443,27 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 
 /* --- quotas --- */
 
+/* type: its name; "": of all. */
+static int set_limit(struct edit *c, struct tx *tx, int64_t project, const char *type)
+{
+	const char *what = quota_resource_name(c->limit);
+	int r = tx_quota_limit(tx, c->q.row, c->type != 0, c->limit, c->max);
+
+	return r < 0 ? r
+		     : request_event_of(&c->q, tx, project, c->project, "quota.update",
+			       "%s %" PRId64 "%s%s", what, c->max, *type ? ", type " : "", type);
+}
+
 /* With a row of the type's, too, if it is about one type. */
 static int quota_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
-	struct vol_type t;
-	int r = tx_project(tx, c->project, &q->row);
+	struct vol_type t = { 0 };
+	int64_t project;
+	int r = tx_project(tx, c->project, &project);
 
-	note_quota(q->e, q->row);
+	q->row = project;
+	note_quota(q->e, project);
 	if (r == 0 && c->type) {
 		r = tx_type(tx, c->type, &t);
 		if (r == -ENOENT)
@@ -449,7 +471,7 @@ static int quota_apply(struct request *q, struct tx *tx, struct err *err)
 		r = r < 0 ? r : tx_type_quota(tx, q->row, c->type, &q->row);
 	}
 	if (r == 0 && c->limited)
-		r = tx_quota_limit(tx, q->row, c->type != 0, c->limit, c->max);
+		r = set_limit(c, tx, project, t.name);
 	/* One for everybody who has none of his own ("default") shows with each project's next deletion. */
 	if (r == 0 && c->limited && c->limit == QUOTA_TRASH_SIZE)
 		r = trash_fit(q, tx, c->project, c->type);
@@ -511,8 +533,15 @@ static int disable_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct edit *c = (struct edit *)q;
 
+	struct backend_row had;
+	int r = tx_backend_sums(tx, c->b->id, &had);
+
 	note(q->e, (struct change_note){ .kind = CHANGE_BACKEND, .row = c->b->id });
-	return tx_backend_disable(tx, c->b->id, c->disabled);
+	r = r < 0 ? r : tx_backend_disable(tx, c->b->id, c->disabled);
+	if (r < 0 || had.disabled == c->disabled)
+		return r;
+	return request_event_of(q, tx, 0, c->b->conf->name,
+		c->disabled ? "backend.disable" : "backend.enable", "%s", "");
 }
 
 void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,

@@ -173,7 +173,8 @@ static int take_snapshot(struct backend *b, struct run *r)
 	code = quiet(s, r, &r->err);
 	if (code < 0)
 		return code;
-	code = driver_said(s, s->driver->snap_create(s->be, &image, &snap, &r->err), &r->err);
+	code = s->driver->snap_create(s->be, &image, &snap, run_progress(r, "snapshot"), &r->err);
+	code = driver_said(s, code, &r->err);
 	go_on(s, image.uuid);
 	return code;
 }
@@ -241,11 +242,13 @@ int clone_create(struct backend *b, struct run *r, struct driver_create *each)
 
 	/* What an earlier try has copied may not be what there is now. */
 	if (elsewhere(b, r))
-		code = b->driver->remove(b->be, &each->image, &each->err);
+		code = b->driver->remove(b->be, &each->image, NULL, &each->err);
 	if (code == 0 && now)
 		code = quiet(b, r, &each->err);
 	if (code < 0)
 		return each->code = code;
+	if (!b->driver->flatten && !elsewhere(b, r))
+		each->progress = run_progress(r, "copy");
 	b->driver->create(b->be, each, 1);
 	if (now)
 		go_on(b, r->source.uuid);
@@ -288,7 +291,7 @@ static int copy(struct backend *b, struct run *r)
 	struct copy_end from = { .driver = s->driver, .be = s->be, .snap = &snap };
 	struct copy_end to = { .driver = b->driver, .be = b->be };
 	struct going g = { b, s, r };
-	struct copy_watch watch = { r->progress, goes_on, &g };
+	struct copy_watch watch = { run_progress(r, "copy"), goes_on, &g };
 	int code;
 
 	if (r->snap.id) {
@@ -297,7 +300,6 @@ static int copy(struct backend *b, struct run *r)
 	}
 	source_image(r, &from.image);
 	run_image(r, &to.image);
-	run_progress(r, "copy");
 	code = copy_run(&from, &to, &watch, &r->err);
 	if (code == -ECANCELED) {
 		LOCK_SCOPE(&b->lock);
@@ -311,8 +313,7 @@ static int flatten(struct backend *b, struct run *r)
 	struct driver_image image;
 
 	run_image(r, &image);
-	run_progress(r, "flatten");
-	return b->driver->flatten(b->be, &image, r->progress, &r->err);
+	return b->driver->flatten(b->be, &image, run_progress(r, "flatten"), &r->err);
 }
 
 void clone_fill(struct backend *b, struct run *const *run, size_t n)

@@ -136,7 +136,7 @@ static void committed(void *arg, bool ok)
 {
 	struct engine *e = arg;
 
-	if (ok && e->notes.len && e->hooks.changed)
+	if (ok && e->hooks.changed)
 		e->hooks.changed(e->hooks.arg, e->notes.at, e->notes.len);
 	if (!ok) {
 		types_forget(e); /* they may have been compiled from what is lost now */
@@ -149,8 +149,12 @@ static void batch_ended(void *arg)
 {
 	struct engine *e = arg;
 
-	for (size_t i = 0; i < e->offers.len; i++)
-		worker_offer(e->offers.at[i].b, &e->offers.at[i].brief, false);
+	for (size_t i = 0; i < e->offers.len; i++) {
+		const struct offer *o = &e->offers.at[i];
+
+		op_accepted(e, op_of_job(o->brief.kind));
+		worker_offer(o->b, &o->brief, false, 0);
+	}
 	e->offers.len = 0;
 	for (size_t i = 0; i < e->backend_count; i++)
 		worker_offered(&e->backend[i]);
@@ -211,8 +215,10 @@ static int learn_all(struct engine *e, struct err *err)
 int engine_start(struct engine *e, struct err *err)
 {
 	struct store_hooks hooks = { committed, batch_ended, e };
-	int r = store_start(e->store, &hooks, err);
+	int r;
 
+	store_keep_log(e->store, e->conf->history_events, e->conf->history_age);
+	r = store_start(e->store, &hooks, err);
 	if (r < 0)
 		return r;
 	e->started = true;

@@ -87,7 +87,7 @@ struct change_note {
 
 struct engine_hooks {
 	void (*changed)(void *arg, const struct change_note *note,
-		size_t n); /* after each commit, before the results */
+		size_t n); /* after each commit, before the results; n may be 0 */
 	void *arg;
 };
 

@@ -23,6 +23,7 @@
 
 #include "base/lock.h"
 #include "engine/engine.h"
+#include "engine/numbers.h"
 #include "sched/sched.h"
 #include "store/store.h"
 #include "type.h"
@@ -79,31 +80,34 @@ struct job {
 	unsigned failures; /* of JOB_CLEAN, for its pauses */
 	struct backend *b;
 	int64_t due_ns;	  /* when it waits anew */
+	int64_t began_ns; /* when it was accepted, or read from the catalogue */
 	struct job *next; /* in its lane, or in engine.late_jobs */
 	struct job *hash_next;
+	struct job *older, *newer; /* in the list of its class, by age */
+	enum job_class listed;	   /* which that is */
 	struct driver_progress progress;
-	const char *_Atomic doing; /* what progress counts; static; NULL: nothing */
-	struct job *shown_next;	   /* in backend.shown */
+	const char *doing;	/* b->lock; what progress counts; static; NULL: nothing */
+	struct job *shown_next; /* b->lock; in backend.shown, if it counts anything */
 };
 
 /* A job while its steps run; the worker's alone. */
 struct run {
 	struct job *job;
 	struct job_row row;
-	struct volume source;		  /* row.source, as the catalogue has it now; id 0: none */
-	struct snapshot snap;		  /* row.snapshot; id 0: none */
-	struct driver_progress *progress; /* the job's; see run_progress() */
-	int code;			  /* of the step that failed; 0 */
-	bool left_over;			  /* undoing failed: something of it may be there */
-	bool again; /* with code: not now; it stays as it is and is done again */
-	bool stale; /* its row was gone: nothing to do */
-	bool fresh; /* the job was, when this run began */
+	struct volume source; /* row.source, as the catalogue has it now; id 0: none */
+	struct snapshot snap; /* row.snapshot; id 0: none */
+	int code;	      /* of the step that failed; 0 */
+	bool left_over;	      /* undoing failed: something of it may be there */
+	bool again;	      /* with code: not now; it stays as it is and is done again */
+	bool stale;	      /* its row was gone: nothing to do */
+	bool fresh;	      /* the job was, when this run began */
 	struct err err;
 };
 
 /* Puts a job into memory, for a worker; one that is there already, or does not fit into the window, is left to the catalogue.
- * From a request's ended(); worker_offered(), after those of the whole batch, wakes the workers. */
-void worker_offer(struct backend *b, const struct job_brief *brief, bool counted);
+ * From a request's ended(); worker_offered(), after those of the whole batch, wakes the workers. began_ns: since when it is under way; 0:
+ * from now on. */
+void worker_offer(struct backend *b, const struct job_brief *brief, bool counted, int64_t began_ns);
 void worker_offered(struct backend *b);
 
 /* The result is in the catalogue: forgets the job. again: it waits anew, in the queue of its class. */
@@ -121,8 +125,9 @@ void worker_give_up(struct backend *b);
 /* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
 void run_jobs(struct backend *b, struct job **job, size_t count);
 
-/* From here on its progress counts `what` ("copy"; static), from 0; a step's, of a job of CLASS_COPY. */
-void run_progress(struct run *r, const char *what);
+/* From here on its volume's `progress` counts `what` ("copy"; static; NULL: nothing), from 0, until the steps are over. Returns what a
+ * driver's call is to count in: nobody sees it before that knows how much there is to do. A step's, which holds no lock. */
+struct driver_progress *run_progress(struct run *r, const char *what);
 
 /* --- step.c --- */
 
@@ -204,15 +209,18 @@ struct backend {
 			int64_t loaded; /* rows up to it are in memory, or done */
 			bool more;	/* there may be rows above it */
 		} window;
-		unsigned busy;	/* workers that have taken of it: driver calls under way */
-	} work[CLASS_COUNT];	/* lock */
-	struct job *shown;	/* lock; jobs that run and may have a progress */
-	unsigned threads, idle; /* lock */
-	int64_t calm_ns;	/* lock; until then creations come, though none waits or runs */
-	int64_t paced_ns;	/* lock; while they come, the next removal begins then */
-	bool pacing;		/* lock; a worker waits for paced_ns */
-	bool loading;		/* lock; a worker is reading a window */
-	bool offered;		/* lock; jobs of which the workers have not been told */
+		unsigned busy; /* workers that have taken of it: driver calls under way */
+		struct job *oldest,
+			*newest;       /* those in memory; as long as their class is this one */
+	} work[CLASS_COUNT];	       /* lock */
+	struct counter chosen, errors; /* see struct engine_backend_numbers */
+	struct job *shown;	       /* lock; jobs that run and count how far they are */
+	unsigned threads, idle;	       /* lock */
+	int64_t calm_ns;  /* lock; until then creations come, though none waits or runs */
+	int64_t paced_ns; /* lock; while they come, the next removal begins then */
+	bool pacing;	  /* lock; a worker waits for paced_ns */
+	bool loading;	  /* lock; a worker is reading a window */
+	bool offered;	  /* lock; jobs of which the workers have not been told */
 
 	struct asked {
 		enum asked_what what;
@@ -274,8 +282,9 @@ enum { USE_WHO = 3 * NAME_LEN };
 const char *use_who(
 	const struct use *u, char text[USE_WHO]); /* "open for writing by uid 0, pid 12" */
 
-/* Somebody began or ceased to use v: its status follows, and whoever looks at its uses is told. row: the use's. */
-int use_settle(struct request *q, struct tx *tx, struct volume *v, int64_t row);
+/* Somebody began or ceased to use v: its status follows, and whoever looks at its uses is told. u: one that is in the catalogue now (begins), or was. */
+int use_settle(
+	struct request *q, struct tx *tx, struct volume *v, const struct use *u, bool begins);
 
 /* What an operation that is over leaves: in-use or available. */
 int use_status(struct tx *tx, int64_t volume, enum vol_status *ret);
@@ -298,6 +307,7 @@ struct reclaim {
 struct placement {
 	struct backend *b;
 	double weight;
+	char others[512];    /* what else was weighed, and what was refused, for its history; "" */
 	struct reclaim room; /* -ENOSPC: filled in */
 };
 
@@ -397,7 +407,8 @@ struct request {
 	uid_t uid;
 	pid_t pid; /* as the next: only where somebody asked */
 	bool admin, asked;
-	char who[WHO_LEN]; /* for the log of the daemon */
+	char who[WHO_LEN];  /* for the log of the daemon */
+	char user[WHO_LEN]; /* its name, for events; "": there is none, or it is not known */
 	engine_done *done;
 	void *arg;
 	int64_t volume, row;
@@ -408,6 +419,8 @@ struct request {
 	bool (*divert)(struct request *q, int code);
 	int refused; /* set: not applied, answered with this and the sentence */
 	char *sentence;
+	enum engine_op op;   /* counted when it is answered; 0: not */
+	int64_t began_ns;    /* with op */
 	bool must;	     /* a result: tried again until it is in the catalogue */
 	bool counted[TURNS]; /* by turns.c */
 	bool wait;	     /* a creation: it waits for room */
@@ -417,10 +430,16 @@ struct request {
 	struct request *next;
 };
 
-/* size: of the struct around it, which is zeroed. who NULL: volfs itself. NULL: no memory; then done has been called. */
+/* size: of the struct around it, which is zeroed. who NULL: volfs itself. NULL: no memory; then done has been called. The name of who is
+ * asked of the system, if it is not remembered: in the caller's thread. */
 void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who,
 	engine_done *done, void *arg);
+/* Of one that was made without it: who asks, by name only if that is remembered. */
+void request_asked_by(struct request *q, const struct caller *who);
 void request_submit(struct request *q);
+
+/* Its answer is to be counted as an operation's. */
+void request_counts(struct request *q, enum engine_op op);
 
 /* Answers code from a thread of the engine; err may be NULL. */
 void request_refuse(struct request *q, int code, const struct err *err);
@@ -432,8 +451,15 @@ int request_wait(struct request *q, int64_t *ret_row, struct err *err);
 void note(struct engine *e, struct change_note n);
 void note_volume(struct engine *e, int64_t id, unsigned mask, enum vol_status status, bool trashed);
 void note_quota(struct engine *e, int64_t project);
+
+/* What happened, for the log and the histories, under the reference's name of it (6.7) where it has one; in apply(): of a volume; … */
 int request_event(struct request *q, struct tx *tx, int64_t volume, const char *event,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* … of a snapshot of it; of anything else, by its name: project (row) 0 for administrators alone. */
+int request_event_snap(struct request *q, struct tx *tx, int64_t volume, const char *snapshot,
+	const char *event, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+int request_event_of(struct request *q, struct tx *tx, int64_t project, const char *name,
+	const char *event, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
 /* A job that this change has made is for the workers, once the change is in the catalogue; in apply(). Forgotten as notes are. -ENOMEM. */
 int request_offer(struct request *q, struct backend *b, const struct job_row *job);
@@ -478,14 +504,23 @@ struct outcome {
 	uint64_t size;		      /* as the job's row says */
 	int code;
 	bool left_over;
+	enum engine_op op;
+	int64_t began_ns;
 	char uuid[UUID_LEN + 1], sentence[ERR_TEXT_MAX];
 };
 
-/* size: of the struct around it, which is zeroed. Its ended() forgets the job. NULL: no memory. */
+/* size: of the struct around it, which is zeroed. Its ended() counts what it came to, and forgets the job. NULL: no memory. */
 void *outcome_new(struct backend *b, const struct run *r, size_t size,
 	int (*apply)(struct request *q, struct tx *tx, struct err *err));
 void outcome_ended(struct request *q, int code);
 void outcome_reason(const struct outcome *o, char reason[REASON_LEN + 1]); /* "ssd: cannot …" */
+
+/* --- numbers.c --- */
+
+/* What is counted of each operation. Any thread. */
+enum engine_op op_of_job(enum job_kind kind);
+void op_accepted(struct engine *e, enum engine_op op);
+void op_ended(struct engine *e, enum engine_op op, int code, int64_t began_ns);
 
 /* --- op_purge.c --- */
 
@@ -523,6 +558,8 @@ int project_of(struct engine *e, const struct caller *who, const char *wanted,
 	char name[NAME_LEN + 1], gid_t *ret_gid, struct err *err);
 int project_of_gid(struct engine *e, gid_t gid, char name[NAME_LEN + 1], struct err *err);
 void project_release(struct engine *e);
+/* Name of a user, "" if there is none or it cannot be had. ask: of the system, if it is not remembered. */
+void user_name(struct engine *e, uid_t uid, bool ask, char *name, size_t room);
 
 /* The catalogue as a check reads it: in a thread of fs (v), or in the writer's transaction (tx). */
 struct reader {
@@ -808,8 +845,8 @@ int release_held(struct request *q, struct tx *tx, int64_t parent);
 
 /* --- attempt.c --- */
 
-/* The job is durable: to its backend's workers. counted: it holds one of engine.room. */
-void attempt_offer(struct backend *b, const struct job_row *row, bool counted);
+/* The job is durable: to its backend's workers. counted: it holds one of engine.room. began_ns: as worker_offer(). */
+void attempt_offer(struct backend *b, const struct job_row *row, bool counted, int64_t began_ns);
 
 /* Hands the giving up of an attempt to the writer: elsewhere, or `error`. b->lock is held. running: the worker cleans up after it;
  * else the job itself becomes the cleaning. */
@@ -875,7 +912,8 @@ struct engine {
 	_Atomic bool has_types;	      /* any at all: else nobody looks for a default one */
 	struct follows {
 		bool same, different, query, functions;
-	} follows;		 /* what the configured filters and weighers ask for */
+	} follows; /* what the configured filters and weighers ask for */
+	struct engine_numbers numbers;
 	bool started, stopping;	 /* who starts and stops it */
 	bool hung;		 /* calls were under way when it stopped */
 	char host[NAME_LEN + 1]; /* this one's name */
@@ -915,6 +953,7 @@ struct engine {
 	struct lock project_lock;
 	struct project_name *projects; /* project_lock; by gid */
 	struct project_gid *gids;      /* project_lock; by name */
+	struct user_name *users;       /* project_lock */
 };
 
 #endif

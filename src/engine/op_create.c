@@ -7,6 +7,7 @@
 #include "engine/internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ struct create {
 	size_t meta_count;
 	int64_t project;	/* row */
 	struct backend *b;	/* of the last apply(); NULL: none fits, or nothing new */
+	bool accepted;		/* of the last apply(): the volume is new */
 	struct clone_plan plan; /* of the last apply() */
 	struct reclaim reclaim;
 	struct job_row job;
@@ -241,7 +243,7 @@ static int take_source(struct create *c, struct tx *tx, const struct type_rules 
 
 /* Chooses a backend; where none fits the volume is accepted all the same, as `error` with the reason. */
 static int choose(struct create *c, struct tx *tx, const struct type_rules *rules, const char *zone,
-	double *weight, struct err *ret_err)
+	struct placement *ret, struct err *ret_err)
 {
 	CLEANUP(free_facts) struct facts *facts = NULL;
 	struct volume *v = &c->vol;
@@ -252,24 +254,22 @@ static int choose(struct create *c, struct tx *tx, const struct type_rules *rule
 		.tried = "",
 		.type = type_compiled(rules),
 		.hints = &c->hints };
-	struct placement place_ = { 0 };
 	struct err err = { 0 };
 	int r = volume_facts(c->q.e, v, zone, &facts, &err);
 
 	wanted.volume = facts;
-	r = r < 0 ? r : place(c->q.e, tx, &wanted, &place_, &err);
+	r = r < 0 ? r : place(c->q.e, tx, &wanted, ret, &err);
 	if (r == -ENOSPC && err.code)
-		r = reclaim_wanted(&c->reclaim, &place_.room, &err);
+		r = reclaim_wanted(&c->reclaim, &ret->room, &err);
 	if (r == -EAGAIN)
 		return err_set(ret_err, r, "%s", err.text);
-	c->b = r == 0 ? place_.b : NULL;
+	c->b = r == 0 ? ret->b : NULL;
 	v->backend[0] = v->reason[0] = '\0';
 	new_image_id(v->image_id);
 	v->status = c->b ? VOL_CREATING : VOL_ERROR;
 	(void)snprintf(v->zone, sizeof v->zone, "%s", c->b ? c->b->conf->zone : zone ? zone : "");
 	if (r == 0) {
 		(void)snprintf(v->backend, sizeof v->backend, "%s", c->b->conf->name);
-		*weight = place_.weight;
 	} else if (r == -ENOSPC && err.code) {
 		(void)snprintf(v->reason, sizeof v->reason, "%s", err.text);
 		r = 0;
@@ -277,24 +277,34 @@ static int choose(struct create *c, struct tx *tx, const struct type_rules *rule
 	return r;
 }
 
-static int tell(struct create *c, struct tx *tx, double weight)
+/* As the reference does, also under the scheduler's own name. */
+static int tell_refusal(struct create *c, struct tx *tx, const char *what)
+{
+	const struct volume *v = &c->vol;
+	int r = request_event(&c->q, tx, v->id, "scheduler.create_volume", "%s", v->reason);
+
+	return r < 0 ? r
+		     : request_event(
+			       &c->q, tx, v->id, "volume.create.error", "%s: %s", what, v->reason);
+}
+
+static int tell(struct create *c, struct tx *tx, const struct placement *p)
 {
 	const struct volume *v = &c->vol;
 	const char *typed = v->type[0] ? ", type " : "", *made = v->origin[0] ? ", from " : "";
-	char size[TEXT_SIZE_MAX], why[32] = "beside its source";
+	char size[TEXT_SIZE_MAX], why[32] = "beside its source", what[4 * NAME_LEN];
 	int r;
 
 	(void)text_of_size(v->size, size);
 	if (!made[0] || strcmp(v->backend, c->wish.from.vol.backend) != 0)
-		(void)snprintf(why, sizeof why, "weight %.3f", weight);
+		(void)snprintf(why, sizeof why, "weight %.3f", p->weight);
+	(void)snprintf(what, sizeof what, "size %s%s%s%s%s, project %s", size, typed, v->type, made,
+		v->origin, v->project);
 	if (c->b)
 		r = request_event(&c->q, tx, v->id, "volume.create.start",
-			"size %s%s%s%s%s, project %s, on %s in zone %s, %s", size, typed, v->type,
-			made, v->origin, v->project, v->backend, v->zone, why);
+			"%s, on %s in zone %s, %s%s", what, v->backend, v->zone, why, p->others);
 	else
-		r = request_event(&c->q, tx, v->id, "volume.create.error",
-			"size %s%s%s%s%s, project %s: %s", size, typed, v->type, made, v->origin,
-			v->project, v->reason);
+		r = tell_refusal(c, tx, what);
 	note_volume(c->q.e, v->id, VOL_CHANGED_NEW | VOL_CHANGED_STATUS, v->status, false);
 	note(c->q.e, (struct change_note){ .kind = CHANGE_LIST, .volume = v->id });
 	note_quota(c->q.e, c->project);
@@ -316,10 +326,11 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	struct create *c = (struct create *)q;
 	const struct type_rules *rules;
 	const char *zone;
-	double weight = 0;
+	struct placement p = { 0 };
 	int r;
 
 	c->b = NULL;
+	c->accepted = false;
 	if (tx_volume_by_uuid(tx, c->vol.uuid, &q->row) == 0 ||
 		tx_volume_purged(tx, c->vol.uuid, &q->row) == 0)
 		return 0; /* this very spec was accepted before */
@@ -330,13 +341,28 @@ static int create_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r == 0 && c->named)
 		r = name_free(tx, c->vol.name, err);
 	r = r < 0 ? r : reserve(c, tx, err);
-	r = r < 0 ? r : choose(c, tx, rules, zone, &weight, err);
+	r = r < 0 ? r : choose(c, tx, rules, zone, &p, err);
 	r = r < 0 ? r : take_source(c, tx, rules);
 	r = r < 0 ? r : tx_project(tx, c->vol.project, &c->project);
 	r = r < 0 ? r : add_row(c, tx);
 	r = r < 0 || !c->b ? r : add_job(c, tx, rules);
 	q->row = c->vol.id;
-	return r < 0 ? r : tell(c, tx, weight);
+	c->accepted = true;
+	return r < 0 ? r : tell(c, tx, &p);
+}
+
+/* It is accepted; where no backend fits, that was all. One that was accepted before is counted by nobody. */
+static void count(struct create *c)
+{
+	enum engine_op op = c->wish.from.vol.id ? OP_CLONE : OP_CREATE;
+
+	if (!c->accepted)
+		return;
+	op_accepted(c->q.e, op);
+	if (c->b)
+		return;
+	counter_add(&c->q.e->numbers.unplaced, 1);
+	op_ended(c->q.e, op, -ENOSPC, clock_mono_ns());
 }
 
 static void create_ended(struct request *q, int code)
@@ -345,8 +371,10 @@ static void create_ended(struct request *q, int code)
 
 	if (code == -EAGAIN && c->reclaim.wants)
 		return; /* it keeps its room */
+	if (code == 0)
+		count(c);
 	if (code == 0 && c->b)
-		attempt_offer(c->b, &c->job, true);
+		attempt_offer(c->b, &c->job, true, 0);
 	else
 		room_return(q->e);
 }

@@ -68,6 +68,7 @@ void engine_delete(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!u)
 		return;
+	request_counts(&u->q, OP_DELETE);
 	u->q.volume = volume;
 	u->q.apply = delete_apply;
 	u->q.divert = unused_divert;

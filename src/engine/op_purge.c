@@ -50,6 +50,7 @@ static int begin_nowhere(struct request *q, struct tx *tx, const struct volume *
 	(void)snprintf(reason, sizeof reason, "cannot be removed: backend '%s' is not configured",
 		v->backend);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_ERROR_DELETING, reason);
+	r = r < 0 ? r : request_event(q, tx, v->id, "volume.delete.error", "%s", reason);
 	note_gone(q, v, VOL_ERROR_DELETING, false);
 	return r;
 }
@@ -199,6 +200,8 @@ static void purge_ended(struct request *q, int code)
 	struct removed *m = (struct removed *)q;
 
 	if (!m->again) {
+		if (m->o.code == -EMLINK)
+			m->o.code = 0; /* its image is held; the volume is gone */
 		outcome_ended(q, code);
 	} else {
 		m->o.job->kind = m->kind;
@@ -254,8 +257,10 @@ static struct request *clean_finish(struct backend *b, struct run *r)
 	else if (r->job->failures == 0 && r->code != -EMLINK)
 		log_warning("backend %s: volume %s: what an attempt left cannot be removed yet: %s",
 			b->conf->name, r->row.uuid, r->err.text);
-	if (o)
+	if (o) {
 		o->q.change.lazy = true;
+		o->op = OP_CLEAN; /* also of what was an attempt until now */
+	}
 	r->job->kind = JOB_CLEAN;
 	r->job->class = CLASS_OTHER;
 	return o ? &o->q : NULL;

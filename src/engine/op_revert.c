@@ -88,8 +88,7 @@ static int begin(struct revert *x, struct tx *tx, const struct volume *v, const 
 	r = r < 0 ? r : job_begin(q, tx, x->b, &job);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_REVERTING, "");
 	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_RESTORING, "");
-	r = r < 0 ? r
-		  : request_event(q, tx, v->id, "volume.revert.start", "to snapshot %s", s->name);
+	r = r < 0 ? r : request_event_snap(q, tx, v->id, s->name, "volume.revert.start", "%s", "");
 	note_volume(q->e, v->id, VOL_CHANGED_STATUS, VOL_REVERTING, false);
 	snapshot_note(q->e, v, s->id);
 	return r;
@@ -144,8 +143,7 @@ static int revert_one(struct backend *b, struct run *r)
 	snapshot_of_run(r, &image, &snap);
 	if (e->let_go && e->let_go(e->let_go_arg, b->be, image.uuid) < 0)
 		return err_set(&r->err, -EBUSY, "its bytes are still in use here");
-	run_progress(r, "revert");
-	return b->driver->revert(b->be, &image, &snap, r->progress, &r->err);
+	return b->driver->revert(b->be, &image, &snap, run_progress(r, "revert"), &r->err);
 }
 
 static void image_revert(struct backend *b, struct run *const *run, size_t n)
@@ -174,8 +172,8 @@ static int reverted(struct outcome *o, struct tx *tx, const struct snapshot *s)
 	r = r < 0 ? r : tx_volume_status(tx, o->volume, to, "");
 	note_end(o, to);
 	return r < 0 ? r
-		     : request_event(&o->q, tx, o->volume, "volume.revert.end", "to snapshot %s",
-			       s->name);
+		     : request_event_snap(
+			       &o->q, tx, o->volume, s->name, "volume.revert.end", "%s", "");
 }
 
 static int not_reverted(struct outcome *o, struct tx *tx, const struct snapshot *s)
@@ -187,7 +185,9 @@ static int not_reverted(struct outcome *o, struct tx *tx, const struct snapshot 
 		o->b->conf->name, s->name, o->sentence);
 	r = tx_volume_status(tx, o->volume, VOL_ERROR, reason);
 	note_end(o, VOL_ERROR);
-	return r < 0 ? r : request_event(&o->q, tx, o->volume, "volume.revert.error", "%s", reason);
+	return r < 0 ? r
+		     : request_event_snap(
+			       &o->q, tx, o->volume, s->name, "volume.revert.error", "%s", reason);
 }
 
 static int outcome_apply(struct request *q, struct tx *tx, struct err *err)

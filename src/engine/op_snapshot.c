@@ -118,9 +118,8 @@ static int add(struct take *t, struct tx *tx, const struct volume *v)
 	r = tx_snapshot_add(tx, &t->snap);
 	r = r < 0 ? r : add_job(t, tx, v);
 	r = r < 0 ? r
-		  : request_event(&t->q, tx, v->id, "snapshot.create.start",
-			    "name %s, id %s, size %s", t->snap.name, t->snap.uuid,
-			    text_of_size(v->size, size));
+		  : request_event_snap(&t->q, tx, v->id, t->snap.name, "snapshot.create.start",
+			    "id %s, size %s", t->snap.uuid, text_of_size(v->size, size));
 	t->q.row = t->snap.id;
 	t->waits = true;
 	snapshot_note(t->q.e, v, t->snap.id);
@@ -208,7 +207,7 @@ static int take_one(struct backend *b, struct run *r)
 	if (code < 0)
 		return err_set(&r->err, code, "what is being written does not come to rest: %s",
 			strerror(-code));
-	code = b->driver->snap_create(b->be, &image, &snap, &r->err);
+	code = b->driver->snap_create(b->be, &image, &snap, run_progress(r, "snapshot"), &r->err);
 	if (e->go_on)
 		e->go_on(e->quiet_arg, b->be, image.uuid);
 	return code;
@@ -264,7 +263,8 @@ static int succeeded(
 	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_AVAILABLE, "");
 	snapshot_note(o->q.e, v, s->id);
 	return r < 0 ? r
-		     : request_event(&o->q, tx, v->id, "snapshot.create.end", "name %s", s->name);
+		     : request_event_snap(
+			       &o->q, tx, v->id, s->name, "snapshot.create.end", "%s", "");
 }
 
 /* Nobody has it, or wants it. */
@@ -296,8 +296,8 @@ static int settle(struct taken *t, struct tx *tx, const struct volume *v, const 
 	if (!withdrawn)
 		r = snapshot_answered(tx, job);
 	if (r == 0 && o->code < 0 && !withdrawn)
-		r = request_event(&o->q, tx, v->id, "snapshot.create.error", "name %s: %s: %s",
-			s->name, o->b->conf->name, o->sentence);
+		r = request_event_snap(&o->q, tx, v->id, s->name, "snapshot.create.error", "%s: %s",
+			o->b->conf->name, o->sentence);
 	if (r < 0)
 		return r;
 	if (o->code == 0 && !withdrawn)
@@ -330,6 +330,7 @@ static void taken_ended(struct request *q, int code)
 		outcome_ended(q, code);
 		return;
 	}
+	op_ended(q->e, OP_SNAPSHOT, -ECANCELED, j->began_ns);
 	j->kind = JOB_UNSNAP;
 	if (t->o.left_over)
 		later_job(j); /* it has just failed */

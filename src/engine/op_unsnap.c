@@ -89,7 +89,8 @@ static int removal_apply(struct request *q, struct tx *tx, struct err *err)
 	r = snapshot_live(tx, m->snapshot, &s, &v, err);
 	r = r < 0 ? r : check(m, tx, &v, &s, err);
 	r = r < 0 ? r : begin(q, tx, m->b, &v, &s);
-	return r < 0 ? r : request_event(q, tx, v.id, "snapshot.delete.start", "name %s", s.name);
+	return r < 0 ? r
+		     : request_event_snap(q, tx, v.id, s.name, "snapshot.delete.start", "%s", "");
 }
 
 void engine_snapshot_remove(struct engine *e, struct change_id id, const struct caller *who,
@@ -121,7 +122,8 @@ static int removed(struct outcome *o, struct tx *tx, const struct volume *v, con
 {
 	int r = tx_snapshot_remove(tx, o->snapshot);
 
-	return r < 0 ? r : request_event(&o->q, tx, v->id, "snapshot.delete.end", "name %s", name);
+	return r < 0 ? r
+		     : request_event_snap(&o->q, tx, v->id, name, "snapshot.delete.end", "%s", "");
 }
 
 /* Its old name, unless that has been given away meanwhile. */
@@ -138,8 +140,8 @@ static int not_removed(struct outcome *o, struct tx *tx, const struct volume *v,
 	r = tx_snapshot_rename(tx, s->id, name);
 	r = r < 0 ? r : tx_snapshot_status(tx, s->id, SNAP_ERROR_DELETING, reason);
 	r = r < 0 ? r
-		  : request_event(
-			    &o->q, tx, v->id, "snapshot.delete.error", "name %s: %s", name, reason);
+		  : request_event_snap(
+			    &o->q, tx, v->id, name, "snapshot.delete.error", "%s", reason);
 	return r < 0 ? r : snapshot_note_quota(o->q.e, tx, v);
 }
 

@@ -27,7 +27,10 @@ int job_begin(struct request *q, struct tx *tx, struct backend *b, struct job_ro
 
 void outcome_ended(struct request *q, int code)
 {
-	worker_forget(((struct outcome *)q)->job);
+	struct outcome *o = (struct outcome *)q;
+
+	op_ended(q->e, o->op, o->code, o->began_ns);
+	worker_forget(o->job);
 }
 
 void *outcome_new(struct backend *b, const struct run *r, size_t size,
@@ -45,6 +48,8 @@ void *outcome_new(struct backend *b, const struct run *r, size_t size,
 	o->size = r->row.size;
 	o->code = r->code;
 	o->left_over = r->left_over;
+	o->op = op_of_job(r->job->kind);
+	o->began_ns = r->job->began_ns;
 	memcpy(o->uuid, r->row.uuid, sizeof o->uuid);
 	(void)snprintf(o->sentence, sizeof o->sentence, "%s",
 		r->err.text[0] ? r->err.text : strerror(-r->code));

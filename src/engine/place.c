@@ -276,6 +276,18 @@ static int choose(const struct field *f, const struct sched_request *want, doubl
 
 /* --- the choice --- */
 
+/* Where there was one. */
+static void explain(
+	struct engine *e, const struct sched_request *want, int chosen, char *others, size_t room)
+{
+	CLEANUP(buf_release) struct buf text = { 0 };
+
+	if (e->backend_count > 1)
+		sched_explain(e->sched, &e->work, want, e->choice, e->backend_count,
+			(uint32_t)chosen, &text);
+	(void)snprintf(others, room, "%s", buf_text(&text));
+}
+
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,
 	struct err *err)
 {
@@ -308,6 +320,7 @@ int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placem
 		return r;
 	*err = (struct err){ 0 };
 	ret->b = &e->backend[r];
+	explain(e, &want, r, ret->others, sizeof ret->others);
 	return 0;
 }
 

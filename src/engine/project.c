@@ -1,5 +1,5 @@
 /*
- * Projects are groups: the caller's primary one, or one that it is in. Names are asked of the system (which may ask a directory
+ * Projects are groups: the caller's primary one, or one that it is in. Names, also those of users, are asked of the system (which may ask a directory
  * server), so in the caller's thread and remembered for a minute; that there is no such group, for some seconds; that the system could
  * not say, not at all.
  */
@@ -130,6 +130,73 @@ static void forget_gid(struct engine *e, struct project_gid *p)
 	free(p);
 }
 
+/* --- users --- */
+
+struct user_name {
+	uid_t uid;
+	int64_t until_ns;
+	char name[WHO_LEN]; /* "": none */
+	UT_hash_handle hh;
+};
+
+static void forget_user(struct engine *e, struct user_name *u)
+{
+	HASH_DEL(e->users, u);
+	free(u);
+}
+
+static bool recall_user(struct engine *e, uid_t uid, bool any_age, char *name, size_t room)
+{
+	struct user_name *u;
+
+	LOCK_SCOPE(&e->project_lock);
+	HASH_FIND(hh, e->users, &uid, sizeof uid, u);
+	if (!u || (!any_age && u->until_ns < clock_mono_ns()))
+		return false;
+	(void)snprintf(name, room, "%s", u->name);
+	return true;
+}
+
+static void remember_user(struct engine *e, uid_t uid, const char *name)
+{
+	struct user_name *u;
+
+	LOCK_SCOPE(&e->project_lock);
+	HASH_FIND(hh, e->users, &uid, sizeof uid, u);
+	if (!u) {
+		if (HASH_COUNT(e->users) >= REMEMBERED_MAX)
+			forget_user(e, e->users);
+		u = calloc(1, sizeof *u);
+		if (!u)
+			return;
+		u->uid = uid;
+		HASH_ADD(hh, e->users, uid, sizeof u->uid, u);
+	}
+	(void)snprintf(u->name, sizeof u->name, "%s", name);
+	u->until_ns = from_now(*name ? KEPT_S : KEPT_ABSENT_S);
+}
+
+/* What an event says beside the number: not known is as good as none. */
+static void ask_user(uid_t uid, char *name, size_t room)
+{
+	char bytes[4096];
+	struct passwd p, *found = NULL;
+
+	(void)getpwuid_r(uid, &p, bytes, sizeof bytes, &found);
+	(void)snprintf(name, room, "%s", found ? found->pw_name : "");
+}
+
+void user_name(struct engine *e, uid_t uid, bool ask, char *name, size_t room)
+{
+	*name = '\0';
+	if (recall_user(e, uid, !ask, name, room) || !ask)
+		return;
+	ask_user(uid, name, room);
+	remember_user(e, uid, name);
+}
+
+/* --- */
+
 static bool recall_gid(struct engine *e, const char *wanted, struct project_gid *ret)
 {
 	struct project_gid *p;
@@ -186,6 +253,8 @@ void project_release(struct engine *e)
 		forget(e, e->projects);
 	while (e->gids)
 		forget_gid(e, e->gids);
+	while (e->users)
+		forget_user(e, e->users);
 }
 
 static int allowed(struct engine *e, const char *name, struct err *err)

@@ -19,15 +19,15 @@ struct orphan {
 
 /* What becomes of the volume. Those that are not here are no volume's. */
 static const struct {
-	bool settled;
+	const char *event; /* NULL: nothing */
 	enum vol_status to;
 } settles[] = {
-	[JOB_CREATE] = { true, VOL_ERROR },
-	[JOB_PURGE] = { true, VOL_ERROR_DELETING },
-	[JOB_EXTEND] = { true, VOL_ERROR_EXTENDING },
-	[JOB_REVERT] = { true, VOL_ERROR },
-	[JOB_ADOPT] = { true, VOL_ERROR_MANAGING },
-	[JOB_DISOWN] = { true, VOL_ERROR_UNMANAGING },
+	[JOB_CREATE] = { "volume.create.error", VOL_ERROR },
+	[JOB_PURGE] = { "volume.delete.error", VOL_ERROR_DELETING },
+	[JOB_EXTEND] = { "volume.resize.error", VOL_ERROR_EXTENDING },
+	[JOB_REVERT] = { "volume.revert.error", VOL_ERROR },
+	[JOB_ADOPT] = { "volume.manage_existing.error", VOL_ERROR_MANAGING },
+	[JOB_DISOWN] = { "volume.unmanage.error", VOL_ERROR_UNMANAGING },
 };
 
 static int settle_volume(
@@ -42,7 +42,7 @@ static int settle_volume(
 		r = tx_volume_place(tx, v.id, "", v.zone, v.image_id);
 	if (r == 0 && j->kind == JOB_EXTEND)
 		r = tx_volume_reserve(tx, v.id, 0);
-	r = r < 0 ? r : request_event(&o->q, tx, v.id, "volume.update", "%s", reason);
+	r = r < 0 ? r : request_event(&o->q, tx, v.id, settles[j->kind].event, "%s", reason);
 	if (r == 0)
 		note_volume(o->q.e, v.id, VOL_CHANGED_STATUS, to, v.trashed);
 	return r;
@@ -62,9 +62,8 @@ static int settle_taking(struct orphan *o, struct tx *tx, struct job_row *j)
 	r = snapshot_nameless(&o->q, tx, &v, &s, j);
 	r = r < 0 ? r : snapshot_answered(tx, j);
 	return r < 0 ? r
-		     : request_event(&o->q, tx, v.id, "snapshot.create.error",
-			       "name %s: backend '%s' is not configured any more", s.name,
-			       o->backend);
+		     : request_event_snap(&o->q, tx, v.id, s.name, "snapshot.create.error",
+			       "backend '%s' is not configured any more", o->backend);
 }
 
 /* The job goes, or stays with what is to be done when the backend is back. */
@@ -100,7 +99,7 @@ static int settle(struct orphan *o, struct tx *tx, struct job_row *j)
 
 	(void)snprintf(
 		reason, sizeof reason, "backend '%s' is not configured any more", o->backend);
-	if (j->kind < sizeof settles / sizeof settles[0] && settles[j->kind].settled)
+	if (j->kind < sizeof settles / sizeof settles[0] && settles[j->kind].event)
 		r = settle_volume(o, tx, j, reason);
 	return r < 0 && r != -ENOENT ? r : settle_job(o, tx, j);
 }

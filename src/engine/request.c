@@ -10,6 +10,7 @@
  */
 #include "engine/internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -85,6 +86,8 @@ static void done(struct change *c, int code, const struct err *err)
 	}
 	if (code < 0 && q->divert && q->divert(q, code))
 		return;
+	if (q->op)
+		op_ended(q->e, q->op, code, q->began_ns);
 	if (q->done)
 		q->done(q->arg, &res);
 	write = turn_over(q, TURN_WRITE);
@@ -96,7 +99,7 @@ static void done(struct change *c, int code, const struct err *err)
 		room_enter(create);
 }
 
-static void set_who(struct request *q, const struct caller *who)
+static void set_who(struct request *q, const struct caller *who, bool ask)
 {
 	if (!who) {
 		(void)snprintf(q->who, sizeof q->who, "volfs");
@@ -107,6 +110,12 @@ static void set_who(struct request *q, const struct caller *who)
 	q->pid = who->pid;
 	q->admin = who->admin;
 	(void)snprintf(q->who, sizeof q->who, "uid %u, pid %d", (unsigned)who->uid, (int)who->pid);
+	user_name(q->e, q->uid, ask, q->user, sizeof q->user);
+}
+
+void request_asked_by(struct request *q, const struct caller *who)
+{
+	set_who(q, who, false);
 }
 
 void *request_new(struct engine *e, size_t size, struct change_id id, const struct caller *who,
@@ -128,8 +137,14 @@ void *request_new(struct engine *e, size_t size, struct change_id id, const stru
 	q->change.run = run;
 	q->change.ended = ended;
 	q->change.done = done;
-	set_who(q, who);
+	set_who(q, who, true);
 	return q;
+}
+
+void request_counts(struct request *q, enum engine_op op)
+{
+	q->op = op;
+	q->began_ns = clock_mono_ns();
 }
 
 void request_submit(struct request *q)
@@ -244,18 +259,54 @@ void note_quota(struct engine *e, int64_t project)
 	note(e, (struct change_note){ .kind = CHANGE_QUOTA, .row = project });
 }
 
+static int add_event(
+	struct request *q, struct tx *tx, struct event *event, const char *fmt, va_list ap)
+{
+	char detail[2 * ERR_TEXT_MAX];
+
+	(void)vsnprintf(detail, sizeof detail, fmt, ap);
+	event->uid = q->asked ? (int64_t)q->uid : -1;
+	event->pid = q->pid;
+	event->user = q->user;
+	event->detail = detail;
+	return tx_event(tx, event);
+}
+
 int request_event(
 	struct request *q, struct tx *tx, int64_t volume, const char *event, const char *fmt, ...)
 {
-	char detail[2 * ERR_TEXT_MAX];
+	struct event e = { .volume = volume, .event = event };
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(detail, sizeof detail, fmt, ap);
+	r = add_event(q, tx, &e, fmt, ap);
 	va_end(ap);
-	return tx_event(tx, &(struct event){ .volume = volume,
-				    .event = event,
-				    .uid = q->asked ? (int64_t)q->uid : -1,
-				    .pid = q->pid,
-				    .detail = detail });
+	return r;
+}
+
+int request_event_snap(struct request *q, struct tx *tx, int64_t volume, const char *snapshot,
+	const char *event, const char *fmt, ...)
+{
+	struct event e = { .volume = volume, .snapshot = snapshot, .event = event };
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = add_event(q, tx, &e, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int request_event_of(struct request *q, struct tx *tx, int64_t project, const char *name,
+	const char *event, const char *fmt, ...)
+{
+	struct event e = { .project = project, .name = name, .event = event };
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = add_event(q, tx, &e, fmt, ap);
+	va_end(ap);
+	return r;
 }

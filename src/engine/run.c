@@ -40,26 +40,6 @@ static int read_named(struct backend *b, struct run *r)
 	return code == -ENOENT ? 0 : code;
 }
 
-static void show(struct backend *b, struct job *j)
-{
-	if (j->class != CLASS_COPY)
-		return;
-	LOCK_SCOPE(&b->lock);
-	j->doing = NULL;
-	j->shown_next = b->shown;
-	b->shown = j;
-}
-
-static void hide_locked(struct backend *b, struct job *j)
-{
-	struct job **at = &b->shown;
-
-	while (*at && *at != j)
-		at = &(*at)->shown_next;
-	if (*at)
-		*at = j->shown_next;
-}
-
 /* Its row, read anew: what the catalogue says now is what is to be done. */
 static struct run *begin(struct backend *b, struct job *j)
 {
@@ -69,7 +49,6 @@ static struct run *begin(struct backend *b, struct job *j)
 	if (!r)
 		return NULL;
 	r->job = j;
-	r->progress = &j->progress;
 	r->fresh = j->fresh;
 	j->fresh = false;
 	code = backend_job(b, j->id, &r->row);
@@ -81,9 +60,66 @@ static struct run *begin(struct backend *b, struct job *j)
 		free(r);
 		return NULL;
 	}
-	show(b, j);
 	return r;
 }
+
+/* --- how far it is --- */
+
+/* Few are in the list: a worker has one job, unless it creates many, and of those none counts anything. */
+static void hide_locked(struct backend *b, struct job *j)
+{
+	struct job **at = &b->shown;
+
+	lock_assert_held(&b->lock);
+	if (!j->doing)
+		return;
+	while (*at != j)
+		at = &(*at)->shown_next;
+	*at = j->shown_next;
+	j->doing = NULL;
+}
+
+struct driver_progress *run_progress(struct run *r, const char *what)
+{
+	struct job *j = r->job;
+	struct backend *b = j->b;
+
+	LOCK_SCOPE(&b->lock);
+	hide_locked(b, j);
+	atomic_store(&j->progress.total, 0);
+	atomic_store(&j->progress.done, 0);
+	if (what) {
+		j->shown_next = b->shown;
+		b->shown = j;
+	}
+	j->doing = what;
+	return &j->progress;
+}
+
+bool engine_progress(struct engine *e, const struct volume *v, uint64_t *ret_done,
+	uint64_t *ret_total, const char **ret_what)
+{
+	struct backend *b = backend_by_name(e, v->backend);
+	uint64_t done, total;
+	struct job *j;
+
+	if (!b)
+		return false;
+	LOCK_SCOPE(&b->lock);
+	/* Who is abandoned hangs in the storage, perhaps for ever: the volume is an error, or elsewhere. */
+	for (j = b->shown; j && (j->volume != v->id || j->given_up || !j->progress.total);)
+		j = j->shown_next;
+	if (!j)
+		return false;
+	total = atomic_load(&j->progress.total);
+	done = atomic_load(&j->progress.done);
+	*ret_what = j->doing;
+	*ret_total = total;
+	*ret_done = done < total ? done : total;
+	return true;
+}
+
+/* --- the run --- */
 
 /* Hands the results to the writer, together: one commit. */
 static void submit_results(struct backend *b, struct request *const *result, size_t n)
@@ -164,32 +200,4 @@ void run_jobs(struct backend *b, struct job **job, size_t count)
 	/* Removing may hang again: what is done does not wait for it. */
 	for (size_t i = 0; i < given; i++)
 		clean_up(b, given_up[i]);
-}
-
-/* --- how far it is --- */
-
-void run_progress(struct run *r, const char *what)
-{
-	atomic_store(&r->progress->total, 0);
-	atomic_store(&r->progress->done, 0);
-	r->job->doing = what;
-}
-
-bool engine_progress(struct engine *e, const struct volume *v, uint64_t *ret_done,
-	uint64_t *ret_total, const char **ret_what)
-{
-	struct backend *b = backend_by_name(e, v->backend);
-	struct job *j;
-
-	if (!b)
-		return false;
-	LOCK_SCOPE(&b->lock);
-	for (j = b->shown; j && j->volume != v->id;)
-		j = j->shown_next;
-	if (!j || !j->doing || !j->progress.total)
-		return false;
-	*ret_what = j->doing;
-	*ret_total = j->progress.total;
-	*ret_done = j->progress.done < *ret_total ? j->progress.done : *ret_total;
-	return true;
 }

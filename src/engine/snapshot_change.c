@@ -67,8 +67,8 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : tx_snapshot_rename(tx, s.id, c->text);
 	snapshot_note(q->e, &v, s.id);
 	return r < 0 ? r
-		     : request_event(
-			       q, tx, v.id, "snapshot.update", "name %s, was %s", c->text, s.name);
+		     : request_event_snap(
+			       q, tx, v.id, c->text, "snapshot.update.end", "was %s", s.name);
 }
 
 void engine_snapshot_rename(struct engine *e, struct change_id id, const struct caller *who,
@@ -105,7 +105,7 @@ static int describe_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	snapshot_note(q->e, &v, s.id);
-	return request_event(q, tx, v.id, "snapshot.update", "name %s, description", s.name);
+	return request_event_snap(q, tx, v.id, s.name, "snapshot.update.end", "description");
 }
 
 void engine_snapshot_describe(struct engine *e, struct change_id id, const struct caller *who,

@@ -131,7 +131,8 @@ static int withdraw_row(struct withdrawal *w, struct tx *tx, const struct snapsh
 	r = snapshot_nameless(&w->q, tx, &v, s, &job);
 	r = r < 0 ? r : snapshot_answered(tx, &job);
 	return r < 0 ? r
-		     : request_event(&w->q, tx, v.id, "snapshot.create.error", "%s", w->sentence);
+		     : request_event_snap(&w->q, tx, v.id, s->name, "snapshot.create.error", "%s",
+			       w->sentence);
 }
 
 static int withdraw_apply(struct request *q, struct tx *tx, struct err *err)

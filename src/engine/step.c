@@ -27,14 +27,20 @@ void run_image(const struct run *r, struct driver_image *ret)
 	memcpy(ret->image_id, r->row.image_id, sizeof ret->image_id);
 }
 
-int image_undo(struct backend *b, struct run *r, struct err *err)
+static int remove_counted(
+	struct backend *b, struct run *r, struct driver_progress *progress, struct err *err)
 {
 	struct driver_image image;
 
 	run_image(r, &image);
 	if (b->e->let_go && b->e->let_go(b->e->let_go_arg, b->be, image.uuid) < 0)
 		return err_set(err, -EBUSY, "its bytes are still in use here");
-	return driver_said(b, b->driver->remove(b->be, &image, err), err);
+	return driver_said(b, b->driver->remove(b->be, &image, progress, err), err);
+}
+
+int image_undo(struct backend *b, struct run *r, struct err *err)
+{
+	return remove_counted(b, r, NULL, err);
 }
 
 int image_remove(struct backend *b, struct run *r, struct err *err)
@@ -44,15 +50,28 @@ int image_remove(struct backend *b, struct run *r, struct err *err)
 	return code < 0 ? code : clone_let_go(b, r, err);
 }
 
+/* A purge is looked at in the trash; what else is removed has no volume that could show it. */
+static int remove_one(struct backend *b, struct run *r)
+{
+	struct driver_progress *progress = NULL;
+	int code;
+
+	if (r->row.kind == JOB_PURGE)
+		progress = run_progress(r, "purge");
+	code = remove_counted(b, r, progress, &r->err);
+	return code < 0 ? code : clone_let_go(b, r, &r->err);
+}
+
 void step_remove_image(struct backend *b, struct run *const *run, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		run[i]->code = image_remove(b, run[i], &run[i]->err);
+		run[i]->code = remove_one(b, run[i]);
 }
 
 /* Steps `last` … 0, in reverse; the failing one too, for it may have left a half. */
 static void undo(const struct op *op, size_t last, struct backend *b, struct run *r)
 {
+	(void)run_progress(r, NULL); /* it has failed */
 	for (size_t i = last + 1; i-- > 0;) {
 		int code = op->steps[i].undo ? op->steps[i].undo(b, r) : 0;
 
@@ -62,6 +81,22 @@ static void undo(const struct op *op, size_t last, struct backend *b, struct run
 		log_warning("backend %s: volume %s: cannot undo step '%s' yet: %s", b->conf->name,
 			r->row.uuid, op->steps[i].name, err_name(code));
 	}
+}
+
+/* What says nothing against the backend: somebody has the image, or clones need it. */
+static bool is_fair(int code)
+{
+	return code == -EBUSY || code == -ENOTEMPTY || code == -EMLINK || code == -ECANCELED;
+}
+
+/* One step of a run is over. True: it failed for good, and is to be undone. */
+static bool step_failed(struct backend *b, const struct run *r)
+{
+	if (driver_said(b, r->code, &r->err) >= 0 || r->again)
+		return false;
+	if (!is_fair(r->code))
+		counter_add(&b->errors, 1);
+	return true;
 }
 
 void steps_run(const struct op *op, struct backend *b, struct run *const *run, size_t n)
@@ -78,7 +113,7 @@ void steps_run(const struct op *op, struct backend *b, struct run *const *run, s
 		if (count)
 			op->steps[i].run(b, live, count);
 		for (size_t k = 0; k < count; k++)
-			if (driver_said(b, live[k]->code, &live[k]->err) < 0 && !live[k]->again)
+			if (step_failed(b, live[k]))
 				undo(op, i, b, live[k]);
 	}
 }

@@ -233,6 +233,7 @@ void engine_restore(struct engine *e, struct change_id id, const struct caller *
 
 	if (!c)
 		return;
+	request_counts(&c->q, OP_RESTORE);
 	c->q.volume = volume;
 	c->q.apply = restore_apply;
 	c->q.release = restore_release;

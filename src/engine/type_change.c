@@ -79,18 +79,19 @@ static int add(struct type_edit *c, struct tx *tx, struct err *err)
 	return 0;
 }
 
-static int made(const struct type_edit *c, int r)
+static int made(struct type_edit *c, struct tx *tx)
 {
-	if (r == 0)
-		log_info("volume type '%s' made by %s", c->values.name, c->q.who);
-	return r;
+	log_info("volume type '%s' made by %s", c->values.name, c->q.who);
+	return request_event_of(&c->q, tx, 0, c->values.name, "volume_type.create", "%s",
+		c->values.is_public ? "" : "private");
 }
 
 static int add_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct type_edit *c = (struct type_edit *)q;
+	int r = add(c, tx, err);
 
-	return made(c, add(c, tx, err));
+	return r < 0 ? r : made(c, tx);
 }
 
 static int new_values(struct vol_type *t, const char *name, struct err *err)
@@ -130,7 +131,7 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 		return r;
 	note(q->e, (struct change_note){ .kind = CHANGE_TYPE, .row = t.id });
 	log_info("volume type '%s' renamed to '%s' by %s", t.name, c->key, q->who);
-	return 0;
+	return request_event_of(q, tx, 0, c->key, "volume_type.update", "was %s", t.name);
 }
 
 void engine_type_rename(struct engine *e, struct change_id id, const struct caller *who,
@@ -183,9 +184,10 @@ static int remove_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : type_unused(tx, &t, "it cannot be removed", err);
 	r = r < 0 ? r : no_default(q, tx, &t, err);
 	r = r < 0 ? r : tx_type_remove(tx, t.id);
-	if (r == 0)
-		log_info("volume type '%s' removed by %s", t.name, q->who);
-	return r;
+	if (r < 0)
+		return r;
+	log_info("volume type '%s' removed by %s", t.name, q->who);
+	return request_event_of(q, tx, 0, t.name, "volume_type.delete", "%s", "");
 }
 
 void engine_type_remove(struct engine *e, struct change_id id, const struct caller *who,
@@ -214,6 +216,21 @@ static int set_default(
 	return 0;
 }
 
+static int tell_fields(struct type_edit *c, struct tx *tx, const struct vol_type *t)
+{
+	unsigned f = c->fields;
+
+	return request_event_of(&c->q, tx, 0, t->name, "volume_type.update", "%s%s%s%s",
+		f & TYPE_SET_DESCRIPTION ? "description" : "",
+		!(f & TYPE_SET_DEFAULT) ? ""
+		: c->values.is_default	? "default"
+					: "not default",
+		!(f & TYPE_SET_PUBLIC) ? ""
+		: t->is_public	       ? "public"
+				       : "private",
+		f & TYPE_SET_CONSUMER ? "consumer" : "");
+}
+
 static int set_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct type_edit *c = (struct type_edit *)q;
@@ -231,7 +248,8 @@ static int set_apply(struct request *q, struct tx *tx, struct err *err)
 		t.is_public = to->is_public;
 	if (c->fields & TYPE_SET_CONSUMER)
 		t.consumer = to->consumer;
-	return r < 0 ? r : tx_type_set(tx, &t);
+	r = r < 0 ? r : tx_type_set(tx, &t);
+	return r < 0 ? r : tell_fields(c, tx, &t);
 }
 
 void engine_type_set(struct engine *e, struct change_id id, const struct caller *who, int64_t type,
@@ -294,7 +312,7 @@ static int configured_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : add_pairs(c, tx, TYPE_QOS, conf->qos, err);
 	for (char **p = conf->access; r == 0 && *p; p++)
 		r = tx_type_entry_set(tx, c->type, TYPE_ACCESS, *p, "", &q->row);
-	return made(c, r);
+	return r < 0 ? r : made(c, tx);
 }
 
 /* Nothing is written where it is there already: a full disk does not keep volfs from starting. */

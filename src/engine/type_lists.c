@@ -74,14 +74,34 @@ static int entry_check(struct engine *e, struct type_edit *c, struct err *err)
 /* --- the changes --- */
 
 /* May the list be changed now? */
-static int list_open(struct type_edit *c, struct tx *tx, struct err *err)
+static int list_open(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err)
 {
-	struct vol_type t;
-	int r = type_there(c, tx, &t, err);
+	int r = type_there(c, tx, ret, err);
 
 	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
-		r = type_unused(tx, &t, "extra specs cannot be changed", err);
+		r = type_unused(tx, ret, "extra specs cannot be changed", err);
 	return r;
+}
+
+/* value NULL: the key is gone. */
+static int tell(struct type_edit *c, struct tx *tx, const struct vol_type *t, const char *key,
+	const char *value)
+{
+	static const struct {
+		const char *set, *removed;
+	} event[] = {
+		[TYPE_EXTRA_SPECS] = { "volume_type_extra_specs.update",
+			"volume_type_extra_specs.delete" },
+		[TYPE_QOS] = { "qos_specs.update", "qos_specs.delete_keys" },
+		[TYPE_ACCESS] = { "volume_type_project.access.add",
+			"volume_type_project.access.remove" },
+		[TYPE_DEFAULT_FOR] = { "volume_type_project.default.add",
+			"volume_type_project.default.remove" },
+	};
+	const char *name = value ? event[c->list].set : event[c->list].removed;
+
+	return request_event_of(&c->q, tx, 0, t->name, name, "%s%s%s", key,
+		value && *value ? "=" : "", value ? value : "");
 }
 
 static int no_such_key(struct type_edit *c, int r, struct err *err)
@@ -89,7 +109,7 @@ static int no_such_key(struct type_edit *c, int r, struct err *err)
 	return r == -ENOENT ? err_set(err, r, "there is no '%s'", c->key) : r;
 }
 
-static int put(struct type_edit *c, struct tx *tx, struct err *err)
+static int put(struct type_edit *c, struct tx *tx, const struct vol_type *t, struct err *err)
 {
 	struct type_entry had;
 	const char *value = c->value;
@@ -107,21 +127,24 @@ static int put(struct type_edit *c, struct tx *tx, struct err *err)
 		r = value_check(c->list, c->key, value, err);
 	if (r == 0 && c->list == TYPE_EXTRA_SPECS)
 		r = type_fits_the_others(c, tx, c->key, value, NULL, err);
-	return r < 0 ? r : tx_type_entry_set(tx, c->type, c->list, c->key, value, &c->q.row);
+	r = r < 0 ? r : tx_type_entry_set(tx, c->type, c->list, c->key, value, &c->q.row);
+	return r < 0 ? r : tell(c, tx, t, c->key, value);
 }
 
 static int entry_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct type_edit *c = (struct type_edit *)q;
 	struct type_entry had;
-	int r = list_open(c, tx, err);
+	struct vol_type t;
+	int r = list_open(c, tx, &t, err);
 
 	if (r < 0)
 		return r;
 	if (c->value)
-		return put(c, tx, err);
+		return put(c, tx, &t, err);
 	r = no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &had), err);
-	return r < 0 ? r : tx_type_entry_remove(tx, had.id);
+	r = r < 0 ? r : tx_type_entry_remove(tx, had.id);
+	return r < 0 ? r : tell(c, tx, &t, c->key, NULL);
 }
 
 void engine_type_entry(struct engine *e, struct change_id id, const struct caller *who,
@@ -150,7 +173,8 @@ static int entry_rename_apply(struct request *q, struct tx *tx, struct err *err)
 {
 	struct type_edit *c = (struct type_edit *)q;
 	struct type_entry from, to;
-	int r = list_open(c, tx, err);
+	struct vol_type t;
+	int r = list_open(c, tx, &t, err);
 
 	r = r < 0 ? r : no_such_key(c, tx_type_entry(tx, c->type, c->list, c->key, &from), err);
 	if (r < 0 || !strcmp(c->key, c->value))
@@ -163,7 +187,9 @@ static int entry_rename_apply(struct request *q, struct tx *tx, struct err *err)
 	q->row = from.id;
 	if (tx_type_entry(tx, c->type, c->list, c->value, &to) == 0)
 		r = tx_type_entry_remove(tx, to.id);
-	return r < 0 ? r : tx_type_entry_rename(tx, from.id, c->value);
+	r = r < 0 ? r : tx_type_entry_rename(tx, from.id, c->value);
+	r = r < 0 ? r : tell(c, tx, &t, c->key, NULL);
+	return r < 0 ? r : tell(c, tx, &t, c->value, from.value);
 }
 
 void engine_type_entry_rename(struct engine *e, struct change_id id, const struct caller *who,

@@ -67,28 +67,34 @@ void image_of(const struct volume *v, struct driver_image *ret)
 	memcpy(ret->image_id, v->image_id, sizeof ret->image_id);
 }
 
-int use_settle(struct request *q, struct tx *tx, struct volume *v, int64_t row)
+static int set_status(struct request *q, struct tx *tx, struct volume *v, enum vol_status to)
 {
-	enum vol_status to = v->status;
-	char who[USE_WHO] = "";
-	struct use u;
-	int r = 0;
+	int r = tx_volume_status(tx, v->id, to, v->reason);
 
-	note(q->e, (struct change_note){ .kind = CHANGE_USES, .volume = v->id, .row = row });
-	if (v->status == VOL_AVAILABLE || v->status == VOL_IN_USE)
-		r = use_status(tx, v->id, &to);
-	if (r < 0 || to == v->status)
-		return r;
-	if (to == VOL_IN_USE && tx_use_holder(tx, v->id, true, &u) == 0)
-		use_who(&u, who);
-	r = tx_volume_status(tx, v->id, to, v->reason);
-	r = r < 0 ? r
-		  : request_event(q, tx, v->id,
-			    to == VOL_IN_USE ? "volume.attach.end" : "volume.detach.end", "%s",
-			    who);
 	v->status = to;
 	note_volume(q->e, v->id, VOL_CHANGED_STATUS, to, v->trashed);
 	return r;
+}
+
+/* Opens are told where they change the status; attachments, which somebody named, each. */
+int use_settle(struct request *q, struct tx *tx, struct volume *v, const struct use *u, bool begins)
+{
+	enum vol_status to = v->status;
+	char who[USE_WHO];
+	bool turns;
+	int r = 0;
+
+	note(q->e, (struct change_note){ .kind = CHANGE_USES, .volume = v->id, .row = u->id });
+	if (v->status == VOL_AVAILABLE || v->status == VOL_IN_USE)
+		r = use_status(tx, v->id, &to);
+	turns = to != v->status;
+	if (r == 0 && turns)
+		r = set_status(q, tx, v, to);
+	if (r < 0 || (!turns && u->kind != USE_ATTACHED))
+		return r;
+	use_who(u, who);
+	return begins ? request_event(q, tx, v->id, "volume.attach.end", "%s", who)
+		      : request_event(q, tx, v->id, "volume.detach.end", "was %s", who);
 }
 
 /* --- open and closed --- */
@@ -173,7 +179,7 @@ static int open_apply(struct request *q, struct tx *tx, struct err *err)
 		r = tx_volume_used(tx, v.id, USED_MIN);
 		note_volume(q->e, v.id, VOL_CHANGED_USED, v.status, false);
 	}
-	return r < 0 ? r : use_settle(q, tx, &v, o->use.id);
+	return r < 0 ? r : use_settle(q, tx, &v, &o->use, true);
 }
 
 void engine_data_open(struct engine *e, struct change_id id, const struct caller *who,
@@ -182,9 +188,10 @@ void engine_data_open(struct engine *e, struct change_id id, const struct caller
 	struct open_use *o;
 
 	id.unique = 0; /* the handle's row is the memory of it */
-	o = request_new(e, sizeof *o, id, who, done, arg);
+	o = request_new(e, sizeof *o, id, NULL, done, arg);
 	if (!o)
 		return;
+	request_asked_by(&o->q, who); /* whoever wants its bytes waits for no directory server */
 	o->use = (struct use){ .volume = volume,
 		.kind = USE_OPEN,
 		.writes = writes,
@@ -210,7 +217,7 @@ static int close_row(struct open_use *o, struct tx *tx, const struct use *u)
 	if (r < 0)
 		return r;
 	was_used = v.status == VOL_IN_USE;
-	r = use_settle(&o->q, tx, &v, u->id);
+	r = use_settle(&o->q, tx, &v, u, false);
 	o->measure = was_used && v.status == VOL_AVAILABLE;
 	memcpy(o->backend, v.backend, sizeof o->backend);
 	return r;
@@ -286,7 +293,7 @@ static int handles_apply(struct request *q, struct tx *tx, struct err *err)
 	return got;
 }
 
-int engine_data_handles(struct engine *e, const uint64_t *handles, size_t n, struct err *err)
+static int remove_handles(struct engine *e, const uint64_t *handles, size_t n, struct err *err)
 {
 	struct handles *h = request_new(e, sizeof *h, (struct change_id){ 0 }, NULL, NULL, NULL);
 
@@ -296,6 +303,16 @@ int engine_data_handles(struct engine *e, const uint64_t *handles, size_t n, str
 	h->n = n;
 	h->o.q.apply = handles_apply;
 	return request_wait(&h->o.q, NULL, err);
+}
+
+/* Mostly nothing is to be written: on a full disk it fails only if it is committed together with what does need room. */
+int engine_data_handles(struct engine *e, const uint64_t *handles, size_t n, struct err *err)
+{
+	int r = remove_handles(e, handles, n, err);
+
+	for (int tries = 0; r == -ENOSPC && tries < 3; tries++)
+		r = remove_handles(e, handles, n, err);
+	return r;
 }
 
 /* --- the image --- */

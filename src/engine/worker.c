@@ -41,13 +41,39 @@ static struct job *find_locked(struct backend *b, int64_t id)
 	return j;
 }
 
+/* As the newest of its class. */
+static void list_locked(struct backend *b, struct job *j)
+{
+	struct work *w = &b->work[j->class];
+
+	j->listed = j->class;
+	j->newer = NULL;
+	j->older = w->newest;
+	*(w->newest ? &w->newest->newer : &w->oldest) = j;
+	w->newest = j;
+}
+
+static void unlist_locked(struct backend *b, struct job *j)
+{
+	struct work *w = &b->work[j->listed];
+
+	*(j->older ? &j->older->newer : &w->oldest) = j->newer;
+	*(j->newer ? &j->newer->older : &w->newest) = j->older;
+}
+
 static void wait_locked(struct backend *b, struct job *j)
 {
+	if (j->listed != j->class) { /* it is another one now */
+		unlist_locked(b, j);
+		j->began_ns = clock_mono_ns();
+		list_locked(b, j);
+	}
 	j->state = JOB_WAITS;
 	queue_push(&b->work[j->class].queue, j);
 }
 
-static bool add_locked(struct backend *b, const struct job_brief *brief, bool counted)
+static bool add_locked(
+	struct backend *b, const struct job_brief *brief, bool counted, int64_t began_ns)
 {
 	struct job *j = calloc(1, sizeof *j);
 
@@ -61,9 +87,11 @@ static bool add_locked(struct backend *b, const struct job_brief *brief, bool co
 	j->counted = j->fresh =
 		counted; /* else it may have been read from the catalogue of a server that died */
 	j->b = b;
+	j->began_ns = began_ns ? began_ns : clock_mono_ns();
 	j->hash_next = *bucket(b, j->id);
 	*bucket(b, j->id) = j;
 	b->job_count++;
+	list_locked(b, j);
 	wait_locked(b, j);
 	return true;
 }
@@ -228,7 +256,7 @@ static void left_out_locked(struct window *w, int64_t id)
 		w->loaded = id - 1;
 }
 
-void worker_offer(struct backend *b, const struct job_brief *brief, bool counted)
+void worker_offer(struct backend *b, const struct job_brief *brief, bool counted, int64_t began_ns)
 {
 	struct work *w = &b->work[brief->class];
 	bool loose = false; /* its place in engine.room is nobody's */
@@ -243,7 +271,7 @@ void worker_offer(struct backend *b, const struct job_brief *brief, bool counted
 		/* counted ones always fit: their number is bounded by queue_max */
 	} else if ((w->window.more && !counted) ||
 		   w->queue.waiting >= WINDOW + (size_t)(counted ? b->e->conf->queue_max : 0) ||
-		   !add_locked(b, brief, counted)) {
+		   !add_locked(b, brief, counted, began_ns)) {
 		left_out_locked(&w->window, brief->id);
 		loose = counted;
 	}
@@ -263,6 +291,7 @@ void worker_forget(struct job *j)
 	for (at = bucket(b, j->id); *at != j; at = &(*at)->hash_next)
 		;
 	*at = j->hash_next;
+	unlist_locked(b, j);
 	b->job_count--;
 	lock_drop(&b->lock);
 	free(j);
@@ -295,7 +324,7 @@ static void load_locked(struct backend *b, enum job_class class)
 	lock_drop(&b->view_lock);
 	lock_take(&b->lock);
 	for (int i = 0; i < n; i++) {
-		if (!find_locked(b, brief[i].id) && !add_locked(b, &brief[i], false))
+		if (!find_locked(b, brief[i].id) && !add_locked(b, &brief[i], false, 0))
 			break;
 		loaded = brief[i].id;
 	}

@@ -27,6 +27,8 @@ int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct s
 		ret->st_uid = 0;
 		ret->st_gid = c->fs->admin_gid;
 	}
+	if (a->flags & ATTR_LOG)
+		return log_stat(c, ret);
 	if (a->show && !(a->flags & (ATTR_STREAM | ATTR_WAIT)))
 		r = a->show(c, n.row, &text);
 	ret->st_size = (off_t)text.len;
@@ -57,6 +59,25 @@ void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t siz
 	}
 }
 
+static void open_stream(
+	struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi)
+{
+	int r = place_open(c, &fi->fh);
+
+	if (r < 0) {
+		refuse_node(c, n, r, "too many streams are open");
+		return;
+	}
+	if (a->flags & (ATTR_FOLLOW | ATTR_LOG))
+		r = log_opened(c, a, fi->fh);
+	if (r == 0) {
+		fuse_reply_open(c->req, fi);
+		return;
+	}
+	place_drop(c->fs, fi->fh);
+	fuse_reply_err(c->req, reply_errno(r));
+}
+
 void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi)
 {
 	int want = fi->flags & O_ACCMODE;
@@ -72,12 +93,7 @@ void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	if (a->read) {
-		int r = place_open(c->fs, &fi->fh);
-
-		if (r < 0)
-			refuse_node(c, n, r, "too many streams are open");
-		else
-			fuse_reply_open(c->req, fi);
+		open_stream(c, n, a, fi);
 		return;
 	}
 	fi->fh = opens_next(c->fs->opens);
@@ -115,13 +131,13 @@ void attr_read(struct ctx *c, struct node n, const struct attr *a, size_t size, 
 	r = a->show(c, n.row, &text);
 	if (r == 0 && buf_failed(&text))
 		r = -ENOMEM;
+	/* Kept first: the answer's reader may be back, in another thread, before this one goes on. */
+	if (r == 0 && off == 0)
+		opens_keep(c->fs->opens, fi->fh, &text, 0);
 	if (r < 0)
 		fuse_reply_err(c->req, reply_errno(r));
-	else {
+	else if (off > 0 || !opens_reply(c->fs->opens, fi->fh, c->req, size, off))
 		reply_slice(c->req, buf_text(&text), text.len, size, off);
-		if (off == 0)
-			opens_keep(c->fs->opens, fi->fh, &text, 0);
-	}
 	buf_release(&text);
 }
 

@@ -34,11 +34,6 @@ static int use_stat(struct ctx *c, int64_t row, struct stat *st)
 	return r;
 }
 
-const char *use_mode(const struct use *u)
-{
-	return u->writes ? "rw" : "ro";
-}
-
 /* One show per field: load the row, write a line. */
 #define SHOW(what, ...)                                                                            \
 	static int show_##what(struct ctx *c, int64_t row, struct buf *out)                        \

@@ -26,11 +26,16 @@ static const char readme[] =
 	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
 	"  trash/<uuid>/         deleted volumes, until they expire; rmdir purges one now\n"
 	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
+	"  events                what happens, as it does: a line of JSON each; reading waits for the next\n"
+	"  history               what has happened, in the same lines: tail -f, jq\n"
+	"  json                  every volume, a line of JSON each: jq, grep\n"
 	"  summary               backends, counts and all volumes, as a table to look at\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
+	"  metrics               numbers for Prometheus\n"
 	"\n"
-	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait.\n"
+	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait,\n"
+	".volfs/events.\n"
 	"After a spec was accepted as new/NAME, that name still shows it, also not listed.\n";
 
 static int show_readme(struct ctx *c, int64_t row, struct buf *out)
@@ -57,7 +62,7 @@ static int show_version(struct ctx *c, int64_t row, struct buf *out)
 	return 0;
 }
 
-/* Says that it can be read; its row's `read` does it. */
+/* Says that these can be read; their read() does it. */
 static int show_lines(struct ctx *c, int64_t row, struct buf *out)
 {
 	return 0;
@@ -74,7 +79,12 @@ static const struct attr volfs_attrs[] = {
 	{ "errors", 0444, show_errors, NULL, ATTR_STREAM, NULL },
 	{ "status", 0444, show_status, NULL, 0, NULL },
 	{ "version", 0444, show_version, NULL, 0, NULL },
+	{ "events", 0444, show_lines, NULL, ATTR_UNLISTED | ATTR_STREAM | ATTR_FOLLOW,
+		follow_read },
+	{ "history", 0444, show_lines, NULL, ATTR_LOG, log_read },
+	{ "json", 0444, show_lines, NULL, ATTR_STREAM, json_all_read },
 	{ "summary", 0444, show_lines, NULL, ATTR_STREAM, summary_read },
+	{ "metrics", 0444, metrics_show, NULL, ATTR_STREAM, NULL },
 	{ 0 },
 };
 

@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "fs/internal.h"
+#include "fs/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,103 +268,16 @@ static int show_spec(struct ctx *c, int64_t row, struct buf *out)
 	return r < 0 ? r : for_metadata(c, row, spec_meta, out);
 }
 
-static void json_meta(void *arg, const struct meta_entry *m)
-{
-	json_object_set_new(arg, m->key, json_string(m->value));
-}
-
-static json_t *json_uses(struct ctx *c, int64_t row)
-{
-	json_t *all = json_array();
-	char since[CLOCK_TEXT_MAX];
-	struct use u[8];
-	int64_t after = 0;
-	int got = 0;
-
-	while (all && (got = view_uses(c->view, row, after, u, 8)) > 0)
-		for (int i = 0; i < got; i++) {
-			after = u[i].id;
-			json_array_append_new(
-				all, json_pack("{s:s s:s s:s s:s}", "name", u[i].name, "host",
-					     u[i].host, "mode", use_mode(&u[i]), "since",
-					     clock_text(u[i].since_us, since)));
-		}
-	return all;
-}
-
-static json_t *json_snapshots(struct ctx *c, int64_t row)
-{
-	json_t *all = json_array();
-	char created[CLOCK_TEXT_MAX];
-	struct snapshot s[8];
-	int64_t after = 0;
-	int got = 0;
-
-	while (all && (got = view_snapshots(c->view, row, after, s, 8)) > 0)
-		for (int i = 0; i < got; i++) {
-			after = s[i].id;
-			json_array_append_new(
-				all, json_pack("{s:s s:s s:I s:s s:s}", "name", s[i].name, "id",
-					     s[i].uuid, "size", (json_int_t)s[i].size, "created",
-					     clock_text(s[i].created_us, created), "status",
-					     snap_status_name(s[i].status)));
-		}
-	return all;
-}
-
-/* The lists become the result's. */
-struct json_lists {
-	json_t *metadata, *uses, *snapshots;
-};
-
-static json_t *json_of(const struct volume *v, const struct json_lists *l)
-{
-	char created[CLOCK_TEXT_MAX], updated[CLOCK_TEXT_MAX];
-
-	return json_pack(
-		"{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:b s:b s:i s:i s:s "
-		"s:o s:o s:o}",
-		"id", v->uuid, "name", v->name, "status", vol_status_name(v->status), "error",
-		v->reason, "size", (json_int_t)v->size, "used", (json_int_t)v->used, "type",
-		v->type, "zone", v->zone, "backend", v->backend, "project", v->project,
-		"description", v->description, "created", clock_text(v->created_us, created),
-		"updated", clock_text(v->updated_us, updated), "protected", v->protected_,
-		"readonly", v->readonly, "bootable", v->bootable, "uid", (int)v->uid, "gid",
-		(int)v->gid, "origin", v->origin, "metadata", l->metadata, "attachments", l->uses,
-		"snapshots", l->snapshots);
-}
-
-static int add_json(struct buf *out, const struct volume *v, const struct json_lists *l)
-{
-	json_t *j = json_of(v, l);
-	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-
-	if (text)
-		add_line(out, text);
-	free(text);
-	json_decref(j);
-	return text ? 0 : -ENOMEM;
-}
-
 static int show_json(struct ctx *c, int64_t row, struct buf *out)
 {
-	struct json_lists l = { 0 };
 	struct volume v;
-	int r = view_volume(c->view, row, &v);
+	int r = json_of_volume(c->view, row, out, &v);
 
 	if (r < 0)
 		return r;
 	engine_measure(c->fs->engine, &v);
 	engine_watch(c->fs->engine, &v);
-	l.metadata = json_object();
-	r = l.metadata ? for_metadata(c, row, json_meta, l.metadata) : -ENOMEM;
-	if (r < 0) {
-		json_decref(l.metadata);
-		return r;
-	}
-	l.uses = json_uses(c, row);
-	l.snapshots = json_snapshots(c, row);
-	return add_json(out, &v, &l);
+	return 0;
 }
 
 static int show_history(struct ctx *c, int64_t row, struct buf *out)

@@ -22,6 +22,7 @@ struct ring {
 };
 
 struct errlog {
+	struct counter refused[REFUSED_CODES];
 	struct lock lock;
 	struct keep *keep;
 	struct ring *rings; /* lock; in order of first use, moved to the end at each use */
@@ -185,10 +186,16 @@ void errlog_add(
 	CLEANUP_FREE char *line = line_text(who, code, file, text);
 	struct ring *r;
 
+	counter_add(&l->refused[reply_errno(code) % REFUSED_CODES], 1);
 	LOCK_SCOPE(&l->lock);
 	r = line ? ring_of_locked(l, who->uid) : NULL;
 	if (r)
 		put_line(r->k, r->uid, ++l->number, line);
+}
+
+uint64_t errlog_refused(const struct errlog *l, unsigned error)
+{
+	return counter_get(&l->refused[error % REFUSED_CODES]);
 }
 
 struct shown {

@@ -60,7 +60,8 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 	if (errlog_new(fs->keep, &fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
 		guard_new(&fs->keep->refused, &fs->guard) < 0 ||
 		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 || killed_new(&fs->killed) < 0 ||
-		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0)
+		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0 ||
+		openers_new(&fs->openers) < 0)
 		return err_set(err, -ENOMEM, "no memory");
 	if (fs->admin_gid == (gid_t)-1)
 		log_warning("no group '%s' (admin_group): only root is an administrator",
@@ -68,6 +69,8 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 	if (fs->conf->new_group && fs->conf->new_group[0] && fs->new_gid == (gid_t)-1)
 		return err_set(err, -ENOENT, "no group '%s' (new_group)", fs->conf->new_group);
 	r = waiters_new(fs, &fs->waiters, err);
+	if (r == 0)
+		r = follow_new(fs, &fs->follow, err);
 	return r < 0 ? r
 		     : session_new(&fs_ops, fs, fs->keep, fuse_fd, session_threads(), &fs->session,
 			       err);
@@ -148,10 +151,12 @@ void fs_free(struct fs *fs)
 
 	if (!fs)
 		return;
+	follow_free(fs->follow);
 	waiters_free(fs->waiters);
 	killed_free(fs->killed);
 	drafts_free(fs->drafts);
 	session_free(fs->session);
+	openers_free(fs->openers);
 	errlog_free(fs->errlog);
 	opens_free(fs->opens);
 	guard_free(fs->guard);

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lock.h"
+#include "base/metric.h"
 #include "config.h"
 #include "data/data.h"
 #include "engine/engine.h"
@@ -90,6 +91,8 @@ struct guard;
 struct changes;
 struct handles;
 struct killed;
+struct openers;
+struct follow;
 
 struct fs {
 	const struct conf *conf;
@@ -107,6 +110,8 @@ struct fs {
 	struct changes *changes;
 	struct handles *handles; /* open `data` */
 	struct killed *killed;
+	struct openers *openers; /* of events and history */
+	struct follow *follow;
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
 	int64_t started_us;
@@ -207,6 +212,9 @@ void errlog_add(
 	struct errlog *l, const struct caller *who, int code, const char *file, const char *text);
 /* Lines of uid, oldest first; all: of everybody. */
 void errlog_show(struct errlog *l, uid_t uid, bool all, struct buf *out);
+/* How many requests this server has refused with that errno (below REFUSED_CODES). */
+enum { REFUSED_CODES = 256 };
+uint64_t errlog_refused(const struct errlog *l, unsigned error);
 
 /* --- attr.c: the generic half of an attribute file */
 
@@ -218,6 +226,8 @@ enum {
 	ATTR_WAIT = 16,	   /* a read blocks until the volume has settled */
 	ATTR_POLL = 32,	   /* poll(2) says POLLPRI when the text is no longer what was read */
 	ATTR_MAYBE = 64,   /* there at times only: show says -ENOENT at others */
+	ATTR_FOLLOW = 128, /* .volfs/events */
+	ATTR_LOG = 256,	   /* .volfs/history */
 };
 
 struct attr {
@@ -254,6 +264,10 @@ void opens_keep(struct opens *o, uint64_t fh, struct buf *text, int error);
 bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_t off);
 /* Was this open shown another text than this? False if it was shown none yet. */
 bool opens_differ(struct opens *o, uint64_t fh, const struct buf *text);
+/* The same of what does not begin at offset 0; no error is kept. */
+void opens_keep_at(struct opens *o, uint64_t fh, off_t from, struct buf *text);
+bool opens_reply_at(
+	struct opens *o, uint64_t fh, fuse_req_t req, off_t from, size_t size, off_t off);
 void opens_drop(struct opens *o, uint64_t fh);
 void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t off);
 
@@ -266,15 +280,23 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
  */
 
 /* From an OPEN's handler: a handle for fi->fh; -ENFILE if there are too many. */
-int place_open(struct fs *fs, uint64_t *ret_fh);
+int place_open(struct ctx *c, uint64_t *ret_fh);
+bool place_is_admin(struct fs *fs, uint64_t fh); /* was it opened by one? */
 /* What comes at off: true, if a read of this open ended there. */
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
+bool place_latest(
+	struct fs *fs, uint64_t fh, int64_t *ret_pos); /* what comes after its last answer */
 /* The same of an offset between these two: where that part of the stream begins, and ends. */
 bool place_within(
 	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
 /* Before the answer: the next read, at off, goes on at pos. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
+unsigned place_count(struct fs *fs);	     /* how many streams are open */
+
+/* --- json_all.c: answers a read of .volfs/json (json.h: what it writes) */
+
+void json_all_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
 
 /* --- dir.c: the generic half of a directory */
 
@@ -350,7 +372,6 @@ unsigned volume_attr_count(void);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);
 int meta_stat(struct ctx *c, int64_t row, struct stat *st);
-const char *use_mode(const struct use *u); /* "rw", "ro" */
 unsigned attachment_attr_count(void);
 unsigned snapshot_attr_count(void);
 const struct attr *meta_attr(
@@ -364,11 +385,10 @@ struct node by_above(struct node n); /* of a directory there */
 int by_link_stat(struct ctx *c, struct node n, struct stat *st);
 int by_link_target(struct ctx *c, struct node n, char target[BY_TARGET_MAX]);
 
-/* --- summary.c; reader.c: who sees which volumes there */
+/* --- summary.c */
 
 /* Answers a read of .volfs/summary. */
 void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
-int log_who(struct ctx *c, uint64_t fh, struct log_reader *ret);
 
 /* --- dir_unmanaged.c, move.c */
 
@@ -480,8 +500,34 @@ void waiters_wake(struct waiters *w, int64_t volume);
 /* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
+void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls);
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
+
+/* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
+bool waiters_admit(struct waiters *w, uid_t uid);
+void waiters_leave(struct waiters *w, uid_t uid);
+
+/* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
+
+int openers_new(struct openers **ret);
+void openers_free(struct openers *o);
+void openers_forget(struct openers *o, uint64_t fh);
+/* From an OPEN of one of them: remembers who it is, and where `events` begins. 0, -ENOMEM, -EIO. */
+int log_opened(struct ctx *c, const struct attr *a, uint64_t fh);
+int log_stat(struct ctx *c, struct stat *st); /* of history: size and time as its caller sees it */
+void log_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
+
+int follow_new(struct fs *fs, struct follow **ret, struct err *err);
+void follow_free(struct follow *f);
+void follow_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
+void follow_poll(struct ctx *c, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
+void follow_wake(struct follow *f);		   /* after each commit: there may be new events */
+void follow_forget(struct follow *f, uint64_t fh); /* as waiters_forget() */
+
+/* --- metrics.c: .volfs/metrics */
+
+int metrics_show(struct ctx *c, int64_t row, struct buf *out);
 
 /* --- guard.c: what a process did to an object (by its directory's inode number) within the last 60 s: tree
  * walkers must not destroy, and who removes an accepted spec may write it again */

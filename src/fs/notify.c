@@ -254,6 +254,7 @@ void fs_changed(void *arg, const struct change_note *note, size_t n)
 		one_changed(fs, &note[i]);
 		listed |= note[i].kind == CHANGE_LIST;
 	}
+	follow_wake(fs->follow);
 	if (!listed)
 		return;
 	atomic_store(&fs->listed_us, clock_wall_us());

@@ -16,6 +16,7 @@ enum { SHARDS = 64 };
 struct kept {
 	uint64_t fh;
 	char *at;
+	off_t from; /* of its first byte */
 	size_t len;
 	int error; /* what the read at the end answers; 0: end of file */
 	UT_hash_handle hh;
@@ -77,7 +78,7 @@ static struct kept *find_locked(struct shard *s, uint64_t fh)
 	return k;
 }
 
-void opens_keep(struct opens *o, uint64_t fh, struct buf *text, int error)
+static void keep(struct opens *o, uint64_t fh, off_t from, struct buf *text, int error)
 {
 	struct shard *s = &o->shard[fh % SHARDS];
 	struct kept *k;
@@ -93,8 +94,19 @@ void opens_keep(struct opens *o, uint64_t fh, struct buf *text, int error)
 	}
 	free(k->at);
 	k->len = text->len;
+	k->from = from;
 	k->at = buf_detach(text);
 	k->error = error;
+}
+
+void opens_keep(struct opens *o, uint64_t fh, struct buf *text, int error)
+{
+	keep(o, fh, 0, text, error);
+}
+
+void opens_keep_at(struct opens *o, uint64_t fh, off_t from, struct buf *text)
+{
+	keep(o, fh, from, text, 0);
 }
 
 void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t off)
@@ -105,7 +117,8 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
 	fuse_reply_buf(req, n ? at + from : NULL, n);
 }
 
-bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_t off)
+bool opens_reply_at(
+	struct opens *o, uint64_t fh, fuse_req_t req, off_t from, size_t size, off_t off)
 {
 	struct shard *s = &o->shard[fh % SHARDS];
 	struct buf copy = { 0 };
@@ -114,6 +127,9 @@ bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_
 
 	lock_take(&s->lock);
 	k = find_locked(s, fh);
+	if (k && k->from != from)
+		k = NULL;
+	off -= from;
 	if (k && (size_t)off < k->len)
 		buf_add(&copy, k->at + off,
 			k->len - (size_t)off < size ? k->len - (size_t)off : size);
@@ -126,6 +142,11 @@ bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_
 		fuse_reply_buf(req, copy.at, copy.len);
 	buf_release(&copy);
 	return k != NULL;
+}
+
+bool opens_reply(struct opens *o, uint64_t fh, fuse_req_t req, size_t size, off_t off)
+{
+	return opens_reply_at(o, fh, req, 0, size, off);
 }
 
 bool opens_differ(struct opens *o, uint64_t fh, const struct buf *text)

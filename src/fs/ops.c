@@ -265,6 +265,8 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	opens_drop(c.fs->opens, fi->fh);
 	place_drop(c.fs, fi->fh);
 	waiters_forget(c.fs->waiters, fi->fh);
+	openers_forget(c.fs->openers, fi->fh);
+	follow_forget(c.fs->follow, fi->fh);
 	fuse_reply_err(req, 0);
 }
 
@@ -489,7 +491,10 @@ static void op_poll(
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
-	wait_poll(&c, n, a ? a : &plain, fi, ph);
+	if (a && a->flags & ATTR_FOLLOW)
+		follow_poll(&c, fi, ph);
+	else
+		wait_poll(&c, n, a ? a : &plain, fi, ph);
 }
 
 const struct fuse_lowlevel_ops fs_ops = {

@@ -40,8 +40,9 @@ static bool made_before(struct fs *fs, uint64_t unique, uint64_t *ret_fh)
 	return false;
 }
 
-int place_open(struct fs *fs, uint64_t *ret_fh)
+int place_open(struct ctx *c, uint64_t *ret_fh)
 {
+	struct fs *fs = c->fs;
 	struct change_id id = session_change_id(fs->session);
 	struct keep_place *p;
 	int slot;
@@ -53,9 +54,17 @@ int place_open(struct fs *fs, uint64_t *ret_fh)
 		return -ENFILE;
 	p = &fs->keep->place[slot];
 	p->made_by = id.unique;
+	p->admin = who_is_admin(fs, c);
 	*ret_fh = fh_of(p, (size_t)slot);
 	atomic_store(&p->used, KEEP_USED);
 	return 0;
+}
+
+bool place_is_admin(struct fs *fs, uint64_t fh)
+{
+	const struct keep_place *p = place_of(fs, fh);
+
+	return p && p->admin;
 }
 
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos)
@@ -69,6 +78,17 @@ bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos)
 			return true;
 		}
 	return false;
+}
+
+bool place_latest(struct fs *fs, uint64_t fh, int64_t *ret_pos)
+{
+	const struct keep_place *p = place_of(fs, fh);
+	uint32_t turn = p ? atomic_load(&p->turn) : 0;
+
+	if (!p || p->at[turn].off < 0)
+		return false;
+	*ret_pos = p->at[turn].pos;
+	return true;
 }
 
 bool place_within(
@@ -98,6 +118,16 @@ void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 	atomic_thread_fence(memory_order_seq_cst);
 	p->at[spare].off = off;
 	atomic_store(&p->turn, spare);
+}
+
+unsigned place_count(struct fs *fs)
+{
+	uint32_t high = atomic_load(&fs->keep->place_high);
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < high; i++)
+		n += atomic_load(&fs->keep->place[i].used) == KEEP_USED;
+	return n;
 }
 
 void place_drop(struct fs *fs, uint64_t fh)

@@ -25,6 +25,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "fs/gaps.h"
+#include "fs/requests.h"
 #include "fs/session_internal.h"
 
 #include <errno.h>
@@ -73,6 +74,7 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 	if (session_now.session && session_now.head.opcode == FUSE_INIT)
 		return session_write_init(session_now.session, fd, iov, count);
 	touch(iov, count);
+	requests_end(iov[0].iov_base); /* before: after it, the same number may come again */
 	n = writev(fd, iov, count);
 	/* An unmounted filesystem wants no answer; libfuse would complain about anything but
 	 * ENOENT. */
@@ -100,6 +102,7 @@ void session_handle(struct session *s, char *msg, size_t len)
 
 	memcpy(&session_now.head, msg, sizeof session_now.head);
 	session_now.session = s;
+	requests_begin(&session_now.head);
 	if (session_now.head.opcode == FUSE_POLL &&
 		len >= sizeof session_now.head + sizeof(struct fuse_poll_in))
 		memcpy(&session_now.kh,

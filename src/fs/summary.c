@@ -3,31 +3,29 @@
  * two, the head, are everybody's. Nothing of it is kept: each read writes on from a line of the head or from a row, so whoever exists
  * all the time is there once, and a million volumes take no memory. Widths are fixed, since nobody knows what comes.
  *
- * A place (place.c) is that of a line: ~n is line n of the head; else what comes are the volumes behind a row, of one project of the
- * reader's after the other. Reads are answered by whole lines as far as that goes; who asks for the middle of what the latest read
+ * A place (place.c) is that of a line: ~n is line n of the head; else what comes are the volumes behind a row. Reads are answered by whole lines as far as that goes; who asks for the middle of what the latest read
  * wrote, as a shell's `read` does that seeks back, has its lines written again. Everything else but the beginning is unknown: EINVAL.
  */
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/column.h"
 #include "fs/internal.h"
+#include "fs/log.h"
+#include "store/numbers.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_BEGIN = ~0, BATCH = 64, ROW_BITS = 40 };
-enum { BAR = 10 };
+/* ANSWER_MAX: a millisecond's work; a larger read would keep others waiting. */
+enum { HEAD_BEGIN = ~0, BAR = 10, ANSWER_MAX = 128 * 1024 };
 
 struct writer {
 	struct ctx *c;
-	struct log_reader who; /* projects in order of their rows */
-	off_t begin;	       /* of text */
-	int64_t pos, next;     /* places of its begin and its end */
+	uint64_t fh;
+	off_t begin;	   /* of text */
+	int64_t pos, next; /* places of its begin and its end */
 	struct buf text, head;
-	size_t got, taken; /* of row[] */
-	struct vol_summary row[BATCH];
+	bool walks; /* a walk over volumes has begun */
 };
 
 /* --- the head --- */
@@ -131,11 +129,25 @@ static void count_line(struct buf *out, const char *what, uint64_t volumes, uint
 	buf_addc(out, '\n');
 }
 
+struct counts {
+	uint64_t volumes[2][VOL_STATUS_COUNT], size[2][VOL_STATUS_COUNT]; /* [1]: in the trash */
+};
+
+static void add_count(void *arg, const struct volume_count *n)
+{
+	struct counts *all = arg;
+
+	if ((unsigned)n->status >= VOL_STATUS_COUNT)
+		return;
+	all->volumes[n->trashed][n->status] += n->volumes;
+	all->size[n->trashed][n->status] += n->size;
+}
+
 static int add_counts(struct ctx *c, struct buf *out)
 {
 	uint64_t volumes[2] = { 0 }, size[2] = { 0 };
-	struct status_counts n;
-	int r = view_status_counts(c->view, &n);
+	struct counts n = { 0 };
+	int r = view_volume_counts(c->view, add_count, &n);
 
 	if (r < 0)
 		return r;
@@ -214,7 +226,7 @@ static void add_word(struct buf *out, const char *word, unsigned columns)
 	column_left(out, *word ? word : "-", columns);
 }
 
-static void volume_line(struct buf *out, const struct vol_summary *v)
+static void volume_line(struct buf *out, const struct volume *v)
 {
 	add_word(out, v->name, 25);
 	buf_addc(out, ' ');
@@ -229,37 +241,27 @@ static void volume_line(struct buf *out, const struct vol_summary *v)
 	buf_addc(out, '\n');
 }
 
-/* More rows behind w->next. How many, or -errno. */
-static int more_rows(struct writer *w)
+static int begin_walk(struct writer *w)
 {
-	int64_t row = w->next & ((INT64_C(1) << ROW_BITS) - 1);
-	size_t i = (size_t)(w->next >> ROW_BITS);
-	int got = 0;
+	struct log_reader who;
+	int r = log_who(w->c, w->fh, &who);
 
-	if (w->who.all)
-		got = view_summary(w->c->view, 0, row, w->row, BATCH);
-	for (; !w->who.all && got == 0 && i < w->who.count; i++, row = 0) {
-		got = view_summary(w->c->view, w->who.project[i], row, w->row, BATCH);
-		w->next = (int64_t)i << ROW_BITS | row;
-	}
-	w->got = got > 0 ? (size_t)got : 0;
-	w->taken = 0;
-	return got;
+	if (r < 0)
+		return r;
+	w->walks = true;
+	return view_walk(w->c->view, &who, w->next);
 }
 
 static int volume_next(struct writer *w)
 {
-	const struct vol_summary *v;
+	struct volume v;
+	int r = w->walks ? 0 : begin_walk(w);
 
-	if (w->taken == w->got) {
-		int r = more_rows(w);
-
-		if (r <= 0)
-			return r;
-	}
-	v = &w->row[w->taken++];
-	volume_line(&w->text, v);
-	w->next = w->next >> ROW_BITS << ROW_BITS | v->id;
+	r = r < 0 ? r : view_walk_volume(w->c->view, &v);
+	if (r <= 0)
+		return r;
+	volume_line(&w->text, &v);
+	w->next = v.id;
 	return 1;
 }
 
@@ -294,63 +296,53 @@ static int write_lines(struct writer *w, size_t size, off_t off)
 			w->pos = w->next;
 			buf_clear(&w->text);
 		} else if (before && w->begin + (off_t)w->text.len > off + (off_t)size) {
-			w->text.len = before;
+			buf_cut(&w->text, before);
 			w->next = next;
 			return 0;
 		}
 	}
 }
 
-static int by_number(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static bool find_place(struct ctx *c, uint64_t fh, off_t off, struct writer *w)
+/* False: no read of this open has led there. */
+static bool find_place(struct writer *w, off_t off)
 {
 	off_t end;
 
 	w->begin = off;
 	w->pos = HEAD_BEGIN;
-	return off == 0 || place_find(c->fs, fh, off, &w->pos) ||
-	       place_within(c->fs, fh, off, &w->begin, &w->pos, &end);
+	return off == 0 || place_find(w->c->fs, w->fh, off, &w->pos) ||
+	       place_within(w->c->fs, w->fh, off, &w->begin, &w->pos, &end);
 }
 
-static void answer(struct writer *w, uint64_t fh, size_t size, off_t off)
+static void answer(struct writer *w, size_t size, off_t off)
 {
 	struct fs *fs = w->c->fs;
 
 	if (w->text.len) {
-		place_next(fs, fh, w->begin, w->pos);
-		place_next(fs, fh, w->begin + (off_t)w->text.len, w->next);
+		place_next(fs, w->fh, w->begin, w->pos);
+		place_next(fs, w->fh, w->begin + (off_t)w->text.len, w->next);
 	}
 	reply_slice(w->c->req, buf_text(&w->text), w->text.len, size, off - w->begin);
 }
 
 void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	CLEANUP_FREE struct writer *w = calloc(1, sizeof *w);
+	struct writer w = { .c = c, .fh = fi->fh };
 	int r;
 
-	if (!w) {
-		fuse_reply_err(c->req, ENOMEM);
-		return;
-	}
-	w->c = c;
-	if (!find_place(c, fi->fh, off, w)) {
+	if (!find_place(&w, off)) {
 		refuse_node(c, n, -EINVAL, "it is read from its beginning on, without leaps");
 		return;
 	}
-	w->next = w->pos;
-	r = log_who(c, fi->fh, &w->who);
-	qsort(w->who.project, w->who.count, sizeof *w->who.project, by_number);
-	r = r < 0 ? r : write_lines(w, size, off);
+	w.next = w.pos;
+	size = size < ANSWER_MAX ? size : ANSWER_MAX;
+	r = write_lines(&w, size, off);
+	if (w.walks)
+		view_walk_end(c->view);
 	if (r < 0)
 		fuse_reply_err(c->req, reply_errno(r));
 	else
-		answer(w, fi->fh, size, off);
-	buf_release(&w->text);
-	buf_release(&w->head);
+		answer(&w, size, off);
+	buf_release(&w.text);
+	buf_release(&w.head);
 }

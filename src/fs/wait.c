@@ -115,6 +115,13 @@ static void answer_settled(struct fs *fs, fuse_req_t req, uint64_t fh, size_t si
 	opens_keep(fs->opens, fh, text, error);
 }
 
+void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls)
+{
+	LOCK_SCOPE(&w->lock);
+	*ret_readers = HASH_COUNT(w->by_id);
+	*ret_polls = HASH_COUNT(w->by_fh);
+}
+
 static struct watched *watch_locked(struct waiters *w, int64_t volume)
 {
 	struct watched *x;
@@ -149,6 +156,18 @@ static void forget_locked(struct waiters *w, struct waiter *x)
 	lock_assert_held(&w->lock);
 	HASH_DEL(w->by_id, x);
 	tally_give(&w->blocked, x->uid);
+}
+
+bool waiters_admit(struct waiters *w, uid_t uid)
+{
+	LOCK_SCOPE(&w->lock);
+	return tally_take(&w->blocked, uid, w->fs->conf->max_blocked);
+}
+
+void waiters_leave(struct waiters *w, uid_t uid)
+{
+	LOCK_SCOPE(&w->lock);
+	tally_give(&w->blocked, uid);
 }
 
 /* A change that was waited for. Its volume's error has the reason. */

@@ -4,6 +4,7 @@
 #include "local/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,13 +17,21 @@ enum { BUFFER = 1 << 20 };
 struct copy {
 	int from, to;
 	struct driver_progress *progress;
+	uint64_t done, total; /* bytes of data */
+	uint64_t sent;	      /* up to here the kernel has been told to write */
 	char *buffer; /* where the kernel cannot copy between these files; NULL before that is known */
 };
 
-static void tell(const struct copy *c, uint64_t done)
+/* n more bytes, which end at `end`. They are sent to the disk as they come: else the sync at the end would be the longer half, uncounted. */
+static void tell(struct copy *c, uint64_t n, uint64_t end)
 {
+	c->done += n;
 	if (c->progress)
-		atomic_store(&c->progress->done, done);
+		atomic_store(&c->progress->done, c->done);
+	if (end - c->sent < STEP)
+		return;
+	(void)sync_file_range(c->to, (off_t)c->sent, (off_t)(end - c->sent), SYNC_FILE_RANGE_WRITE);
+	c->sent = end;
 }
 
 /* 1 done, 0 not possible here, -errno. What says no without a reason of the storage's is answered by copying. */
@@ -91,7 +100,7 @@ static int copy_range(struct copy *c, uint64_t at, uint64_t end)
 		if (n <= 0)
 			return n < 0 ? (int)n : -EIO; /* somebody has made the file shorter */
 		at += (uint64_t)n;
-		tell(c, at);
+		tell(c, (uint64_t)n, at);
 	}
 	return 0;
 }
@@ -107,19 +116,38 @@ static int next(int fd, uint64_t at, uint64_t size, int whence, uint64_t *ret)
 	return 0;
 }
 
-static int copy_data(struct copy *c, uint64_t size)
+/* Each range of data; what each() returns < 0 ends it. */
+static int walk_data(
+	struct copy *c, uint64_t size, int (*each)(struct copy *c, uint64_t at, uint64_t end))
 {
 	uint64_t from = 0, to = 0;
-	int r = ftruncate(c->to, (off_t)size) < 0 ? -errno : 0;
+	int r = 0;
 
 	while (r == 0 && to < size) {
 		r = next(c->from, to, size, SEEK_DATA, &from);
 		if (r == 0)
 			r = next(c->from, from, size, SEEK_HOLE, &to);
 		if (r == 0)
-			r = copy_range(c, from, to);
+			r = each(c, from, to);
 	}
 	return r;
+}
+
+static int count_range(struct copy *c, uint64_t at, uint64_t end)
+{
+	c->total += end - at;
+	return 0;
+}
+
+static int copy_data(struct copy *c, uint64_t size)
+{
+	int r = ftruncate(c->to, (off_t)size) < 0 ? -errno : 0;
+
+	if (r == 0 && c->progress) {
+		r = walk_data(c, size, count_range);
+		atomic_store(&c->progress->total, c->total);
+	}
+	return r < 0 ? r : walk_data(c, size, copy_range);
 }
 
 int local_copy(int from, int to, uint64_t size, struct driver_progress *progress)
@@ -127,14 +155,9 @@ int local_copy(int from, int to, uint64_t size, struct driver_progress *progress
 	struct copy c = { .from = from, .to = to, .progress = progress };
 	int r;
 
-	if (progress)
-		atomic_store(&progress->total, size);
 	r = share(&c);
 	if (r == 0)
 		r = copy_data(&c, size);
 	free(c.buffer);
-	if (r < 0)
-		return r;
-	tell(&c, size);
-	return 0;
+	return r < 0 ? r : 0;
 }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LARGE = 1 << 30, STEPS = 100, STEP_GRAIN = 64 << 20 }; /* of what is freed in steps; bytes */
+
 /* Is the image there from an earlier try? 1 yes, 0 no. */
 static int find_made(struct local *l, int dir, const struct driver_image *image, struct err *err)
 {
@@ -58,7 +60,7 @@ static int fill(struct local *l, int dir, int to, const struct driver_create *c,
 		return err_set(err, -EINVAL, "what it is made from has %" PRIu64 " bytes",
 			(uint64_t)st.st_size);
 	local_crash_point(l);
-	r = local_copy(from, to, (uint64_t)st.st_size, NULL);
+	r = local_copy(from, to, (uint64_t)st.st_size, c->progress);
 	return r < 0 ? err_set(err, r, "cannot copy to '%s/%s': %s", l->conf->path, name,
 			       strerror(-r))
 		     : 0;
@@ -157,10 +159,31 @@ void local_create(void *be, struct driver_create *each, size_t n)
 	}
 }
 
-int local_remove(void *be, const struct driver_image *image, struct err *err)
+/* Freeing a large file may take seconds. Its name has gone, so nobody else has to go on with what is cut short. */
+static void free_in_steps(int fd, struct driver_progress *progress)
+{
+	uint64_t step, had;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_nlink > 0 || st.st_blocks < LARGE / 512)
+		return;
+	had = (uint64_t)st.st_blocks * 512;
+	step = ((uint64_t)st.st_size / STEPS + STEP_GRAIN) / STEP_GRAIN * STEP_GRAIN;
+	atomic_store(&progress->total, had);
+	for (uint64_t size = (uint64_t)st.st_size; size > step;) {
+		size -= step;
+		if (ftruncate(fd, (off_t)size) < 0 || fstat(fd, &st) < 0)
+			return;
+		atomic_store(&progress->done, had - (uint64_t)st.st_blocks * 512);
+	}
+}
+
+int local_remove(void *be, const struct driver_image *image, struct driver_progress *progress,
+	struct err *err)
 {
 	struct local *l = be;
 	CLEANUP_FD int dir = local_dir(l, err);
+	CLEANUP_FD int fd = -1;
 	char name[LOCAL_NAME_MAX], unfinished[LOCAL_NAME_MAX];
 	int r;
 
@@ -173,9 +196,15 @@ int local_remove(void *be, const struct driver_image *image, struct err *err)
 		r = local_end_snaps(l, dir, name, err);
 	if (r == 0)
 		r = local_unlink(l, dir, unfinished, err);
+	if (r == 0 && progress)
+		fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (r == 0)
 		r = local_unlink(l, dir, name, err);
-	return r < 0 ? r : local_sync(l, dir, ".", err);
+	if (r == 0)
+		r = local_sync(l, dir, ".", err);
+	if (r == 0 && fd >= 0)
+		free_in_steps(fd, progress);
+	return r;
 }
 
 static int resize_file(struct local *l, int fd, const struct stat *st, const char *name,

@@ -84,12 +84,13 @@ bool local_is_used(int dir, const char *name);
 int local_refuse_used(
 	const struct local *l, int dir, const char *name, struct err *err); /* -EBUSY */
 
-/* copy.c: all bytes of a file into an empty one; -errno. progress may be NULL. */
+/* copy.c: all bytes of a file into an empty one; -errno. progress may be NULL, and counts what has to be copied. */
 int local_copy(int from, int to, uint64_t size, struct driver_progress *progress);
 
 /* file.c */
 void local_create(void *be, struct driver_create *each, size_t n);
-int local_remove(void *be, const struct driver_image *image, struct err *err);
+int local_remove(void *be, const struct driver_image *image, struct driver_progress *progress,
+	struct err *err);
 int local_resize(void *be, const struct driver_image *image, uint64_t size, struct err *err);
 int local_used(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);
 
@@ -101,7 +102,7 @@ int local_open_snap(const struct local *l, int dir, const struct driver_image *i
 /* Of an image that is about to be removed: temporary ones and what is half made go. -ENOTEMPTY: it has others (nothing is touched). */
 int local_end_snaps(struct local *l, int dir, const char *of, struct err *err);
 int local_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
-	struct err *err);
+	struct driver_progress *progress, struct err *err);
 int local_snap_remove(void *be, const struct driver_image *image, const struct driver_snap *snap,
 	struct err *err);
 int local_revert(void *be, const struct driver_image *image, const struct driver_snap *snap,

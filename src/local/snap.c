@@ -93,7 +93,7 @@ static int copy_new(struct local *l, int from, const struct stat *st, int dir, c
 
 /* 0 also if it is there already. */
 static int take(struct local *l, int dir, int snaps, const struct driver_image *image,
-	const struct driver_snap *snap, struct err *err)
+	const struct driver_snap *snap, struct driver_progress *progress, struct err *err)
 {
 	char of[LOCAL_NAME_MAX], name[LOCAL_NAME_MAX], unfinished[LOCAL_NAME_MAX];
 	CLEANUP_FD int from = -1;
@@ -109,13 +109,13 @@ static int take(struct local *l, int dir, int snaps, const struct driver_image *
 	if (from < 0)
 		return from;
 	local_name_new(name, unfinished);
-	r = copy_new(l, from, &st, snaps, unfinished, 0400, NULL, err);
+	r = copy_new(l, from, &st, snaps, unfinished, 0400, progress, err);
 	return r < 0 ? r : local_rename(l, snaps, unfinished, name, err);
 }
 
 /* The directory goes with the last snapshot in it, which another thread may just be removing. -ESTALE: it is gone. */
 static int take_into(struct local *l, int dir, const struct driver_image *image,
-	const struct driver_snap *snap, struct err *err)
+	const struct driver_snap *snap, struct driver_progress *progress, struct err *err)
 {
 	char of[LOCAL_NAME_MAX], name[LOCAL_NAME_MAX];
 	CLEANUP_FD int snaps = -1;
@@ -130,7 +130,7 @@ static int take_into(struct local *l, int dir, const struct driver_image *image,
 	snaps = local_open_snaps(l, dir, of, err);
 	if (snaps < 0)
 		return snaps == -ENOENT ? -ESTALE : snaps;
-	r = take(l, dir, snaps, image, snap, err);
+	r = take(l, dir, snaps, image, snap, progress, err);
 	if (r == 0)
 		r = local_sync(l, snaps, name, err);
 	if (r == 0)
@@ -139,8 +139,8 @@ static int take_into(struct local *l, int dir, const struct driver_image *image,
 	return r == -ENOENT && fstat(snaps, &st) == 0 && st.st_nlink == 0 ? -ESTALE : r;
 }
 
-int local_snap_create(
-	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+int local_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
+	struct driver_progress *progress, struct err *err)
 {
 	struct local *l = be;
 	CLEANUP_FD int dir = local_dir(l, err);
@@ -156,7 +156,7 @@ int local_snap_create(
 		return r;
 	r = -ESTALE;
 	for (int i = 0; i < TRIES && r == -ESTALE; i++)
-		r = take_into(l, dir, image, snap, err);
+		r = take_into(l, dir, image, snap, progress, err);
 	return r == -ESTALE ? err_set(err, -EAGAIN, "'%s/%s': its snapshots are being removed",
 				      l->conf->path, name)
 			    : r;

@@ -149,7 +149,7 @@ static void undo(
 	struct rb_backend *be, const struct driver_create *c, const struct driver_snap *snap)
 {
 	struct err err = { 0 };
-	int r = driver_rbd.remove(be, &c->image, &err);
+	int r = driver_rbd.remove(be, &c->image, NULL, &err);
 
 	if (r >= 0)
 		r = rb_snap_remove(be, &c->source->image, snap, &err);
@@ -169,7 +169,7 @@ void rb_clone_image(struct rb_backend *be, struct rb_pool *p, struct driver_crea
 	c->code = 0;
 	if (!c->fresh && is_finished(p, c))
 		return;
-	c->code = rb_snap_create(be, source, &snap, &c->err);
+	c->code = rb_snap_create(be, source, &snap, NULL, &c->err);
 	if (c->code >= 0)
 		make(be, p, c, 1);
 	/* To the trash namespace, since it has a clone: the monitors need not be asked. */

@@ -115,24 +115,25 @@ static int be_open(const struct backend_conf *conf, void **ret, struct err *err)
 
 /* --- the rest of an image's life */
 
-static int remove_here(
-	struct rb_backend *be, struct rb_pool *p, const struct driver_image *image, struct err *err)
+static int remove_here(struct rb_backend *be, struct rb_pool *p, const struct driver_image *image,
+	struct driver_progress *progress, struct err *err)
 {
 	char name[RB_NAME_ROOM];
 	int r;
 
 	rb_image_name(image->uuid, name);
 	if (atomic_load(&be->direct) == RB_DIRECT_ON) {
-		r = rb_format_remove(be, p, name, image->image_id, err);
+		r = rb_format_remove(be, p, name, image->image_id, progress, err);
 		return r < 0 || r == RB_REMOVED
 			       ? r
-			       : rb_image_remove(be, p, name, image->image_id, err);
+			       : rb_image_remove(be, p, name, image, progress, err);
 	}
-	r = rb_image_remove(be, p, name, image->image_id, err);
-	return r < 0 ? r : rb_format_remove(be, p, name, image->image_id, err);
+	r = rb_image_remove(be, p, name, image, progress, err);
+	return r < 0 ? r : rb_format_remove(be, p, name, image->image_id, progress, err);
 }
 
-static int be_remove(void *backend, const struct driver_image *image, struct err *err)
+static int be_remove(void *backend, const struct driver_image *image,
+	struct driver_progress *progress, struct err *err)
 {
 	struct rb_backend *be = backend;
 	struct rb_pool *p;
@@ -144,7 +145,7 @@ static int be_remove(void *backend, const struct driver_image *image, struct err
 		r = rb_pool_get(be, &be->change, &p, err);
 		if (r < 0)
 			break;
-		r = remove_here(be, p, image, err);
+		r = remove_here(be, p, image, progress, err);
 		/* That nothing (more) was there is to be believed of a pool that is there. */
 		stale = (r >= 0 || r == -ENOENT) && r != RB_REMOVED && rb_pool_is_stale(be, p);
 		rb_pool_put(p);

@@ -284,7 +284,7 @@ static void judge(struct rb_backend *be, struct rb_pool *p, struct making *m)
 	for (size_t i = 0; i < sizeof codes / sizeof *codes && c->code >= 0; i++)
 		c->code = codes[i];
 	if (c->code == -EEXIST)
-		(void)rb_format_remove(be, p, name, id, NULL);
+		(void)rb_format_remove(be, p, name, id, NULL, NULL);
 	if (c->code == -ENOENT && m->child.code == -ENOENT) {
 		rb_known_forget(be, m->source);
 		err_set(&c->err, c->code, "cannot create image '%s': what it is made from is gone",

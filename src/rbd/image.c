@@ -66,7 +66,7 @@ static int make(struct rb_backend *be, struct rb_pool *p, const char *name, stru
 	if (r == -EEXIST) {
 		if (is_complete(p, name, c))
 			return 0;
-		r = rb_image_remove(be, p, name, c->image.image_id, &c->err);
+		r = rb_image_remove(be, p, name, &c->image, NULL, &c->err);
 		if (r < 0)
 			return r;
 		r = make_once(be, p, name, c);
@@ -120,16 +120,17 @@ int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_crea
  * Removes from the trash what has this name or this id. rbd_trash_list() hides exactly what we look for, images that an interrupted
  * rbd_remove() has moved there, so the list is the object class's own.
  */
-static int search_trash(struct rb_pool *p, const char *name, const char *id)
+static int search_trash(struct rb_pool *p, const char *name, const char *id, struct rb_meter *meter)
 {
 	char found[RB_NAME_ROOM];
 	int r;
 
 	while ((r = rb_trash_find(p, name, id, found)) >= 0) {
-		r = rbd_trash_remove(p->io, found, true);
+		r = rbd_trash_remove_with_progress(p->io, found, true, rb_meter_tell, meter);
 		/* Who moved it is dead: the caller fenced it before it tried again. */
 		if (r == -EUCLEAN && rb_trash_finish_move(p, found) >= 0)
-			r = rbd_trash_remove(p->io, found, true);
+			r = rbd_trash_remove_with_progress(
+				p->io, found, true, rb_meter_tell, meter);
 		if (r < 0)
 			return r;
 	}
@@ -137,7 +138,8 @@ static int search_trash(struct rb_pool *p, const char *name, const char *id)
 }
 
 /* By librbd, and first the snapshots that go with it. */
-static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id)
+static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
+	struct rb_meter *meter)
 {
 	struct rb_handle *alone;
 	int r = rb_handle_alone(be, p, id, &alone);
@@ -146,7 +148,7 @@ static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *na
 		return r;
 	r = rb_snaps_clear(p, id);
 	if (r >= 0 || r == -ENOENT) {
-		r = rbd_remove(p->io, name);
+		r = rbd_remove_with_progress(p->io, name, rb_meter_tell, meter);
 		if (r == -EMLINK) /* it belongs to a group */
 			r = -EBUSY;
 	}
@@ -154,19 +156,21 @@ static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *na
 	return r;
 }
 
-int rb_image_remove(
-	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
+/* librbd counts all objects that there could be. */
+int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name,
+	const struct driver_image *image, struct driver_progress *progress, struct err *err)
 {
 	char found[RB_NAME_ROOM];
+	struct rb_meter meter = { progress, image->size };
 	int known = rb_format_find(p, name, found), r = known;
 
 	if (known >= 0)
-		r = remove_known(be, p, name, found);
+		r = remove_known(be, p, name, found, &meter);
 	if (r == -ENOENT) {
-		r = search_trash(p, name, id);
+		r = search_trash(p, name, image->image_id, &meter);
 		/* A name that led to an image which could not be opened: what is left of it. */
 		if (r >= 0 && known >= 0)
-			r = rb_format_remove(be, p, name, found, NULL);
+			r = rb_format_remove(be, p, name, found, progress, NULL);
 	}
 	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : 0;
 }

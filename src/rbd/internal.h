@@ -347,6 +347,21 @@ int rb_snaps_clear(struct rb_pool *p, const char *id);
 void rb_parent_release(struct rb_backend *be, struct rb_pool *p, const struct rb_parent *parent,
 	int r, const struct rb_snap *snap);
 
+/* --- meter.c */
+
+/* Becomes a progress; one without `progress` counts for nobody. */
+struct rb_meter {
+	struct driver_progress *progress; /* NULL */
+	uint64_t bytes;
+};
+
+/* Tells at once how much there is to do. */
+void rb_meter_start(struct rb_meter *m, struct driver_progress *progress, uint64_t bytes);
+
+/* So many of so many objects. Never back: what begins anew, as the rebuilding of an object map does, counts as done. A
+ * librbd_progress_fn_t: arg is the meter. Returns 0. */
+int rb_meter_tell(uint64_t done, uint64_t total, void *meter);
+
 /* --- remove.c */
 
 enum rb_removed {
@@ -357,7 +372,7 @@ enum rb_removed {
 
 /* An enum rb_removed, or -EBUSY, -ENOTEMPTY, -EMLINK (untouched), or another -errno. */
 int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
-	struct err *err);
+	struct driver_progress *progress, struct err *err);
 
 /* --- qos.c: limits on an image's speed, which librbd keeps */
 
@@ -381,9 +396,9 @@ int rb_qos_apply(rbd_image_t image, const struct driver_create *c);
 /* The image and its limits; the sentence goes to c->err. */
 int rb_image_create(struct rb_backend *be, struct rb_pool *p, struct driver_create *c);
 
-/* By name, wherever it is; id: what the trash may know it by too. 0 if there is nothing. */
-int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
-	struct err *err);
+/* By name, wherever it is; image's id: what the trash may know it by too. 0 if there is nothing. */
+int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name,
+	const struct driver_image *image, struct driver_progress *progress, struct err *err);
 int rb_image_resize(
 	struct rb_backend *be, struct rb_pool *p, const char *uuid, uint64_t size, struct err *err);
 
@@ -412,7 +427,7 @@ void rb_handle_put(struct rb_backend *be, struct rb_handle *h); /* the last one 
 #define RB_NO_SNAP UINT64_C(0xfffffffffffffffe) /* CEPH_NOSNAP: the image itself */
 
 int rb_snap_create(void *be, const struct driver_image *image, const struct driver_snap *snap,
-	struct err *err);
+	struct driver_progress *progress, struct err *err);
 int rb_snap_remove(void *be, const struct driver_image *image, const struct driver_snap *snap,
 	struct err *err);
 

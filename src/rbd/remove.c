@@ -45,6 +45,10 @@ struct removal {
 	char cookie[32];
 	bool others; /* the notification reached somebody else */
 	struct rb_header h;
+	struct driver_progress *progress;
+	struct rb_meter meter;
+	uint64_t objects,
+		gone; /* data objects: as far as known, and those of which the OSD has said so */
 };
 
 /* Runs in librados' thread: answers our own notification, and those of people who come now. */
@@ -289,6 +293,33 @@ static int worst(int a, int b)
 	return b < 0 && b != -ENOENT && !is_mismatch(b) ? b : 0;
 }
 
+/* Without a map every object there could be has to be asked for. */
+static void meter_data(struct removal *m, const unsigned char *bits, uint64_t count)
+{
+	uint64_t bytes;
+
+	m->objects = bits ? 0 : count;
+	for (uint64_t i = 0; bits && i < count; i++) {
+		if (i % 4 == 0 && !bits[i / 4])
+			i += 3;
+		else
+			m->objects += rb_map_state(bits, i) != 0;
+	}
+	bytes = m->objects << m->h.order;
+	rb_meter_start(&m->meter, m->progress, bytes < m->h.size ? bytes : m->h.size);
+}
+
+/* 0 also for an object that was not there, and for a flight that never began. */
+static int land_data(struct removal *m, struct flight *f)
+{
+	bool sent = f->done != NULL;
+	int r = rb_land(f);
+
+	if (sent)
+		(void)rb_meter_tell(++m->gone, m->objects, &m->meter);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int remove_data(struct removal *m, const unsigned char *bits)
 {
 	struct flight flight[DATA_FLIGHTS] = { 0 };
@@ -297,6 +328,7 @@ static int remove_data(struct removal *m, const unsigned char *bits)
 	char prefix[RB_NAME_ROOM], object[RB_OBJECT_ROOM];
 	int r = 0;
 
+	meter_data(m, bits, count);
 	if (m->h.data_pool >= 0)
 		(void)snprintf(prefix, sizeof prefix, "%lld.%s", (long long)m->p->id, m->id);
 	else
@@ -310,15 +342,16 @@ static int remove_data(struct removal *m, const unsigned char *bits)
 		}
 		if (bits && !rb_map_state(bits, i))
 			continue;
-		if (rb_land(f) < 0 && f->code != -ENOENT)
-			r = f->code;
+		r = land_data(m, f);
 		(void)snprintf(object, sizeof object, "rbd_data.%s.%016" PRIx64, prefix, i);
 		rb_fly_remove(m->be, f, io, object);
 		sent++;
 	}
-	for (size_t i = 0; i < DATA_FLIGHTS; i++)
-		if (rb_land(&flight[i]) < 0 && flight[i].code != -ENOENT)
-			r = flight[i].code;
+	for (size_t i = 0; i < DATA_FLIGHTS; i++) {
+		int last = land_data(m, &flight[i]);
+
+		r = last < 0 ? last : r;
+	}
 	return r;
 }
 
@@ -473,10 +506,10 @@ static int remove_without_header(struct removal *m)
 	return r < 0 ? r : remove_parts(m, entry.code >= 0, false);
 }
 
-int rb_format_remove(
-	struct rb_backend *be, struct rb_pool *p, const char *name, const char *id, struct err *err)
+int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
+	struct driver_progress *progress, struct err *err)
 {
-	struct removal m = { .be = be, .p = p, .name = name, .id = id };
+	struct removal m = { .be = be, .p = p, .name = name, .id = id, .progress = progress };
 	struct rb_handle *alone;
 	int r = rb_handle_alone(be, p, id, &alone);
 

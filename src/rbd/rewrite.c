@@ -20,31 +20,6 @@ enum { NOTIFY_MS = 5000 };
 
 #define MAP_FLAGS (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID)
 
-/* --- progress */
-
-struct meter {
-	struct driver_progress *progress;
-	uint64_t size; /* bytes */
-};
-
-/* librbd counts objects. */
-static int on_progress(uint64_t done, uint64_t total, void *arg)
-{
-	const struct meter *m = arg;
-
-	if (total > 0)
-		atomic_store(
-			&m->progress->done, (uint64_t)((unsigned __int128)m->size * done / total));
-	return 0;
-}
-
-static void meter_start(struct meter *m, struct driver_progress *progress, uint64_t size)
-{
-	*m = (struct meter){ progress, size };
-	atomic_store(&progress->done, 0);
-	atomic_store(&progress->total, size);
-}
-
 /* --- the flags of the object map */
 
 static int read_flags(const struct rb_change *c, uint64_t snap, uint64_t *ret)
@@ -121,13 +96,13 @@ static int maps_are_sound(const struct rb_change *c, uint64_t snap)
  * map, and appear again behind the first write to them. So the map is called invalid for as long as that can happen.
  */
 static int roll_back_mapped(
-	struct rb_change *c, const struct revert *v, uint64_t id, struct meter *m)
+	struct rb_change *c, const struct revert *v, uint64_t id, struct rb_meter *m)
 {
 	int sound = maps_are_sound(c, id), r;
 
 	r = sound < 0 ? sound : write_flags(c, MAP_FLAGS);
 	if (r >= 0)
-		r = rbd_snap_rollback_with_progress(c->image, v->snap, on_progress, m);
+		r = rbd_snap_rollback_with_progress(c->image, v->snap, rb_meter_tell, m);
 	if (r < 0)
 		return r;
 	if (sound) {
@@ -136,7 +111,7 @@ static int roll_back_mapped(
 		return r;
 	}
 	(void)rbd_rebuild_object_map(
-		c->image, on_progress, m); /* without it all is slower, no more */
+		c->image, rb_meter_tell, m); /* without it all is slower, no more */
 	return 0;
 }
 
@@ -144,7 +119,7 @@ static int roll_back_mapped(
 static int roll_back(struct rb_change *c, void *arg)
 {
 	const struct revert *v = arg;
-	struct meter m;
+	struct rb_meter m;
 	struct rb_snap snap;
 	uint64_t now;
 	int r = rb_is_open_beside(c->image);
@@ -158,14 +133,14 @@ static int roll_back(struct rb_change *c, void *arg)
 		r = rbd_get_size(c->image, &now);
 	if (r < 0)
 		return r == -EROFS ? -EBUSY : r;
-	meter_start(&m, v->progress, snap.size);
+	rb_meter_start(&m, v->progress, snap.size);
 	if (now != snap.size)
 		r = rbd_resize(c->image, snap.size);
 	if (r < 0)
 		return r;
 	return c->features & RBD_FEATURE_OBJECT_MAP
 		       ? roll_back_mapped(c, v, snap.id, &m)
-		       : rbd_snap_rollback_with_progress(c->image, v->snap, on_progress, &m);
+		       : rbd_snap_rollback_with_progress(c->image, v->snap, rb_meter_tell, &m);
 }
 
 int rb_revert(void *backend, const struct driver_image *image, const struct driver_snap *snap,
@@ -193,7 +168,7 @@ int rb_revert(void *backend, const struct driver_image *image, const struct driv
 struct flatten {
 	struct rb_header h;
 	bool blank; /* the map knows of no object */
-	struct meter m;
+	struct rb_meter m;
 };
 
 /* Snapshots of a clone need its source too, but for the feature that flattens them as well. */
@@ -209,11 +184,11 @@ static int flatten_opened(struct rb_change *c, void *arg)
 		if (r != 0)
 			return r < 0 ? r : -ENOTEMPTY;
 	}
-	r = rbd_flatten_with_progress(c->image, on_progress, &f->m);
+	r = rbd_flatten_with_progress(c->image, rb_meter_tell, &f->m);
 	if (r == -EINVAL) /* somebody else has done it */
 		r = 0;
 	if (r >= 0 && c->features & RBD_FEATURE_OBJECT_MAP && !f->blank)
-		(void)rbd_rebuild_object_map(c->image, on_progress, &f->m);
+		(void)rbd_rebuild_object_map(c->image, rb_meter_tell, &f->m);
 	return r;
 }
 
@@ -301,7 +276,7 @@ static int flatten_image(struct rb_change *c, struct driver_progress *progress)
 		r = rb_format_header(c->p, c->id, &f.h);
 	if (r < 0 || f.h.parent.pool < 0)
 		return r;
-	meter_start(&f.m, progress, f.h.size);
+	rb_meter_start(&f.m, progress, f.h.size);
 	r = f.h.features & RBD_FEATURE_OBJECT_MAP ? flatten_mapped(c, &f)
 						  : rb_change_image(c, flatten_opened, &f);
 	return r == -ENOENT ? finish_flatten(c, &f.h) : r;

@@ -69,8 +69,9 @@ static int take(struct rb_change *c, void *arg)
 	return r < 0 ? r : create_once(c->image, snap);
 }
 
+/* Of no length that could be told: librbd only writes the object map's copy. */
 int rb_snap_create(void *backend, const struct driver_image *image, const struct driver_snap *snap,
-	struct err *err)
+	struct driver_progress *progress, struct err *err)
 {
 	struct rb_backend *be = backend;
 	struct rb_change c = { .be = be };

@@ -138,8 +138,7 @@ bool want_passes(const struct want *w, const struct sched_backend *b)
 
 /* Saying why. */
 
-/* Cuts text to room bytes at a character's border. */
-static size_t cut(const char *text, size_t len, size_t room)
+size_t text_cut(const char *text, size_t len, size_t room)
 {
 	if (len <= room)
 		return len;
@@ -160,7 +159,7 @@ int none_fits(const struct want *w, struct err *err)
 		buf_clear(&why);
 		buf_addf(&why, "%s: ", w->all[i].name);
 		refusing(w, &w->all[i])->why(w, &w->all[i], &why);
-		len = cut(buf_text(&why), why.len, EACH);
+		len = text_cut(buf_text(&why), why.len, EACH);
 		if (text.len + len + sizeof "no backend fits: ; …" > ALL) {
 			buf_addf(&text, "; and %zu more", w->count - i);
 			break;
@@ -292,6 +291,7 @@ static int choose(struct want *w, struct sched_work *work, size_t *ret_first, st
 	w->memo = work->memo;
 	w->choice = ++work->choices;
 	n = filter_all(w, work->ranked);
+	work->left = n;
 	if (!n)
 		return none_fits(w, err);
 	weigh_all(w, work->ranked, n, work->raw);

@@ -193,6 +193,7 @@ struct sched_ranked {
 struct sched_work {
 	struct sched_chance chance;
 	struct sched_ranked *ranked; /* filled by sched_rank() */
+	size_t left;		     /* how many they are, of the last choice that was one */
 	double *raw;
 	struct memo *memo;
 	size_t room;
@@ -224,6 +225,13 @@ int sched_rank(const struct sched *s, struct sched_work *w, const struct sched_r
 /* The name of the first filter that refuses b[i] of n, and its reason in why; NULL: none does. */
 const char *sched_refusal(const struct sched *s, const struct sched_request *r,
 	const struct sched_backend *b, size_t n, size_t i, struct buf *why);
+
+/*
+ * Adds how the last sched_choose() with these came out, which chose b[chosen]: "; also weighed: hdd 0.420, …; refused: slow (capacity): …".
+ * Some hundred bytes however many backends there are.
+ */
+void sched_explain(const struct sched *s, const struct sched_work *w, const struct sched_request *r,
+	const struct sched_backend *b, size_t n, uint32_t chosen, struct buf *out);
 
 /* Books what was chosen: as many GiB more are promised, and are free no longer. */
 void sched_consume(struct sched_backend *b, const struct sched_request *r);

@@ -215,11 +215,8 @@ int tx_volume_purge(struct tx *tx, int64_t id)
 		"INSERT INTO purged SELECT id, uuid, uid, gid, mode, size, generation, created_us, ? "
 		"FROM volume WHERE id = ? AND trashed = 1",
 		"ii", clock_wall_us(), id);
-	if (r >= 0)
-		r = conn_do(tx->conn,
-			"DELETE FROM event WHERE volume IN "
-			"(SELECT id FROM volume WHERE id = ? AND trashed = 0)",
-			"i", id);
+	if (r == 0) /* it was not */
+		r = log_forget_volume(tx, id);
 	if (r >= 0)
 		r = conn_do(tx->conn, "DELETE FROM meta WHERE volume = ?", "i", id);
 	if (r >= 0)
@@ -229,16 +226,16 @@ int tx_volume_purge(struct tx *tx, int64_t id)
 	return r < 0 ? r : changed(conn_do(tx->conn, "DELETE FROM volume WHERE id = ?", "i", id));
 }
 
-/* The history of a volume goes with the last memory of it. */
+/* The history of a volume goes with the last memory of it; the log keeps its own part. */
 int volumes_forget(struct tx *tx)
 {
 	int64_t before = clock_wall_us() - PURGED_KEPT_S * INT64_C(1000000);
 	int r;
 
 	r = conn_do(tx->conn,
-		"DELETE FROM event WHERE volume IN "
+		"DELETE FROM event WHERE id <= ? AND volume IN "
 		"(SELECT id FROM purged WHERE at_us < ? ORDER BY at_us LIMIT ?)",
-		"ii", before, (int64_t)FORGET_AT_ONCE);
+		"iii", tx->store->log.swept, before, (int64_t)FORGET_AT_ONCE);
 	if (r < 0)
 		return r;
 	return conn_do(tx->conn,

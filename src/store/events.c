@@ -74,7 +74,7 @@ static void write_line(struct buf *line, const struct event *e, const struct sub
 	buf_addf(line, "{\"time\":\"%s\"", clock_text_us(at_us, at));
 	add_member(line, "event", e->event);
 	add_member(line, "volume", s->uuid);
-	add_member(line, "name", s->name);
+	add_member(line, "name", e->volume ? s->name : e->name);
 	add_member(line, "snapshot", e->snapshot);
 	add_member(line, "project", s->project_name);
 	add_member(line, "user", e->uid < 0 ? "volfs" : e->user);
@@ -126,23 +126,31 @@ int tx_event(struct tx *tx, const struct event *e)
 	return r;
 }
 
+static void add_who(struct buf *out, const char *uid, const char *pid, const char *user)
+{
+	buf_addf(out, "uid %s", uid);
+	if (user)
+		buf_addf(out, " (%s)", user);
+	buf_addf(out, ", pid %s", pid ? pid : "0");
+}
+
 static void history_line(sqlite3_stmt *st, struct buf *out)
 {
-	const char *text[7];
+	const char *text[8];
 
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 		text[i] = (const char *)sqlite3_column_text(st, i);
 	buf_addf(out, "%s %s ", text[0] ? text[0] : "", text[1] ? text[1] : "");
 	if (text[2])
 		buf_adds(out, text[2]);
 	else if (text[3])
-		buf_addf(out, "uid %s, pid %s", text[3], text[4] ? text[4] : "0");
+		add_who(out, text[3], text[4], text[5]);
 	else
 		buf_adds(out, "volfs");
-	if (text[5])
-		buf_addf(out, ": snapshot %s", text[5]);
 	if (text[6])
-		buf_addf(out, ": %s", text[6]);
+		buf_addf(out, ": snapshot %s", text[6]);
+	if (text[7] && *text[7])
+		buf_addf(out, "%s%s", text[6] ? ", " : ": ", text[7]);
 	buf_addc(out, '\n');
 }
 
@@ -151,7 +159,7 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 	sqlite3_stmt *st;
 	int r = conn_rows(&v->conn, &st,
 		"SELECT line->>'time', line->>'event', line->>'who', line->>'uid', line->>'pid', "
-		"line->>'snapshot', line->>'detail' FROM event WHERE volume = ? ORDER BY id",
+		"line->>'user', line->>'snapshot', line->>'detail' FROM event WHERE volume = ? ORDER BY id",
 		"i", id);
 
 	if (r < 0)

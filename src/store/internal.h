@@ -8,6 +8,7 @@
 #define VOLFS_STORE_INTERNAL_H
 
 #include "base/lock.h"
+#include "store/numbers.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -74,29 +75,52 @@ void col_copy(sqlite3_stmt *st, int i, char *to, size_t room);
 
 /* --- open.c, migrate.c --- */
 
-/* The newest event's id, and the bytes of all lines so far. */
+/* The newest event's id, the bytes of all lines so far, and the marks in `counts`. */
 struct log_tail {
 	int64_t last;
 	uint64_t end;
+	int64_t start, swept;
 };
 
 struct store {
 	char *path;
 	struct quota defaults;
-	struct conn write;	 /* the writer thread's, or store_open()'s before it */
-	struct writer *writer;	 /* writer.c; NULL before store_start() */
-	int64_t server;		 /* this server's number */
-	int64_t answered_from;	 /* rows of `answered` above it are this server's */
-	int64_t began_s;	 /* when it began, monotonic */
-	bool looks_only;	 /* store_look(): views write nothing, not even beside the file */
-	struct log_tail log;	 /* the writer thread's, uncommitted events included */
-	_Atomic(int64_t) logged; /* of the newest committed event */
-	bool earlier_gone;	 /* the writer thread's: no row of `answered` below that is left */
+	struct conn write;     /* the writer thread's, or store_open()'s before it */
+	struct writer *writer; /* writer.c; NULL before store_start() */
+	int64_t server;	       /* this server's number */
+	int64_t answered_from; /* rows of `answered` above it are this server's */
+	int64_t began_s;       /* when it began, monotonic */
+	bool looks_only;       /* store_look(): views write nothing, not even beside the file */
+	struct log_tail log;   /* the writer thread's, uncommitted events included */
+	int64_t keep_events, keep_age_s; /* 0: all */
+	_Atomic(int64_t) logged;	 /* of the newest committed event */
+	struct store_numbers numbers;
+	bool earlier_gone; /* the writer thread's: no row of `answered` below that is left */
+};
+
+/* all.c: what hangs on volumes, in order of volume. */
+enum walk_side { WALK_METAS, WALK_USES, WALK_SNAPSHOTS, WALK_SIDES };
+struct side {
+	sqlite3_stmt *st; /* NULL: not begun, or at its end */
+	int64_t volume;	  /* of the row where it is; 0: not begun; INT64_MAX: at its end */
+	bool taken;	  /* that row */
+};
+
+enum { WALK_IDS = 2048 };
+struct walk {
+	int64_t volume;	       /* where it is */
+	sqlite3_stmt *volumes; /* of everybody's volumes; NULL: they are in id[] */
+	struct log_reader who; /* of others */
+	bool one;	       /* of a single volume */
+	size_t count, next;    /* of id[] */
+	int64_t id[WALK_IDS];
+	struct side side[WALK_SIDES];
 };
 
 struct view {
 	struct store *store;
 	struct conn conn;
+	struct walk walk;
 };
 
 struct tx {
@@ -117,10 +141,30 @@ void writer_free(struct writer *w); /* stopped; NULL is fine */
 int volumes_forget(struct tx *tx);
 int answers_forget(struct tx *tx);
 
+/* --- retention.c: the writer thread --- */
+
+/* Moves the log's start, at most once a second, and sweeps behind it. */
+int log_forget(struct tx *tx);
+/* At the end of each batch: sweeps as much as it has added, and writes down what differs from `before`. */
+int log_write(struct tx *tx, const struct log_tail *before);
+/* A volume that nobody remembers any more: what was kept of it below the log goes. */
+int log_forget_volume(struct tx *tx, int64_t volume);
+
 /* --- snapshots.c --- */
 
 int snapshots_follow(struct tx *tx, int64_t volume, int64_t project);
 int snapshots_purge(struct tx *tx, int64_t volume);
+
+/* --- for all.c: statements before their first row, and what reads a row --- */
+
+int volumes_after(struct conn *c, sqlite3_stmt **ret, int64_t after); /* those alive */
+int metas_from(struct conn *c, sqlite3_stmt **ret, int64_t volume);
+int uses_from(struct conn *c, sqlite3_stmt **ret, int64_t volume);
+int snapshots_from(struct conn *c, sqlite3_stmt **ret, int64_t volume);
+void volume_row(sqlite3_stmt *st, struct volume *ret);
+void meta_row(sqlite3_stmt *st, struct meta_entry *ret);
+void use_row(sqlite3_stmt *st, struct use *ret);
+void snapshot_row(sqlite3_stmt *st, struct snapshot *ret);
 
 /* --- shared by views and transactions --- */
 

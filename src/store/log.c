@@ -13,7 +13,7 @@ int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struc
 	sqlite3_stmt *st;
 	size_t i = 0;
 	int r = conn_rows(&v->conn, &st,
-		"SELECT id, project, pos, line FROM event WHERE id > max(?, " LOG_START
+		"SELECT id, project, pos, line, at_us FROM event WHERE id > max(?, " LOG_START
 		") ORDER BY id LIMIT ?",
 		"ii", after, (int64_t)n);
 
@@ -23,11 +23,35 @@ int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struc
 		const void *line = sqlite3_column_text(st, 3);
 
 		ret[i] = (struct log_row){ sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
-			(uint64_t)sqlite3_column_int64(st, 2),
-			(size_t)sqlite3_column_bytes(st, 3) };
+			(uint64_t)sqlite3_column_int64(st, 2), (size_t)sqlite3_column_bytes(st, 3),
+			sqlite3_column_int64(st, 4) };
 		buf_add(text, line, ret[i].len);
 	}
 	return r < 0 ? view_result(v, r) : (int)i;
+}
+
+int view_log_next_of(struct view *v, const struct log_reader *who, int64_t after, int64_t *ret_id)
+{
+	int64_t next = 0;
+
+	for (size_t i = 0; i < who->count; i++) {
+		sqlite3_stmt *st;
+		int64_t id = 0;
+		int r = id_of(st,
+			conn_row(&v->conn, &st,
+				"SELECT id FROM event INDEXED BY event_project "
+				"WHERE project = ? AND id > max(?, " LOG_START
+				") ORDER BY id LIMIT 1",
+				"ii", who->project[i], after),
+			&id);
+
+		if (r < 0 && r != -ENOENT)
+			return view_result(v, r);
+		if (r == 0 && (!next || id < next))
+			next = id;
+	}
+	*ret_id = next;
+	return next ? 0 : -ENOENT;
 }
 
 /* --- several queries that see one moment --- */

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-static void meta_row(sqlite3_stmt *st, struct meta_entry *ret)
+void meta_row(sqlite3_stmt *st, struct meta_entry *ret)
 {
 	ret->id = sqlite3_column_int64(st, 0);
 	ret->volume = sqlite3_column_int64(st, 1);
@@ -23,6 +23,12 @@ static int meta_end(struct view *v, sqlite3_stmt *st, int r, struct meta_entry *
 		conn_end(st);
 	}
 	return view_result(v, r);
+}
+
+int metas_from(struct conn *c, sqlite3_stmt **ret, int64_t volume)
+{
+	return conn_rows(c, ret, META "INDEXED BY meta_list WHERE volume >= ? ORDER BY volume, id",
+		"i", volume);
 }
 
 int view_meta(struct view *v, int64_t id, struct meta_entry *ret)

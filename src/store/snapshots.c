@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 
-static void snapshot_row(sqlite3_stmt *st, struct snapshot *ret)
+void snapshot_row(sqlite3_stmt *st, struct snapshot *ret)
 {
 	ret->id = sqlite3_column_int64(st, 0);
 	ret->volume = sqlite3_column_int64(st, 1);
@@ -66,6 +66,14 @@ static int take_rows(struct conn *c, sqlite3_stmt *st, int r, struct snapshot *r
 	}
 	conn_end(st);
 	return (int)n;
+}
+
+int snapshots_from(struct conn *c, sqlite3_stmt **ret, int64_t volume)
+{
+	return conn_rows(c, ret,
+		SNAPSHOT "INDEXED BY snapshot_list "
+			 "WHERE volume >= ? AND name IS NOT NULL ORDER BY volume, id",
+		"i", volume);
 }
 
 int view_snapshot(struct view *v, int64_t id, struct snapshot *ret)

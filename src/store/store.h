@@ -51,11 +51,14 @@ struct store_hooks {
 };
 int store_start(struct store *s, const struct store_hooks *hooks, struct err *err);
 
+/*
+ * How much the log keeps: so many events, none older than so many seconds; 0: all. Before store_start(); without it nothing is
+ * forgotten. A volume that exists keeps its latest 256 besides.
+ */
+void store_keep_log(struct store *s, int64_t events, int64_t age_s);
+
 /* Carries out what was submitted, then ends the writer. What a straggler submits afterwards is dropped unanswered. */
 void store_stop(struct store *s);
-
-/* The id of the newest event that is committed, before anybody is told of that commit, hooks included. Any thread. */
-int64_t store_log_last(struct store *s);
 
 /* Embedded in the caller's struct, which lives until done() has been called; done() may free it. */
 struct change {
@@ -376,6 +379,7 @@ struct event {
 	int64_t volume;	 /* row, still there; 0: of none */
 	int64_t project; /* row, of an event without a volume; 0: for admins alone */
 	const char *event;
+	const char *name;     /* of what is no volume: a type, a backend, … */
 	const char *snapshot; /* its name */
 	int64_t uid, pid;     /* who asked; -1: volfs itself */
 	const char *user;     /* its name, where known */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void use_row(sqlite3_stmt *st, struct use *ret)
+void use_row(sqlite3_stmt *st, struct use *ret)
 {
 	ret->id = sqlite3_column_int64(st, 0);
 	ret->volume = sqlite3_column_int64(st, 1);
@@ -71,6 +71,13 @@ static int uses_list(struct conn *c, int64_t volume, int64_t after, struct use *
 		volume, after);
 
 	return r < 0 ? r : take_rows(c, st, ret, n);
+}
+
+int uses_from(struct conn *c, sqlite3_stmt **ret, int64_t volume)
+{
+	return conn_rows(c, ret,
+		USE "INDEXED BY attachment_list WHERE volume >= ? ORDER BY volume, id", "i",
+		volume);
 }
 
 int view_use(struct view *v, int64_t id, struct use *ret)

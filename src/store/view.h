@@ -155,10 +155,16 @@ struct log_row {
 	int64_t id, project;
 	uint64_t pos; /* of the line's first byte */
 	size_t len;   /* with its newline */
+	int64_t at_us;
 };
 
 /* Up to n lines with id > after that the log holds, their texts one behind the other added to text. How many, or -EIO. */
 int view_log(struct view *v, int64_t after, struct log_row *ret, size_t n, struct buf *text);
+/* The id of the newest event that is committed, before anybody is told of that commit, hooks included. Any thread. */
+int64_t store_log_last(struct store *s);
+
+/* The next event after one that a reader sees; -ENOENT: there is none yet. */
+int view_log_next_of(struct view *v, const struct log_reader *who, int64_t after, int64_t *ret_id);
 /* The log's oldest event (if it is empty: the next there will be), its newest, and the places of its first byte and of its end. */
 struct log_ends {
 	int64_t first, last;
@@ -173,6 +179,21 @@ int view_log_at_of(struct view *v, const struct log_reader *who, uint64_t pos, i
 	uint64_t *ret_start);
 /* Rows of the projects with these names: those that have none are left out. */
 int view_log_reader(struct view *v, const char *const *names, size_t n, struct log_reader *ret);
+
+/*
+ * A walk over volumes with what hangs on each, in one snapshot of the catalogue: those alive with id > after that who may see, in
+ * order of id; or a single one, also in the trash. Begin it, take a volume, then what hangs on it, one list after the other and each to
+ * its end or not at all, then the next volume; end it, also after a failure. One walk of a view at a time. It costs what is passed:
+ * others' volumes nothing.
+ */
+int view_walk(struct view *v, const struct log_reader *who, int64_t after);
+int view_walk_one(struct view *v, int64_t id);
+/* 1: there is one more, 0: no, or -EIO. */
+int view_walk_volume(struct view *v, struct volume *ret);
+int view_walk_meta(struct view *v, struct meta_entry *ret);
+int view_walk_use(struct view *v, struct use *ret);
+int view_walk_snapshot(struct view *v, struct snapshot *ret);
+void view_walk_end(struct view *v);
 
 /* The volumes of the latest n events, each once, in no order: how many, or -EIO. */
 int view_changed_last(struct view *v, int64_t *ret, size_t n);
@@ -215,22 +236,6 @@ struct backend_sums {
 	uint64_t volumes, allocated;
 };
 int view_backend(struct view *v, const char *backend, struct backend_sums *ret);
-
-/* Volumes by status, of all backends, alive and in the trash: how many, and their sizes. */
-struct status_counts {
-	uint64_t volumes[2][VOL_STATUS_COUNT], size[2][VOL_STATUS_COUNT]; /* [1]: in the trash */
-};
-int view_status_counts(struct view *v, struct status_counts *ret);
-
-/* What a line of .volfs/summary shows of those alive: rows with id > after, in order of id; project (row): its alone, 0: all. */
-struct vol_summary {
-	int64_t id;
-	char name[NAME_LEN + 1], type[NAME_LEN + 1], backend[NAME_LEN + 1]; /* "": none */
-	enum vol_status status;
-	uint64_t size, used;
-	int64_t created_us;
-};
-int view_summary(struct view *v, int64_t project, int64_t after, struct vol_summary *ret, size_t n);
 
 /* How many volumes are alive, and how many unfinished jobs there are. */
 int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs);

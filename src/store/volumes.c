@@ -143,7 +143,7 @@ int view_entries(
 	"LEFT JOIN backend b ON b.id = v.backend LEFT JOIN project p ON p.id = v.project "         \
 	"LEFT JOIN type t ON t.id = v.type"
 
-static void volume_row(sqlite3_stmt *st, struct volume *ret)
+void volume_row(sqlite3_stmt *st, struct volume *ret)
 {
 	ret->id = sqlite3_column_int64(st, 0);
 	col_text(st, 1, ret->uuid);
@@ -188,6 +188,12 @@ int volume_get(struct conn *c, int64_t id, struct volume *ret)
 	volume_row(st, ret);
 	conn_end(st);
 	return 0;
+}
+
+int volumes_after(struct conn *c, sqlite3_stmt **ret, int64_t after)
+{
+	return conn_rows(c, ret,
+		"SELECT " VOLUME " WHERE v.id > ? AND +v.trashed = 0 ORDER BY v.id", "i", after);
 }
 
 int view_volume(struct view *v, int64_t id, struct volume *ret)

@@ -26,6 +26,12 @@ enum {
 	FORGET_MS = 1000,
 };
 
+const struct bounds store_batch_bounds = { 9, 1, { 1, 2, 4, 8, 16, 32, 64, 128, 256 } };
+const struct bounds store_commit_bounds = { 12, BOUNDS_SEC,
+	{ BOUNDS_MS / 10, BOUNDS_MS / 4, BOUNDS_MS / 2, BOUNDS_MS, 5 * BOUNDS_MS / 2, 5 * BOUNDS_MS,
+		10 * BOUNDS_MS, 25 * BOUNDS_MS, 50 * BOUNDS_MS, 100 * BOUNDS_MS, 250 * BOUNDS_MS,
+		BOUNDS_SEC } };
+
 struct writer {
 	struct store *store;
 	struct store_hooks hooks;
@@ -74,6 +80,7 @@ static int run_one(struct tx *tx, struct change *c)
 		return r;
 	c->code = c->run(c, tx, &c->err);
 	if (!conn->lost && c->code < 0) {
+		counter_add(&tx->store->numbers.refused, 1);
 		conn_do(conn, "ROLLBACK TO one", "");
 		tx->store->log = log;
 	}
@@ -91,16 +98,12 @@ static void forget_old(struct writer *w, struct tx *tx)
 	w->forgot_ns = now;
 	(void)answers_forget(tx);
 	(void)volumes_forget(tx);
+	(void)log_forget(tx);
 }
 
 static int write_server(struct store *s)
 {
 	return conn_do(&s->write, "UPDATE counts SET server = ?", "i", s->server);
-}
-
-static int write_log_end(struct store *s)
-{
-	return conn_do(&s->write, "UPDATE counts SET log_end = ?", "i", (int64_t)s->log.end);
 }
 
 /* Does anybody wait for the disk? In WAL mode NORMAL leaves out the fsync of a commit and nothing else: order and atomicity stay. */
@@ -126,23 +129,24 @@ static int run_batch(struct writer *w, struct change *batch)
 	struct store *s = w->store;
 	struct tx tx = { .store = s, .conn = conn };
 	struct log_tail log = s->log;
-	int r;
+	int64_t changes = sqlite3_total_changes64(conn->db);
+	int r, server_written = 0;
 
 	conn->lost = 0;
 	r = set_durability(w, batch);
 	r = r < 0 ? r : conn_do(conn, "BEGIN IMMEDIATE", "");
-	if (r >= 0 && !w->server_written)
-		r = write_server(s);
 	for (struct change *c = batch; c && r >= 0; c = c->next)
 		r = run_one(&tx, c);
-	if (r >= 0 && s->log.last != log.last)
-		r = write_log_end(s);
 	if (r >= 0) {
 		forget_old(w, &tx);
-		r = conn_do(conn, "COMMIT", "");
+		r = log_write(&tx, &log);
 	}
+	/* Not if nothing else is written: that needs no room on the disk. */
+	if (r >= 0 && !w->server_written && sqlite3_total_changes64(conn->db) != changes)
+		r = server_written = write_server(s);
+	r = r < 0 ? r : conn_do(conn, "COMMIT", "");
 	if (r >= 0) {
-		w->server_written = true;
+		w->server_written = w->server_written || server_written > 0;
 		atomic_store(&s->logged, s->log.last);
 		return 0;
 	}
@@ -151,6 +155,25 @@ static int run_batch(struct writer *w, struct change *batch)
 		(void)sqlite3_exec(conn->db, "ROLLBACK", NULL, NULL, NULL);
 	conn->lost = 0;
 	return r == -ENOSPC ? -ENOSPC : -EIO;
+}
+
+/* run_batch(), and what it came to. */
+static int commit_batch(struct writer *w, struct change *batch)
+{
+	struct store_numbers *n = &w->store->numbers;
+	int64_t from_ns = clock_mono_ns();
+	uint64_t changes = 0;
+	int lost = run_batch(w, batch);
+
+	if (lost) {
+		counter_add(&n->lost, 1);
+		return lost;
+	}
+	for (const struct change *c = batch; c; c = c->next)
+		changes++;
+	histogram_add(&n->batch, &store_batch_bounds, changes);
+	histogram_add(&n->commit, &store_commit_bounds, (uint64_t)(clock_mono_ns() - from_ns));
+	return 0;
 }
 
 static void explain_loss(struct change *c, int lost)
@@ -200,7 +223,7 @@ static void *write_thread(void *arg)
 
 	pthread_setname_np(pthread_self(), "writer");
 	while ((batch = take_batch(w))) {
-		int lost = run_batch(w, batch);
+		int lost = commit_batch(w, batch);
 
 		if (w->hooks.committed)
 			w->hooks.committed(w->hooks.arg, lost == 0);
@@ -215,6 +238,7 @@ static int count_wal(void *arg, sqlite3 *db, const char *name, int pages)
 {
 	struct writer *w = arg;
 
+	counter_set(&w->store->numbers.wal, (uint64_t)pages);
 	LOCK_SCOPE(&w->lock);
 	w->wal_pages = pages;
 	return SQLITE_OK;
@@ -266,20 +290,21 @@ static int find_log_place(struct store *s)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(&s->write, &st,
-		"SELECT max(log_start, coalesce((SELECT max(id) FROM event), 0)), log_end "
-		"FROM counts",
+		"SELECT max(log_start, coalesce((SELECT max(id) FROM event), 0)), log_end, "
+		"log_start, log_swept FROM counts",
 		"");
 
 	if (r < 0)
 		return r;
 	s->log = (struct log_tail){ sqlite3_column_int64(st, 0),
-		(uint64_t)sqlite3_column_int64(st, 1) };
+		(uint64_t)sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2),
+		sqlite3_column_int64(st, 3) };
 	atomic_store(&s->logged, s->log.last);
 	conn_end(st);
 	return 0;
 }
 
-/* This server's number. It is written down by the first batch, for a disk that is full now is no reason not to serve. */
+/* This server's number. It is written down with the first change, for a disk that is full now is no reason not to serve. */
 static int begin_server(struct store *s)
 {
 	struct conn *c = &s->write;

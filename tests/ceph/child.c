@@ -136,7 +136,7 @@ static int child_change(int n, char **w)
 	else if (!strcmp(w[0], "fresh"))
 		r = rig_clone_fresh(&b, &image, &source, &err);
 	else
-		r = b.driver->remove(b.be, &image, &err);
+		r = b.driver->remove(b.be, &image, NULL, &err);
 	if (r < 0)
 		(void)fprintf(stderr, "child %s: %s\n", w[0], err.text);
 	return r < 0;

@@ -408,10 +408,10 @@ static void clone_an_image(const char *direct)
 	assert_true(err.text[0]);
 	assert_int_equal(snapshots_of(&parent), 2);
 
-	assert_int_equal(b.driver->remove(b.be, &parent, &err), -EMLINK);
+	assert_int_equal(b.driver->remove(b.be, &parent, NULL, &err), -EMLINK);
 	rig_must_remove(&b, &image);
 	assert_int_equal(snapshots_of(&parent), 1);
-	assert_int_equal(b.driver->remove(b.be, &parent, &err), -EMLINK);
+	assert_int_equal(b.driver->remove(b.be, &parent, NULL, &err), -EMLINK);
 	has_bytes(&other, 'z', 4);
 	rig_must_remove(&b, &other);
 	assert_int_equal(snapshots_of(&parent), 0);
@@ -435,7 +435,7 @@ static void expect_untouched(struct rig_backend *b, const struct driver_image *i
 	char *before = rig_dump(rig.vols, NULL);
 	struct err err = { 0 };
 
-	assert_int_equal(b->driver->remove(b->be, image, &err), code);
+	assert_int_equal(b->driver->remove(b->be, image, NULL, &err), code);
 	assert_non_null(strstr(err.text, code == -EMLINK ? "clones" : "snapshots"));
 	rig_same(before, rig_dump(rig.vols, NULL));
 	free(before);
@@ -635,7 +635,7 @@ static void *remove_the_parent(void *arg)
 	int code;
 
 	do {
-		code = r->b->driver->remove(r->b->be, &r->parent, &err);
+		code = r->b->driver->remove(r->b->be, &r->parent, NULL, &err);
 		assert_true(code == 0 || code == -EMLINK);
 	} while (code != 0);
 	return NULL;

@@ -318,10 +318,10 @@ static void test_snaps(void **state)
 	rig_must_create(&backend, &image);
 	(void)snprintf(name, sizeof name, "%s", rig_image_name(&image));
 	assert_int_equal(d->snaps(backend.be, name, found, 3, &err), 0);
-	assert_int_equal(d->snap_create(backend.be, &image, &first, &err), 0);
+	assert_int_equal(d->snap_create(backend.be, &image, &first, NULL, &err), 0);
 	assert_int_equal(d->resize(backend.be, &image, 16 * MIB, &err), 0);
-	assert_int_equal(d->snap_create(backend.be, &image, &temporary, &err), 0);
-	assert_int_equal(d->snap_create(backend.be, &image, &gone, &err), 0);
+	assert_int_equal(d->snap_create(backend.be, &image, &temporary, NULL, &err), 0);
+	assert_int_equal(d->snap_create(backend.be, &image, &gone, NULL, &err), 0);
 	rig_clone_by_librbd(&image, &gone, &clone, 2);
 	assert_int_equal(d->snap_remove(backend.be, &image, &gone, &err), 0);
 	rig_sh("rbd -c $CONF snap create --no-progress $IN/%s@theirs", name);

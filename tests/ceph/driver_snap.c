@@ -62,7 +62,7 @@ static void snap_create(const struct driver_image *image, const struct driver_sn
 {
 	struct err err = { 0 };
 
-	must(backend.driver->snap_create(backend.be, image, snap, &err), &err, "snap_create");
+	must(backend.driver->snap_create(backend.be, image, snap, NULL, &err), &err, "snap_create");
 }
 
 static void snap_remove(const struct driver_image *image, const struct driver_snap *snap)
@@ -79,6 +79,7 @@ static void revert(const struct driver_image *image, const struct driver_snap *s
 
 	must(backend.driver->revert(backend.be, image, snap, &progress, &err), &err, "revert");
 	assert_int_equal(progress.total, image->size);
+	assert_true(progress.done > 0 && progress.done <= progress.total);
 }
 
 static void flatten(const struct driver_image *image)
@@ -87,6 +88,7 @@ static void flatten(const struct driver_image *image)
 	struct err err = { 0 };
 
 	must(backend.driver->flatten(backend.be, image, &progress, &err), &err, "flatten");
+	assert_true(progress.done <= progress.total);
 }
 
 static void nothing_left(void)
@@ -156,7 +158,7 @@ static void test_no_image(void **state)
 	struct err err = { 0 };
 	const struct driver *d = backend.driver;
 
-	assert_int_equal(d->snap_create(backend.be, &image, &snap, &err), -ENOENT);
+	assert_int_equal(d->snap_create(backend.be, &image, &snap, NULL, &err), -ENOENT);
 	assert_true(err.text[0]);
 	assert_int_equal(d->revert(backend.be, &image, &snap, &progress, &err), -ENOENT);
 	assert_int_equal(d->flatten(backend.be, &image, &progress, &err), -ENOENT);
@@ -469,7 +471,7 @@ static void *snap_one(void *arg)
 {
 	struct one_of_many *one = arg;
 
-	one->code = backend.driver->snap_create(backend.be, &one->image, &one->snap, NULL);
+	one->code = backend.driver->snap_create(backend.be, &one->image, &one->snap, NULL, NULL);
 	return NULL;
 }
 
@@ -538,7 +540,7 @@ static void *remove_clone(void *arg)
 	struct one_of_many *one = arg;
 	struct err err;
 
-	one->code = backend.driver->remove(backend.be, &one->image, &err);
+	one->code = backend.driver->remove(backend.be, &one->image, NULL, &err);
 	return NULL;
 }
 

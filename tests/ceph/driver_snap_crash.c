@@ -38,7 +38,8 @@ static void snap_create(const struct driver_image *image, const struct driver_sn
 {
 	struct err err = { 0 };
 
-	must(backend.driver->snap_create(backend.be, image, snap, &err), &err, "snap_create", n);
+	must(backend.driver->snap_create(backend.be, image, snap, NULL, &err), &err, "snap_create",
+		n);
 }
 
 static void snap_remove(const struct driver_image *image, const struct driver_snap *snap, int n)
@@ -52,7 +53,7 @@ static void remove_image(const struct driver_image *image, int n)
 {
 	struct err err = { 0 };
 
-	must(backend.driver->remove(backend.be, image, &err), &err, "remove", n);
+	must(backend.driver->remove(backend.be, image, NULL, &err), &err, "remove", n);
 }
 
 static struct driver_image written(void)

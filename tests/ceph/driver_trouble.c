@@ -43,7 +43,7 @@ static double seconds_since(int64_t ns)
 static int remove_code(const struct driver_image *image, struct err *err)
 {
 	*err = (struct err){ 0 };
-	return backend.driver->remove(backend.be, image, err);
+	return backend.driver->remove(backend.be, image, NULL, err);
 }
 
 /* --- in use */
@@ -196,7 +196,7 @@ static void test_pool_goes_and_comes(void **state)
 	rig_sh("ceph -c $CONF osd pool delete fleeting fleeting --yes-i-really-really-mean-it 2>/dev/null");
 	assert_int_equal(rig_create(&gone, &image, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "does not exist"));
-	assert_int_equal(gone.driver->remove(gone.be, &image, &err), -ENOENT);
+	assert_int_equal(gone.driver->remove(gone.be, &image, NULL, &err), -ENOENT);
 	assert_int_equal(gone.driver->stat(gone.be, &s, &err), -ENOENT);
 	rig_sh("ceph -c $CONF osd pool create fleeting 8 2>/dev/null");
 	rig_must_create(&gone, &image);
@@ -353,7 +353,7 @@ static void test_fenced(void **state)
 	rig_must_create(&backend, &after); /* the OSD hears of it with this at the latest */
 	assert_int_equal(rig_create(&old, &late, &err), -ESHUTDOWN);
 	assert_non_null(strstr(err.text, "fenced"));
-	assert_int_equal(old.driver->remove(old.be, &image, &err), -ESHUTDOWN);
+	assert_int_equal(old.driver->remove(old.be, &image, NULL, &err), -ESHUTDOWN);
 	rig_must_remove(&backend, &image);
 	rig_must_remove(&backend, &late);
 	rig_must_remove(&backend, &after);

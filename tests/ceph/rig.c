@@ -109,7 +109,7 @@ void rig_must_remove(struct rig_backend *b, const struct driver_image *image)
 {
 	struct err err = { 0 };
 
-	if (b->driver->remove(b->be, image, &err) != 0)
+	if (b->driver->remove(b->be, image, NULL, &err) != 0)
 		fail_msg("remove: %s", err.text);
 }
 

@@ -39,7 +39,7 @@ struct task {
 
 static int do_snap(struct task *t)
 {
-	return t->b->driver->snap_create(t->b->be, &t->image, &t->snap, &t->err);
+	return t->b->driver->snap_create(t->b->be, &t->image, &t->snap, NULL, &t->err);
 }
 
 static int do_unsnap(struct task *t)

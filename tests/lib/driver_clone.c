@@ -130,14 +130,15 @@ static void copies_create(void *be, struct driver_create *each, size_t n)
 	driver_fault.create(((struct cloning *)be)->be, each, n);
 }
 
-static int clone_remove(void *be, const struct driver_image *image, struct err *err)
+static int clone_remove(void *be, const struct driver_image *image,
+	struct driver_progress *progress, struct err *err)
 {
 	struct cloning *c = be;
 	int r;
 
 	if (is_needed(c, image->uuid))
 		return err_set(err, -EMLINK, "clones need it");
-	r = driver_fault.remove(c->be, image, err);
+	r = driver_fault.remove(c->be, image, progress, err);
 	if (r == 0)
 		(void)need_no_more(c, image->uuid);
 	return r;
@@ -177,10 +178,10 @@ static int clone_resize(void *be, const struct driver_image *image, uint64_t siz
 	return driver_fault.resize(((struct cloning *)be)->be, image, size, err);
 }
 
-static int clone_snap_create(
-	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+static int clone_snap_create(void *be, const struct driver_image *image,
+	const struct driver_snap *snap, struct driver_progress *progress, struct err *err)
 {
-	return driver_fault.snap_create(((struct cloning *)be)->be, image, snap, err);
+	return driver_fault.snap_create(((struct cloning *)be)->be, image, snap, progress, err);
 }
 
 static int clone_snap_remove(

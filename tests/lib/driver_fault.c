@@ -175,10 +175,21 @@ static void create_one(struct wrapped *w, struct driver_create *c)
 		c->code = r;
 }
 
+/* Of 100 bytes, before it hangs. */
+static void show_progress(struct driver_progress *progress)
+{
+	if (!progress)
+		return;
+	progress->done = fault.progress;
+	progress->total = fault.progress ? 100 : 0;
+}
+
 static void fault_create(void *be, struct driver_create *each, size_t n)
 {
 	unsigned largest = atomic_load(&fault.largest);
 
+	for (size_t i = 0; i < n; i++)
+		show_progress(each[i].progress);
 	slow(be);
 	if (n > largest)
 		atomic_store(&fault.largest, (unsigned)n);
@@ -186,16 +197,18 @@ static void fault_create(void *be, struct driver_create *each, size_t n)
 		create_one(be, &each[i]);
 }
 
-static int fault_remove(void *be, const struct driver_image *image, struct err *err)
+static int fault_remove(void *be, const struct driver_image *image,
+	struct driver_progress *progress, struct err *err)
 {
 	struct wrapped *w = be;
 	int r;
 
+	show_progress(progress);
 	slow(w);
 	r = fault_point(err);
 	if (r == 0 && is(&fault.stick, w))
 		r = err_set(err, -EBUSY, "somebody has it open");
-	r = r < 0 ? r : driver_local.remove(w->be, image, err);
+	r = r < 0 ? r : driver_local.remove(w->be, image, progress, err);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&fault.removed, 1);
@@ -239,17 +252,18 @@ static int end_snap(int r, _Atomic unsigned *count, struct err *err)
 	return r;
 }
 
-static int fault_snap_create(
-	void *be, const struct driver_image *image, const struct driver_snap *snap, struct err *err)
+static int fault_snap_create(void *be, const struct driver_image *image,
+	const struct driver_snap *snap, struct driver_progress *progress, struct err *err)
 {
 	struct wrapped *w = be;
 	int r;
 
+	show_progress(progress);
 	begin_snap(w);
 	r = fault_point(err);
 	if (r == 0 && is(&fault.refuse_snap, w))
 		r = err_set(err, -ENOENT, "no snapshots here");
-	r = r < 0 ? r : driver_local.snap_create(w->be, image, snap, err);
+	r = r < 0 ? r : driver_local.snap_create(w->be, image, snap, progress, err);
 	return end_snap(r, &fault.snapped, err);
 }
 
@@ -273,8 +287,7 @@ static int fault_revert(void *be, const struct driver_image *image, const struct
 	struct wrapped *w = be;
 	int r;
 
-	progress->done = fault.progress;
-	progress->total = fault.progress ? 100 : 0;
+	show_progress(progress);
 	begin_snap(w);
 	r = fault_point(err);
 	if (r == 0 && is(&fault.refuse_snap, w))

@@ -29,7 +29,7 @@ struct fault {
 	const char *_Atomic stick_snap;	 /* backend that removes none */
 	_Atomic unsigned snapped, unsnapped, reverted;
 	_Atomic unsigned snapping, most_snapping; /* calls under way: now, and at most so far */
-	_Atomic uint64_t progress; /* of total 100, that a revert shows while it hangs */
+	_Atomic uint64_t progress; /* of total 100, that a call shows while it hangs; 0: none */
 	const char *_Atomic down;  /* backend whose statistics fail */
 	const char *_Atomic stick; /* backend whose removals fail */
 	_Atomic unsigned created, removed, resized;

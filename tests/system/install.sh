@@ -17,7 +17,8 @@ prefix=$(option prefix)
 etc=$(cd / && realpath -m "$prefix/$(option sysconfdir)")
 [ "$(option sysconfdir)" != /etc ] || etc=/etc
 for file in "$prefix/bin/volfs" "$prefix/bin/volfs-schedule" "$prefix/share/man/man1/volfs-schedule.1" "$prefix/share/man/man8/volfs.8" "$prefix/share/man/man5/volfs.conf.5" \
-	"$prefix/share/man/man5/volfs-spec.5" "$prefix/lib/systemd/system/volfs.service" "$etc/volfs/volfs.conf"; do
+	"$prefix/share/man/man5/volfs-spec.5" "$prefix/lib/systemd/system/volfs.service" "$etc/volfs/volfs.conf" \
+	"$prefix/share/doc/volfs/examples/prometheus-alerts.yml" "$prefix/share/doc/volfs/examples/grafana-dashboard.json"; do
 	[ -s "$T/root$file" ] || fail "not installed: $file"
 done
 ok grep -q "^ExecStart=$prefix/bin/volfs " "$T/root$prefix/lib/systemd/system/volfs.service"

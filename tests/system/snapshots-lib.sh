@@ -344,7 +344,7 @@ snapshots_outlive_an_upgrade()
 	hang
 	mkdir "$name/snapshots/upgrade" 2>"$T/err" &
 	pid=$!
-	wait_for 10 grep -q "snapshot.create.start.*name upgrade" "$name/history" # snapshots/ is the waiting mkdir's
+	wait_for 10 grep -q "snapshot.create.start.*snapshot upgrade" "$name/history" # snapshots/ is the waiting mkdir's
 	server=$(server_pid)
 	kill -HUP "$VOLFS_CHILD"
 	wait_for 10 grep -q 'calls are still under way' "$LOG"

@@ -9,7 +9,11 @@ change()
 	sqlite3 -bail "$STATE/volfs.db" "
 		UPDATE volume SET description = 'changed by the dead', size = 2147483648 WHERE name = 'v';
 		UPDATE meta SET value = 'changed as well';
-		INSERT INTO event (volume, at_us, event, who) SELECT id, 0, 'volume.update', 'test' FROM volume WHERE name = 'v'"
+		INSERT INTO event (volume, project, at_us, pos, project_pos, line)
+			SELECT v.id, p.id, 0, c.log_end, p.log_end, '{}' || char(10) FROM volume v, project p, counts c
+			WHERE v.name = 'v' AND p.id = v.project;
+		UPDATE project SET log_end = log_end + 3 WHERE id = (SELECT project FROM volume WHERE name = 'v');
+		UPDATE counts SET log_end = log_end + 3"
 }
 
 for without in '' 1; do

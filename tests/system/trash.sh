@@ -184,7 +184,7 @@ done
 wait_for 30 trash_is "${ids[1]}" "${ids[2]}"
 eq deleted "$(cat ".volfs/trash/${ids[0]}/status")"
 eq $((4 << 20)) "$(of_users trash_size.current)"
-match 'trash' "$(sqlite3 "$T/volfs.db" "SELECT detail FROM event WHERE detail LIKE '%trash%'")"
+match 'trash' "$(sqlite3 "$T/volfs.db" "SELECT line FROM event WHERE line->>'detail' LIKE '%trash%'")"
 ok mv ".volfs/trash/${ids[1]}" b
 
 note "time, which a stopped server does not stop"

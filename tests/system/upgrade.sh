@@ -21,7 +21,7 @@ echo 12 >.volfs/quotas/users/volumes.max
 echo 50M >.volfs/quotas/users/per_volume_size.max
 echo 7 >.volfs/quotas/default/volumes.max
 ids=$(cat {db,mine,half,gone}/id)
-history=$(cat db/history)
+history=$(sed -E 's/ (uid [0-9]+) \([^)]*\),/ \1,/' db/history) # as the version before had it: without names
 cd /
 stop_volfs
 
@@ -44,7 +44,9 @@ as_version_1()
 		  SELECT id, uuid, name, status, size, generation, uid, gid, mode, created_us, updated_us, project, backend, used,
 		    protected, image_id, zone, description, reason, iif(filed, coalesce(name, uuid), NULL), spec FROM now.volume;
 		INSERT INTO meta SELECT id, volume, key, value, updated_us FROM now.meta;
-		INSERT INTO event SELECT id, volume, at_us, event, who, detail FROM now.event;
+		INSERT INTO event SELECT id, volume, at_us, line->>'event',
+		    iif(line->>'uid' IS NULL, 'volfs', printf('uid %d, pid %d', line->>'uid', line->>'pid')), coalesce(line->>'detail', '')
+		  FROM now.event WHERE volume <> 0;
 		UPDATE volume SET status = 0 WHERE name = 'half';
 		UPDATE volume SET trashed = 1 WHERE name = 'gone';
 		INSERT INTO job (kind, volume, backend, project, uuid, image_id, size)
@@ -79,7 +81,7 @@ eq "1234 users $((20 << 20))" "$(echo $(stat -c %u mine) $(cat mine/project) $(s
 eq "12 50M 1 $((20 << 20)) 0" "$(echo $(cat .volfs/quotas/users/{volumes.max,per_volume_size.max,volumes.current,size.current,trash_size.current}))"
 eq "2 $((40 << 20)) 0 7" "$(echo $(cat .volfs/quotas/root/{volumes,size,trash_size}.current .volfs/quotas/daemon/volumes.max))"
 eq "" "$(ls .volfs/types)"
-eq 4 "$(sqlite3 -readonly "$db" 'PRAGMA user_version')"
+eq 5 "$(sqlite3 -readonly "$db" 'PRAGMA user_version')"
 
 note "they work, and types work beside them"
 echo 60M >db/size

@@ -67,6 +67,12 @@ static void text_grows(void **state)
 	buf_add(&b, "x\0y", 3);
 	assert_int_equal(b.len, 10);
 	assert_memory_equal(b.at, "ab00007x\0y", 11);
+	buf_cut(&b, 11);
+	assert_int_equal(b.len, 10);
+	buf_cut(&b, 4);
+	buf_addu(&b, 0);
+	buf_addu(&b, UINT64_MAX);
+	assert_string_equal(buf_text(&b), "ab00018446744073709551615");
 	buf_clear(&b);
 	assert_string_equal(buf_text(&b), "");
 	for (int i = 0; i < 10000; i++)
@@ -246,6 +252,21 @@ static void time_is_shown_as_rfc_3339(void **state)
 	assert_true(clock_wall_us() > INT64_C(1700000000) * 1000000);
 }
 
+/* Every day of four centuries and some, at another time of it each. */
+static void its_dates_are_those_of_strftime(void **state)
+{
+	char text[CLOCK_TEXT_MAX], want[CLOCK_TEXT_MAX];
+
+	for (int64_t day = 0; day < 160000; day++) {
+		time_t s = day * 86400 + day * 7919 % 86400;
+		struct tm tm;
+
+		gmtime_r(&s, &tm);
+		strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		assert_string_equal(clock_text((int64_t)s * 1000000 + 999999, text), want);
+	}
+}
+
 static void ownership_moves(void **state)
 {
 	CLEANUP_FREE char *from = strdup("x");
@@ -272,6 +293,7 @@ int main(void)
 		cmocka_unit_test(a_lock_that_is_not_held_is_noticed),
 		cmocka_unit_test(waiting_ends_at_its_moment),
 		cmocka_unit_test(time_is_shown_as_rfc_3339),
+		cmocka_unit_test(its_dates_are_those_of_strftime),
 		cmocka_unit_test(ownership_moves),
 	};
 

@@ -57,6 +57,8 @@ static void the_smallest_file_has_every_default(void **state)
 	assert_string_equal(c.debug, "");
 	assert_int_equal(c.stats_interval, 10);
 	assert_int_equal(c.trash_delay, 86400);
+	assert_int_equal(c.history_events, 1000000);
+	assert_int_equal(c.history_age, 30 * 86400);
 	assert_int_equal(c.snapshot_timeout, 60);
 	assert_int_equal(c.max_clone_depth, 5);
 	assert_int_equal(c.copies, 3);
@@ -131,6 +133,7 @@ static void everything_can_be_written(void **state)
 		"scheduler = { filters = [ ]; weighers = ( { name = \"capacity\"; multiplier = -1; } ); attempts = 1; };\n"
 		"limits = { drafts = 1; blocked = 2; requests = 3; queue = 4; };\n"
 		"snapshot_timeout = 9; max_clone_depth = 0; copies = 64; clone_in_same_zone = false;\n"
+		"history_events = 1000; history_age = 0;\n"
 		"backends = ( { name = \"a\"; driver = \"rbd\"; ceph_conf = \"/c\"; ceph_user = \"u\"; pool = \"p\";\n"
 		"  namespace = \"n\"; zone = \"y\"; chunk_size = \"64K\"; features = \"layering\"; data_pool = \"d\";\n"
 		"  reserved_percentage = 12.5; max_over_subscription_ratio = \"auto\"; thin = false; timeout = 3;\n"
@@ -143,6 +146,8 @@ static void everything_can_be_written(void **state)
 	assert_int_equal(conf_of(text, &c, NULL), 0);
 	assert_int_equal(c.workers, 32);
 	assert_int_equal(c.trash_delay, 12 * 3600);
+	assert_int_equal(c.history_events, 1000);
+	assert_int_equal(c.history_age, 0);
 	assert_int_equal(c.snapshot_timeout, 9);
 	assert_int_equal(c.max_clone_depth, 0);
 	assert_int_equal(c.copies, 64);
@@ -304,6 +309,7 @@ static const struct {
 	{ BACKEND "database = 3;", "2: database: must be text in double quotes" },
 	{ BACKEND "default_zone = \"\";", "2: default_zone: must have 1 to 255 bytes" },
 	{ BACKEND "trash_delay = -1;", "2: trash_delay: must be 0 to 2147483647" },
+	{ BACKEND "history_events = 999;", "2: history_events: must be 1000 to 1000000000" },
 	{ BACKEND "trash_delay = 1.5;", "2: trash_delay: must be a whole number" },
 	{ BACKEND "trash_delay = \"1w\";",
 		"2: trash_delay: must be seconds, or a number with s, m, h or d" },

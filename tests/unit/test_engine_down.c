@@ -65,8 +65,10 @@ static void goes_elsewhere(void **state)
 		assert_int_equal(rig_create(&rig, "size=1M", &id), 0);
 		check(id, VOL_AVAILABLE, "b1", "");
 	}
-	assert_true(rig_sql(&rig,
-			    "SELECT count(*) FROM event WHERE event = 'volume.create.retry'") > 0);
+	assert_true(
+		rig_sql(&rig,
+			"SELECT count(*) FROM event WHERE line->>'event' = 'volume.create.retry'") >
+		0);
 	rig_idle(&rig);
 	assert_int_equal(rig_images(&rig), 8);
 }

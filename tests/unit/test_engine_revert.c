@@ -126,8 +126,8 @@ static void goes_back(void **state)
 	assert_int_equal(rig_settle(&rig, id), VOL_AVAILABLE);
 	assert_int_equal(status_of(snap), SNAP_AVAILABLE);
 	assert_int_equal(get(id), 'a');
-	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM event WHERE event = "
-				       "'volume.revert.end' AND detail = 'to snapshot monday'"),
+	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM event WHERE line->>'event' = "
+				       "'volume.revert.end' AND line->>'snapshot' = 'monday'"),
 		1);
 	/* once more, and to another one when that is the latest */
 	put(id, 'c');

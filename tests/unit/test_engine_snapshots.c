@@ -105,7 +105,7 @@ static void is_taken_and_removed(void **state)
 	assert_int_equal(quota_of("root").used[QUOTA_SNAPSHOTS], 1);
 	assert_int_equal(quota_of("root").used[QUOTA_SIZE], 4 << 20);
 	assert_true(history_has(id, "snapshot.create.start uid 0"));
-	assert_true(history_has(id, "snapshot.create.end volfs: name monday"));
+	assert_true(history_has(id, "snapshot.create.end volfs: snapshot monday"));
 	assert_int_equal(view_snapshot_count(rig.view, id, &n), 0);
 	assert_int_equal(n, 1);
 	rig_recount(&rig);
@@ -121,7 +121,7 @@ static void is_taken_and_removed(void **state)
 	rig_idle(&rig);
 	assert_int_equal(view_snapshot(rig.view, snap, &s), -ENOENT);
 	assert_int_equal(rig_snapshots(&rig), 0);
-	assert_true(history_has(id, "snapshot.delete.end volfs: name monday"));
+	assert_true(history_has(id, "snapshot.delete.end volfs: snapshot monday"));
 	assert_true(taken(id, "monday") > snap);
 }
 
@@ -376,7 +376,8 @@ static void a_failure_leaves_nothing(void **state)
 	rig_idle(&rig);
 	assert_int_equal(rig_sql(&rig, "SELECT count(*) FROM snapshot"), 0);
 	assert_int_equal(quota_of("root").used[QUOTA_SNAPSHOTS], 0);
-	assert_true(history_has(id, "snapshot.create.error volfs: name a: b0: no snapshots here"));
+	assert_true(
+		history_has(id, "snapshot.create.error volfs: snapshot a, b0: no snapshots here"));
 	assert_int_equal(rig_delete(&rig, id), 0);
 }
 
@@ -418,7 +419,7 @@ static void what_sticks_gets_its_name_back(void **state)
 	assert_string_equal(row(a).name, "a");
 	assert_int_equal(row(a).status, SNAP_ERROR_DELETING);
 	assert_int_equal(quota_of("root").used[QUOTA_SNAPSHOTS], 2);
-	assert_true(history_has(id, "snapshot.delete.error volfs: name a: b0: it sticks"));
+	assert_true(history_has(id, "snapshot.delete.error volfs: snapshot a, b0: it sticks"));
 	/* its name has been given away meanwhile */
 	atomic_store(&fault.hang_snap, "b0");
 	assert_int_equal(rig_unsnap(&rig, b), 0);
@@ -497,7 +498,7 @@ static void writers_come_to_rest(void **state)
 	rest.busy = 2; /* as at the end of a server: not now */
 	(void)taken(id, "c");
 	assert_int_equal(rest.go_on, 2);
-	assert_false(history_has(id, "name c: b0"));
+	assert_false(history_has(id, "snapshot c, b0"));
 	atomic_store(&fault.refuse_snap, "b0");
 	refused(id, "b", -EIO, "no snapshots here");
 	assert_int_equal(rest.go_on, 3);

@@ -326,6 +326,160 @@ static void a_reader_has_each_project_once(void **state)
 	assert_int_equal(who.count, 0);
 }
 
+/* --- retention --- */
+
+static int64_t events_of(int64_t volume)
+{
+	char text[80];
+
+	(void)snprintf(text, sizeof text, "SELECT count(*) FROM event WHERE volume = %lld",
+		(long long)volume);
+	return sql(text);
+}
+
+static int nothing(struct tx *tx, void *arg, struct err *e)
+{
+	return 0;
+}
+
+/* The writer looks once a second, with whatever it commits then. */
+static void until(const char *query, int64_t n)
+{
+	for (int i = 0; sql(query) != n; i++) {
+		if (i == 500)
+			fail_msg(
+				"%s is %lld, not %lld", query, (long long)sql(query), (long long)n);
+		usleep(20000);
+		assert_int_equal(change(nothing, NULL), 0);
+	}
+}
+
+struct many {
+	int n;
+	struct event event;
+};
+
+static int add_many(struct tx *tx, void *arg, struct err *e)
+{
+	const struct many *m = arg;
+	int r = 0;
+
+	for (int i = 0; i < m->n && r >= 0; i++)
+		r = tx_event(tx, &m->event);
+	return r;
+}
+
+static void happen(int n, int64_t to)
+{
+	struct many m = { n, { .volume = to, .event = "test", .uid = -1 } };
+
+	assert_int_equal(change(add_many, &m), 0);
+}
+
+static int64_t added(const char *name)
+{
+	struct volume vol = volume(name);
+
+	assert_int_equal(change(add_volume, &vol), 0);
+	return vol.id;
+}
+
+static int trash(struct tx *tx, void *arg, struct err *e)
+{
+	return tx_volume_trash(tx, *(int64_t *)arg, 0);
+}
+
+static int purge(struct tx *tx, void *arg, struct err *e)
+{
+	return tx_volume_purge(tx, *(int64_t *)arg);
+}
+
+static void it_keeps_so_many(void **state)
+{
+	struct walk gone;
+
+	random_events(LINES / 2);
+	walk(&gone);
+	store_keep_log(s, LINES / 4, 0);
+	until("SELECT log_start FROM counts", LINES / 4);
+	until("SELECT log_swept FROM counts", LINES / 4);
+	assert_int_equal(sql("SELECT count(*) FROM event"), LINES / 4);
+	all_is_as_the_walk_says(&gone);
+	buf_release(&gone.text);
+}
+
+static void it_keeps_them_so_long(void **state)
+{
+	struct walk gone;
+
+	random_events(LINES / 4);
+	walk(&gone);
+	(void)sql("UPDATE event SET at_us = at_us - 10000000000 WHERE id <= 40");
+	store_keep_log(s, 0, 3600);
+	until("SELECT log_start FROM counts", 40);
+	all_is_as_the_walk_says(&gone);
+	(void)sql("UPDATE event SET at_us = at_us - 10000000000");
+	until("SELECT log_start FROM counts", LINES / 4);
+	until("SELECT count(*) FROM event", 0);
+	all_is_as_the_walk_says(&gone);
+	buf_release(&gone.text);
+}
+
+static void a_volume_keeps_its_latest(void **state)
+{
+	int64_t busy = added("busy") /* row 1 */, quiet = added("quiet"),
+		deleted = added("deleted"), dropped = added("dropped");
+
+	happen(10, quiet);
+	happen(10, deleted);
+	happen(10, dropped);
+	happen(10, 0);
+	happen(1500, busy);
+	assert_int_equal(change(trash, &deleted), 0);
+	assert_int_equal(change(purge, &dropped), 0);
+	assert_int_equal(events_of(dropped), 10);
+	store_keep_log(s, 100, 0);
+	until("SELECT log_swept FROM counts", 1440);
+	assert_int_equal(events_of(busy), 256 + 100);
+	assert_int_equal(sql("SELECT max(id) - min(id) FROM event WHERE volume = 1"), 355);
+	assert_int_equal(events_of(quiet), 10);
+	assert_int_equal(events_of(deleted), 10);
+	assert_int_equal(sql("SELECT count(*) FROM event"), 256 + 100 + 10 + 10);
+}
+
+/* For an hour it is read as before; the log needs none of them for that. */
+static void a_purged_one_is_forgotten_later(void **state)
+{
+	int64_t one = added("one");
+
+	happen(10, one);
+	assert_int_equal(change(trash, &one), 0);
+	assert_int_equal(change(purge, &one), 0);
+	happen(100, 0);
+	store_keep_log(s, 95, 0);
+	until("SELECT log_swept FROM counts", 15);
+	assert_int_equal(events_of(one), 10);
+	(void)sql("UPDATE purged SET at_us = 1");
+	until("SELECT count(*) FROM purged", 0);
+	assert_int_equal(events_of(one), 0);
+}
+
+static void the_log_keeps_what_is_purged(void **state)
+{
+	int64_t one = added("one"), two = added("two");
+
+	assert_int_equal(change(find_projects, NULL), 0);
+	happen(10, one);
+	happen(10, two);
+	assert_int_equal(change(trash, &one), 0);
+	assert_int_equal(change(purge, &one), 0);
+	(void)sql("UPDATE purged SET at_us = 1");
+	until("SELECT count(*) FROM purged", 0);
+	assert_int_equal(change(purge, &two), 0);
+	assert_int_equal(sql("SELECT count(*) FROM event"), 20);
+	all_is_as_the_walk_says(NULL);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
@@ -337,6 +491,11 @@ int main(void)
 		TEST(it_goes_on_where_it_was),
 		TEST(an_event_that_was_undone_leaves_no_trace),
 		TEST(a_reader_has_each_project_once),
+		TEST(it_keeps_so_many),
+		TEST(it_keeps_them_so_long),
+		TEST(a_volume_keeps_its_latest),
+		TEST(a_purged_one_is_forgotten_later),
+		TEST(the_log_keeps_what_is_purged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,32 @@ static void words_are_quoted_only_where_they_must_be(void **state)
 	}
 }
 
+static void strings_of_json_are_valid(void **state)
+{
+	static const struct {
+		const char *text, *string;
+	} row[] = {
+		{ "", "\"\"" },
+		{ "db", "\"db\"" },
+		{ "say \"x\" \\ /", "\"say \\\"x\\\" \\\\ /\"" },
+		{ "a\tb\nc\x01\x1f", "\"a\\u0009b\\u000ac\\u0001\\u001f\"" },
+		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+			"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"" },
+		{ "\xff\xc3", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xc0\xafx", "\"\xef\xbf\xbd\xef\xbf\xbdx\"" },
+		{ "\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+	};
+
+	for (size_t i = 0; i < COUNT(row); i++) {
+		struct buf b = { 0 };
+
+		text_json(&b, row[i].text);
+		assert_string_equal(buf_text(&b), row[i].string);
+		buf_release(&b);
+	}
+}
+
 static void white_space_is_trimmed(void **state)
 {
 	char text[] = " \t\r\n a b \v\f\n", blank[] = " \n ", empty[] = "";
@@ -233,6 +259,7 @@ int main(void)
 		cmocka_unit_test(uuids_are_known),
 		cmocka_unit_test(uuids_are_found_in_names),
 		cmocka_unit_test(words_are_quoted_only_where_they_must_be),
+		cmocka_unit_test(strings_of_json_are_valid),
 		cmocka_unit_test(white_space_is_trimmed),
 		cmocka_unit_test(what_is_shown_is_short_and_plain),
 		cmocka_unit_test(edits_are_counted),
