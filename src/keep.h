@@ -127,7 +127,8 @@ struct keep_place {
 	_Atomic uint32_t turn; /* which of at[] is the newer */
 	uint64_t serial;       /* with the slot: fi->fh */
 	uint64_t made_by;      /* `unique` of the OPEN: sent again, it makes no second one */
-	uint64_t admin;	       /* 1: an administrator opened it */
+	uint32_t admin;	       /* 1: an administrator opened it */
+	uid_t uid;	       /* who did */
 	struct {
 		int64_t off; /* -1: none */
 		int64_t pos;

@@ -65,11 +65,12 @@ static void open_stream(
 	int r = place_open(c, &fi->fh);
 
 	if (r < 0) {
-		refuse_node(c, n, r, "too many streams are open");
+		refuse_node(c, n, r,
+			r == -EAGAIN ? "its user has too many streams open (limits.blocked)"
+				     : "too many streams are open");
 		return;
 	}
-	if (a->flags & (ATTR_FOLLOW | ATTR_LOG))
-		r = log_opened(c, a, fi->fh);
+	r = log_opened(c, a, fi->fh);
 	if (r == 0) {
 		fuse_reply_open(c->req, fi);
 		return;

@@ -45,7 +45,8 @@ struct follower {
 /* A sleeping poll(2). */
 struct watcher {
 	uint64_t fh, kh;
-	int slot; /* in the keep */
+	uid_t uid;
+	int slot; /* in the keep; -1: none, as with struct poller */
 	struct log_place at;
 	struct log_reader who;
 	struct watcher *prev, *next;
@@ -55,7 +56,7 @@ struct watcher {
 struct follow {
 	struct fs *fs;
 	struct window *window;
-	struct lock lock; /* as waiters.lock; never held over a reply */
+	struct lock lock; /* as waiters.lock, which is taken under it; never held over a reply */
 	pthread_cond_t more;
 	pthread_t thread;
 	bool ending, woken;	      /* lock */
@@ -67,6 +68,7 @@ struct follow {
 	_Atomic size_t looking;	      /* how many there are of both */
 	_Atomic int64_t next;	      /* event that the window does not have yet */
 	uint64_t pass;		      /* the thread's, as the next ones */
+	int64_t project_at;	      /* event by which the latest new project is there */
 	int64_t kept;		      /* events before this one are known to be gone … */
 	uint64_t kept_pos;	      /* … and where it begins */
 	int64_t due_ns;		      /* when it may look again */
@@ -267,7 +269,7 @@ static void watcher_free_locked(struct follow *f, struct watcher *w)
 {
 	lock_assert_held(&f->lock);
 	HASH_DEL(f->by_fh, w);
-	keep_poll_drop(f->fs->keep, w->slot);
+	waiters_poll_leave(f->fs->waiters, w->uid, w->slot);
 	atomic_fetch_sub(&f->looking, 1);
 	free(w);
 }
@@ -282,27 +284,26 @@ void follow_forget(struct follow *f, uint64_t fh)
 		watcher_free_locked(f, w);
 }
 
-static void watch(struct follow *f, const struct follower *v, uint64_t kh)
+/* False: no memory, it will not be woken. */
+static bool watch(struct follow *f, const struct follower *v, uint64_t kh)
 {
 	struct watcher *w;
-	int slot;
 
 	LOCK_SCOPE(&f->lock);
 	HASH_FIND(hh, f->by_fh, &v->fh, sizeof v->fh, w);
 	if (w) {
 		w->at = v->at;
 		w->who = v->who;
-		return;
+		return true;
 	}
 	w = calloc(1, sizeof *w);
-	slot = w ? keep_poll_add(f->fs->keep, kh) : -ENOMEM;
-	if (slot < 0) {
-		free(w);
-		return;
-	}
-	*w = (struct watcher){ .fh = v->fh, .kh = kh, .slot = slot, .at = v->at, .who = v->who };
+	if (!w)
+		return false;
+	*w = (struct watcher){ .fh = v->fh, .kh = kh, .uid = v->uid, .at = v->at, .who = v->who };
+	w->slot = waiters_poll_slot(f->fs->waiters, w->uid, kh);
 	HASH_ADD(hh, f->by_fh, fh, sizeof w->fh, w);
 	atomic_fetch_add(&f->looking, 1);
+	return true;
 }
 
 /* Is there a line for it? *at moves over those of others. */
@@ -320,18 +321,17 @@ static bool is_ready(struct ctx *c, const struct follower *v, struct log_place *
 /* Says what comes after the latest read: a seek is not known before the read that follows it. */
 void follow_poll(struct ctx *c, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
-	struct follower v = { .fh = fi->fh };
+	struct follower v = { .fh = fi->fh, .uid = c->uid };
 	unsigned events = POLLERR;
 	int64_t pos;
 
 	if (log_who(c, fi->fh, &v.who) == 0 && place_latest(c->fs, fi->fh, &pos)) {
 		v.at = log_unpack(pos);
 		events = is_ready(c, &v, &v.at) ? POLLIN | POLLRDNORM : 0;
-		if (ph && !events) {
-			watch(c->fs->follow, &v, session_poll_kh());
-			if (store_log_last(c->fs->store) >= v.at.id)
-				wake(c->fs->follow);
-		}
+		if (ph && !events && !watch(c->fs->follow, &v, session_poll_kh()))
+			events = POLLERR;
+		if (ph && !events && store_log_last(c->fs->store) >= v.at.id)
+			wake(c->fs->follow);
 	}
 	fuse_reply_poll(c->req, events);
 	if (ph)
@@ -355,17 +355,17 @@ static int64_t lowest(struct follow *f)
 	return low;
 }
 
-/* Events of a project that was not there when they asked. */
-static void learn_projects(struct follow *f, struct view *v)
+/* What is in the window is known of every reader, unless a project has come that was not there when it asked. */
+static void learn_locked(struct follow *f, struct view *v, uint64_t fh, struct log_reader *who)
 {
-	struct watcher *w, *tmp;
-	struct follower *x;
+	int64_t first, next;
 
-	LOCK_SCOPE(&f->lock);
-	DL_FOREACH(f->blocked, x)
-	log_who_again(f->fs, v, x->fh, &x->who);
-	HASH_ITER (hh, f->by_fh, w, tmp)
-		log_who_again(f->fs, v, w->fh, &w->who);
+	lock_assert_held(&f->lock);
+	if (v && who->known < f->project_at)
+		log_who_again(f->fs, v, fh, who);
+	window_ends(f->window, &first, &next);
+	if (who->known >= f->project_at && who->known < next - 1)
+		who->known = next - 1;
 }
 
 /* Takes what is new into the window: how many lines. */
@@ -386,7 +386,7 @@ static int read_new(struct follow *f, struct view *v)
 		f->kept_pos = row[0].pos;
 	}
 	if (n > 0 && !buf_failed(&text) && window_add(f->window, row, (size_t)n, text.at))
-		learn_projects(f, v);
+		f->project_at = row[n - 1].id;
 	window_ends(f->window, &first, &next);
 	atomic_store(&f->next, next);
 	buf_release(&text);
@@ -394,15 +394,18 @@ static int read_new(struct follow *f, struct view *v)
 }
 
 /* What the window has for it. If that begins too late for one that has just come, the next look will do; but events may also be gone. */
-static void fill_locked(struct follow *f, struct follower *v, struct log_answer *a)
+static void fill_locked(
+	struct follow *f, struct view *view, struct follower *v, struct log_answer *a)
 {
+	learn_locked(f, view, v->fh, &v->who);
 	*a = (struct log_answer){ .room = room_of(v->size), .whole = true, .at = v->at };
 	if (v->at.id >= f->kept || log_answer_lost(a, f->kept, f->kept_pos))
 		(void)window_fill(f->window, &v->who, a);
 }
 
 /* Those to be answered next, with their answers; how many, at most AT_ONCE. Others move on over what is not for them. */
-static size_t take_some(struct follow *f, struct follower **ret, struct log_answer *a)
+static size_t take_some(
+	struct follow *f, struct view *view, struct follower **ret, struct log_answer *a)
 {
 	struct follower *v;
 	size_t n = 0;
@@ -410,7 +413,7 @@ static size_t take_some(struct follow *f, struct follower **ret, struct log_answ
 	LOCK_SCOPE(&f->lock);
 	for (size_t i = 0; i < AT_ONCE && (v = f->blocked) && v->pass != f->pass; i++) {
 		DL_DELETE(f->blocked, v);
-		fill_locked(f, v, &a[n]);
+		fill_locked(f, view, v, &a[n]);
 		if (a[n].text.len) {
 			forget_locked(f, v);
 			ret[n++] = v;
@@ -424,11 +427,11 @@ static size_t take_some(struct follow *f, struct follower **ret, struct log_answ
 	return n;
 }
 
-static size_t answer_some(struct follow *f)
+static size_t answer_some(struct follow *f, struct view *view)
 {
 	struct follower *v[AT_ONCE];
 	struct log_answer a[AT_ONCE];
-	size_t n = take_some(f, v, a);
+	size_t n = take_some(f, view, v, a);
 
 	for (size_t i = 0; i < n; i++) {
 		if (buf_failed(&a[i].text))
@@ -448,7 +451,7 @@ static bool more_to_look_at(struct follow *f)
 }
 
 /* Those that have something now. *ret: their kh; how many. */
-static size_t take_ready(struct follow *f, uint64_t **ret)
+static size_t take_ready(struct follow *f, struct view *view, uint64_t **ret)
 {
 	struct watcher *w, *tmp;
 	size_t n = 0;
@@ -457,9 +460,10 @@ static size_t take_ready(struct follow *f, uint64_t **ret)
 	*ret = f->by_fh ? calloc(HASH_COUNT(f->by_fh), sizeof **ret) : NULL;
 	HASH_ITER (hh, f->by_fh, w, tmp) {
 		struct log_answer a = { .room = 1, .at = w->at };
-		bool ready =
-			w->at.id < f->kept || !window_fill(f->window, &w->who, &a) || a.text.len;
+		bool ready;
 
+		learn_locked(f, view, w->fh, &w->who);
+		ready = w->at.id < f->kept || !window_fill(f->window, &w->who, &a) || a.text.len;
 		buf_release(&a.text);
 		w->at = a.at;
 		if (!ready || !*ret)
@@ -481,8 +485,8 @@ static void look(struct follow *f, struct view *v)
 		rows = v ? read_new(f, v) : 0;
 		f->pass++;
 		while (more_to_look_at(f))
-			each += (int64_t)answer_some(f);
-		n = take_ready(f, &kh);
+			each += (int64_t)answer_some(f, v);
+		n = take_ready(f, v, &kh);
 		for (size_t i = 0; i < n; i++)
 			session_poll_wake(f->fs->session, kh[i]);
 		each += (int64_t)n;

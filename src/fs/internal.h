@@ -91,6 +91,7 @@ struct guard;
 struct changes;
 struct handles;
 struct killed;
+struct places;
 struct openers;
 struct follow;
 struct again;
@@ -112,7 +113,8 @@ struct fs {
 	struct again *again;
 	struct handles *handles; /* open `data` */
 	struct killed *killed;
-	struct openers *openers; /* of events and history */
+	struct places *places;	 /* of open streams */
+	struct openers *openers; /* the same */
 	struct follow *follow;
 	gid_t admin_gid;
 	gid_t new_gid; /* of new/ if new_group is configured */
@@ -282,9 +284,12 @@ void reply_slice(fuse_req_t req, const char *at, size_t len, size_t size, off_t 
  * goes on there. Any thread; one read of an open at a time is what programs do, and what is remembered.
  */
 
-/* From an OPEN's handler: a handle for fi->fh; -ENFILE if there are too many. */
+int places_new(struct fs *fs); /* fs->places, with what earlier servers left; before any request */
+void places_free(struct places *all);
+/* From an OPEN's handler: a handle for fi->fh; -EAGAIN if the user has too many (limits.blocked), -ENFILE if all have. */
 int place_open(struct ctx *c, uint64_t *ret_fh);
-bool place_is_admin(struct fs *fs, uint64_t fh); /* was it opened by one? */
+bool place_is_admin(struct fs *fs, uint64_t fh);	 /* was it opened by one? */
+bool place_is_of(struct fs *fs, uint64_t fh, uid_t uid); /* … by this user? */
 /* What comes at off: true, if a read of this open ended there. */
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos);
 bool place_latest(
@@ -292,7 +297,7 @@ bool place_latest(
 /* The same of an offset between these two: where that part of the stream begins, and ends. */
 bool place_within(
 	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
-/* Before the answer: the next read, at off, goes on at pos. */
+/* Before the answer: the next read, at off, goes on at pos. What was noted before this is known as well; what before that, no more. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
 unsigned place_count(struct fs *fs);	     /* how many streams are open */
@@ -510,13 +515,16 @@ void wait_change(struct change *ch, int64_t volume);
 /* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
 bool waiters_admit(struct waiters *w, uid_t uid);
 void waiters_leave(struct waiters *w, uid_t uid);
+/* A place in the keep for a poll, of uid's share; -1: there is none, so no later server wakes it. And given back. */
+int waiters_poll_slot(struct waiters *w, uid_t uid, uint64_t kh);
+void waiters_poll_leave(struct waiters *w, uid_t uid, int slot);
 
 /* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
 
 int openers_new(struct openers **ret);
 void openers_free(struct openers *o);
 void openers_forget(struct openers *o, uint64_t fh);
-/* From an OPEN of one of them: remembers who it is, and where `events` begins. 0, -ENOMEM, -EIO. */
+/* From an OPEN of any stream: remembers who it is, and where `events` begins. 0, -ENOMEM, -EIO. */
 int log_opened(struct ctx *c, const struct attr *a, uint64_t fh);
 int log_stat(struct ctx *c, struct stat *st); /* of history: size and time as its caller sees it */
 void log_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);

@@ -46,15 +46,8 @@ static bool add_rest(struct log_answer *a, const char *text, size_t len, uint32_
 	return false;
 }
 
-bool log_answer_line(struct log_answer *a, int64_t id, const char *line, size_t len)
-{
-	if (!add_rest(a, line, len, a->at.within))
-		return false;
-	a->at = (struct log_place){ .id = id + 1 };
-	return true;
-}
-
-void log_answer_skip(struct log_answer *a, int64_t id)
+/* Others' events, up to id: left out. */
+static void skip(struct log_answer *a, int64_t id)
 {
 	if (a->at.id <= id)
 		a->at = (struct log_place){ .id = id + 1 };
@@ -101,6 +94,17 @@ bool log_sees(const struct log_reader *who, int64_t project)
 	return false;
 }
 
+bool log_answer_row(struct log_answer *a, const struct log_reader *who, const struct log_row *row,
+	const char *line)
+{
+	bool sees = log_sees(who, row->project);
+
+	if (sees ? !add_rest(a, line, row->len, a->at.within) : row->id > who->known)
+		return false;
+	a->at = (struct log_place){ .id = row->id + 1 };
+	return true;
+}
+
 /* --- from the catalogue --- */
 
 /* False: it is full. */
@@ -110,15 +114,13 @@ static bool add_rows(struct log_answer *a, const struct log_reader *who, const s
 	for (int i = 0; i < n; text += row[i++].len) {
 		if (row[i].id > a->at.id && !log_answer_lost(a, row[i].id, row[i].pos))
 			return false;
-		if (!log_sees(who, row[i].project))
-			log_answer_skip(a, row[i].id);
-		else if (!log_answer_line(a, row[i].id, text, row[i].len))
+		if (!log_answer_row(a, who, &row[i], text))
 			return false;
 	}
 	return true;
 }
 
-/* Over what others did in between, which may be very much. 1: there is more; 0: there is nothing. */
+/* Over what others did in between, which may be very much. 1: there is more; 0: there is nothing, as far as is known. */
 static int jump(struct view *v, const struct log_reader *who, struct log_answer *a)
 {
 	struct log_ends ends;
@@ -128,11 +130,12 @@ static int jump(struct view *v, const struct log_reader *who, struct log_answer 
 	if (r < 0 || a->at.id < ends.first) /* something is lost: view_log() finds that out */
 		return r < 0 ? r : 1;
 	r = view_log_next_of(v, who, a->at.id - 1, &id);
-	if (r == 0)
-		log_answer_skip(a, id - 1);
+	if (r < 0 && r != -ENOENT)
+		return r;
 	if (r == -ENOENT)
-		log_answer_skip(a, ends.last);
-	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+		id = ends.last + 1;
+	skip(a, id - 1 < who->known ? id - 1 : who->known);
+	return r == 0 && a->at.id == id;
 }
 
 /* The log has ended: but if it is empty, what went may be news. */
@@ -196,10 +199,7 @@ bool log_goes_on(
 
 void log_note(struct fs *fs, uint64_t fh, off_t off, struct log_place at)
 {
-	int64_t pos;
-
-	if (!place_find(fs, fh, off, &pos) || pos != log_pack(at))
-		place_next(fs, fh, off, log_pack(at));
+	place_next(fs, fh, off, log_pack(at));
 }
 
 void log_reply(struct fs *fs, fuse_req_t req, uint64_t fh, off_t off, struct log_place from,

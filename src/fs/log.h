@@ -33,14 +33,13 @@ struct log_answer {
 	struct log_place at;
 };
 
-/* A line of the reader's. False: it is full; at says what comes next. */
-bool log_answer_line(struct log_answer *a, int64_t id, const char *line, size_t len);
-/* Others' events, up to id: left out. */
-void log_answer_skip(struct log_answer *a, int64_t id);
 /* What comes before `first`, an event at pos, is no longer kept. False: it is full. */
 bool log_answer_lost(struct log_answer *a, int64_t first, uint64_t pos);
 
 bool log_sees(const struct log_reader *who, int64_t project);
+/* A line of the log. False: it is full, or it is not known yet whose it is. */
+bool log_answer_row(struct log_answer *a, const struct log_reader *who, const struct log_row *row,
+	const char *line);
 
 /* From the catalogue, until the answer is full or the log has ended: 0, or -EIO, -ENOMEM. */
 int log_fill(struct view *v, const struct log_reader *who, struct log_answer *a);
@@ -59,7 +58,7 @@ void log_reply(struct fs *fs, fuse_req_t req, uint64_t fh, off_t off, struct log
 
 /* --- log_who.c: who opened a stream, and so which lines it shows. Any thread */
 
-/* 0; -ENOMEM, -EIO. After a restart of the server the caller takes the place of who opened it. */
+/* 0; -ENOMEM, -EIO. */
 int log_who(struct ctx *c, uint64_t fh, struct log_reader *ret);
 /* The same once more, for a project may have come. Unknown handles leave *ret as it is. */
 void log_who_again(struct fs *fs, struct view *v, uint64_t fh, struct log_reader *ret);

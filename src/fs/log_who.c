@@ -1,7 +1,8 @@
 /*
  * Who may read which lines of the log: an administrator all, everybody else those of the own projects. Who opened a stream counts, as
  * with every file, not who reads from it. So names of projects are looked up once for an open; their rows again and again until each
- * has one, since a project has none before its first volume.
+ * has one, since a project has none before its first volume. A later server looks the names up anew, by the groups of who reads on: if
+ * that is another user than the one who opened it (it was passed on, or is the input of a set-id program), there are none.
  */
 #include "base/cleanup.h"
 #include "fs/log.h"
@@ -47,12 +48,12 @@ void openers_free(struct openers *o)
 	free(o);
 }
 
-/* Whose rows are not all known yet are asked for again. */
+/* Those that are not all known yet are asked for again. */
 static int find_rows(struct view *v, struct opener *x)
 {
 	const char *name[LOG_PROJECTS], *at = x->names;
 
-	if (x->who.all || x->who.count == x->count)
+	if (x->who.all || x->who.known == INT64_MAX)
 		return 0;
 	for (size_t i = 0; i < x->count; i++, at += strlen(at) + 1)
 		name[i] = at;
@@ -118,17 +119,21 @@ int log_who(struct ctx *c, uint64_t fh, struct log_reader *ret)
 	struct opener *x, *other;
 	int r;
 
-	*ret = (struct log_reader){ .all = place_is_admin(c->fs, fh) };
+	*ret = (struct log_reader){ .all = place_is_admin(c->fs, fh), .known = INT64_MAX };
 	if (ret->all || recall(o, c->view, fh, ret, &r))
 		return ret->all ? 0 : r;
+	if (!place_is_of(c->fs, fh, c->uid))
+		return 0;
 	x = opener_new(c);
-	r = x ? find_rows(c->view, x) : -ENOMEM;
+	if (!x)
+		return -ENOMEM;
+	x->who.all = false; /* so it was opened, whoever goes on with it after a restart */
+	r = find_rows(c->view, x);
 	if (r < 0) {
 		free(x);
 		return r;
 	}
 	x->fh = fh;
-	x->who.all = false; /* so it was opened, whoever goes on with it after a restart */
 	*ret = x->who;
 	lock_take(&o->lock);
 	HASH_REPLACE(hh, o->all, fh, sizeof x->fh, x, other);

@@ -2,9 +2,17 @@
  * Places of readers of streams. A server may be killed after it has noted a place and before its answer is out: then the kernel sends the
  * same read again. So the place before is kept as well, and the offset says which of the two is meant.
  */
+#include "base/tally.h"
 #include "fs/internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+/* Nobody takes all of them from the others: a user has as many as blocked reads. */
+struct places {
+	struct lock lock;   /* leaf */
+	struct tally users; /* lock */
+};
 
 /* A bit of its own: handles of other opens are counted from the server's number on (opens.c). */
 #define PLACE_BIT (UINT64_C(1) << 63)
@@ -22,6 +30,44 @@ static struct keep_place *place_of(struct fs *fs, uint64_t fh)
 	return (fh & PLACE_BIT) && atomic_load(&p->used) == KEEP_USED && fh_of(p, slot) == fh
 		       ? p
 		       : NULL;
+}
+
+int places_new(struct fs *fs)
+{
+	uint32_t high = atomic_load(&fs->keep->place_high);
+	struct places *all = calloc(1, sizeof *all);
+
+	if (!all)
+		return -ENOMEM;
+	lock_init(&all->lock);
+	lock_take(&all->lock);
+	for (uint32_t i = 0; i < high; i++)
+		if (atomic_load(&fs->keep->place[i].used) == KEEP_USED)
+			(void)tally_take(&all->users, fs->keep->place[i].uid, KEEP_PLACES);
+	lock_drop(&all->lock);
+	fs->places = all;
+	return 0;
+}
+
+void places_free(struct places *all)
+{
+	if (!all)
+		return;
+	tally_release(&all->users);
+	lock_release(&all->lock);
+	free(all);
+}
+
+static bool admit(struct fs *fs, uid_t uid)
+{
+	LOCK_SCOPE(&fs->places->lock);
+	return tally_take(&fs->places->users, uid, fs->conf->max_blocked);
+}
+
+static void give_back(struct fs *fs, uid_t uid)
+{
+	LOCK_SCOPE(&fs->places->lock);
+	tally_give(&fs->places->users, uid);
 }
 
 /* The one that this very OPEN made, when it was sent to a server that died. */
@@ -49,12 +95,17 @@ int place_open(struct ctx *c, uint64_t *ret_fh)
 
 	if (id.resent && made_before(fs, id.unique, ret_fh))
 		return 0;
+	if (!admit(fs, c->uid))
+		return -EAGAIN;
 	slot = keep_place_take(fs->keep);
-	if (slot < 0)
+	if (slot < 0) {
+		give_back(fs, c->uid);
 		return -ENFILE;
+	}
 	p = &fs->keep->place[slot];
 	p->made_by = id.unique;
 	p->admin = who_is_admin(fs, c);
+	p->uid = c->uid;
 	*ret_fh = fh_of(p, (size_t)slot);
 	atomic_store(&p->used, KEEP_USED);
 	return 0;
@@ -65,6 +116,13 @@ bool place_is_admin(struct fs *fs, uint64_t fh)
 	const struct keep_place *p = place_of(fs, fh);
 
 	return p && p->admin;
+}
+
+bool place_is_of(struct fs *fs, uint64_t fh, uid_t uid)
+{
+	const struct keep_place *p = place_of(fs, fh);
+
+	return p && p->uid == uid;
 }
 
 bool place_find(struct fs *fs, uint64_t fh, off_t off, int64_t *ret_pos)
@@ -110,8 +168,13 @@ void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 	struct keep_place *p = place_of(fs, fh);
 	uint32_t spare = p ? atomic_load(&p->turn) ^ 1 : 0;
 
-	if (!p)
+	if (!p || (p->at[spare ^ 1].off == off && p->at[spare ^ 1].pos == pos))
 		return;
+	if (p->at[spare].off == off &&
+		p->at[spare].pos == pos) { /* it is the newer one again, not the next to go */
+		atomic_store(&p->turn, spare);
+		return;
+	}
 	p->at[spare].off = -1;
 	atomic_thread_fence(memory_order_seq_cst);
 	p->at[spare].pos = pos;
@@ -132,6 +195,11 @@ unsigned place_count(struct fs *fs)
 
 void place_drop(struct fs *fs, uint64_t fh)
 {
-	if (place_of(fs, fh))
-		keep_place_drop(fs->keep, (int)(fh % KEEP_PLACES));
+	const struct keep_place *p = place_of(fs, fh);
+	uid_t uid = p ? p->uid : 0;
+
+	if (!p)
+		return;
+	keep_place_drop(fs->keep, (int)(fh % KEEP_PLACES));
+	give_back(fs, uid);
 }

@@ -96,9 +96,7 @@ bool window_fill(struct window *w, const struct log_reader *who, struct log_answ
 	while (a->at.id < w->next) {
 		const struct log_row *row = row_of(w, a->at.id);
 
-		if (!log_sees(who, row->project))
-			log_answer_skip(a, row->id);
-		else if (!log_answer_line(a, row->id, w->text + row->pos % WINDOW_BYTES, row->len))
+		if (!log_answer_row(a, who, row, w->text + row->pos % WINDOW_BYTES))
 			break;
 	}
 	return true;

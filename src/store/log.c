@@ -260,7 +260,8 @@ static bool reads(const struct log_reader *who, int64_t project)
 
 int view_log_reader(struct view *v, const char *const *names, size_t n, struct log_reader *ret)
 {
-	struct log_reader who = { 0 };
+	struct log_reader who = { .known = store_log_last(v->store) };
+	size_t found = 0;
 
 	for (size_t i = 0; i < n && who.count < LOG_PROJECTS; i++) {
 		sqlite3_stmt *st;
@@ -272,9 +273,12 @@ int view_log_reader(struct view *v, const char *const *names, size_t n, struct l
 
 		if (r < 0 && r != -ENOENT)
 			return view_result(v, r);
+		found += r == 0;
 		if (r == 0 && !reads(&who, id))
 			who.project[who.count++] = id;
 	}
+	if (found == n)
+		who.known = INT64_MAX;
 	*ret = who;
 	return 0;
 }

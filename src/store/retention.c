@@ -11,9 +11,10 @@
 
 enum {
 	KEPT_OF_VOLUME = 256, /* below the log, the newest ones of each volume */
-	SWEPT_AT_ONCE = 500,
+	SWEPT_AT_ONCE = 100,
 	SWEPT_PER_EVENT = 2, /* more than one: so it catches up under load, too */
-	SWEPT_IDLE = 2000,   /* once a second */
+	SWEPT_IDLE = 2000,   /* once a second, … */
+	SWEPT_IDLE_MS = 4,   /* … but no more when this has passed: others wait for the commit */
 };
 
 void store_keep_log(struct store *s, int64_t events, int64_t age_s)
@@ -109,12 +110,12 @@ static int sweep_part(struct tx *tx, int64_t after, int64_t to)
 	return r;
 }
 
-static int sweep(struct tx *tx, int64_t rows)
+static int sweep(struct tx *tx, int64_t rows, int64_t until_ns)
 {
 	struct log_tail *log = &tx->store->log;
 	int r = 0;
 
-	while (rows > 0 && log->swept < log->start && r >= 0) {
+	while (rows > 0 && log->swept < log->start && r >= 0 && clock_mono_ns() < until_ns) {
 		int64_t n = rows < SWEPT_AT_ONCE ? rows : SWEPT_AT_ONCE;
 		int64_t to = log->start - log->swept < n ? log->start : log->swept + n;
 
@@ -130,7 +131,8 @@ int log_forget(struct tx *tx)
 {
 	int r = move_start(tx);
 
-	return r < 0 ? r : sweep(tx, SWEPT_IDLE);
+	return r < 0 ? r
+		     : sweep(tx, SWEPT_IDLE, clock_mono_ns() + SWEPT_IDLE_MS * INT64_C(1000000));
 }
 
 int log_write(struct tx *tx, const struct log_tail *before)
@@ -139,7 +141,7 @@ int log_write(struct tx *tx, const struct log_tail *before)
 	int r = 0;
 
 	if (log->last != before->last)
-		r = sweep(tx, SWEPT_PER_EVENT * (log->last - before->last));
+		r = sweep(tx, SWEPT_PER_EVENT * (log->last - before->last), INT64_MAX);
 	if (r < 0 || (log->last == before->last && log->start == before->start &&
 			     log->swept == before->swept))
 		return r;

@@ -144,9 +144,13 @@ int view_history(struct view *v, int64_t id, struct buf *ret);
  */
 enum { LOG_PROJECTS = 64 };
 
-/* Who reads: everybody's lines, or those of some projects (rows, each once). */
+/*
+ * Who reads: everybody's lines, or those of some projects (rows, each once). A project has no row before its first event: so what is
+ * nobody's of these is others' for certain only up to event `known`.
+ */
 struct log_reader {
 	bool all;
+	int64_t known;
 	size_t count;
 	int64_t project[LOG_PROJECTS];
 };
@@ -177,7 +181,7 @@ int view_log_at(struct view *v, uint64_t pos, int64_t *ret_id);
 int view_log_ends_of(struct view *v, const struct log_reader *who, struct log_ends *ret);
 int view_log_at_of(struct view *v, const struct log_reader *who, uint64_t pos, int64_t *ret_id,
 	uint64_t *ret_start);
-/* Rows of the projects with these names: those that have none are left out. */
+/* Rows of the projects with these names. Those that have none yet are left out; are there none such, everything is known (INT64_MAX). */
 int view_log_reader(struct view *v, const char *const *names, size_t n, struct log_reader *ret);
 
 /*

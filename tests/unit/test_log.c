@@ -19,8 +19,8 @@ static struct {
 } all;
 
 static const struct log_reader admin = { .all = true };
-static const struct log_reader member = { .count = 1, .project = { 2 } };
-static const struct log_reader nobody = { .count = 1, .project = { 3 } };
+static const struct log_reader member = { .known = INT64_MAX, .count = 1, .project = { 2 } };
+static const struct log_reader nobody = { .known = INT64_MAX, .count = 1, .project = { 3 } };
 
 static int64_t project_of(int64_t id)
 {
@@ -247,6 +247,31 @@ static void who_sees_nothing_reads_nothing(void **state)
 	buf_release(&got);
 }
 
+/* A project may have come since it was asked which there are: what is not known to be others' is not left out. */
+static void what_is_not_known_yet_waits(void **state)
+{
+	struct log_reader who = { .known = 100, .count = 1, .project = { 2 } };
+	struct log_place at = { .id = 1 };
+	struct buf want = { 0 }, got = { 0 };
+
+	all.last = 110;
+	expect_rest(&want, &member, 1);
+	read_all(&got, &who, &at, 4096, true);
+	assert_int_equal(at.id, 102); /* 101 is the reader's, 102 another's, perhaps */
+	who.known = 50;
+	who.count = 0;
+	at.id = 1;
+	read_all(&want, &who, &at, 4096, true);
+	assert_int_equal(at.id, 51);
+	who = member;
+	at.id = 102;
+	read_all(&got, &who, &at, 4096, true);
+	assert_int_equal(at.id, 111);
+	assert_string_equal(buf_text(&got), buf_text(&want));
+	buf_release(&want);
+	buf_release(&got);
+}
+
 /* --- the window --- */
 
 static void add_rows(struct window *w, int64_t from, int64_t to)
@@ -334,6 +359,7 @@ int main(void)
 		cmocka_unit_test_setup(a_line_whose_rest_is_lost_ends, set_up),
 		cmocka_unit_test_setup(an_empty_log_says_what_went, set_up),
 		cmocka_unit_test_setup(who_sees_nothing_reads_nothing, set_up),
+		cmocka_unit_test_setup(what_is_not_known_yet_waits, set_up),
 		cmocka_unit_test_setup(window_gives_the_same_bytes, set_up),
 		cmocka_unit_test_setup(window_forgets_the_oldest, set_up),
 		cmocka_unit_test_setup(window_says_when_a_project_is_new, set_up),
