@@ -286,14 +286,26 @@ static void reply_gone(struct ctx *c, size_t n)
 	fuse_reply_buf(c->req, empty, n);
 }
 
+/* The kernel names an owner of locks with each read(2), but with none that fills its page cache for mmap(2), sendfile(2) or splice(2). */
+static bool is_for_cache(const struct fuse_file_info *fi)
+{
+	return fi->lock_owner == 0;
+}
+
 void log_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct log_answer a = { .room = size };
 	struct log_place from = { 0 };
 	struct log_reader who;
 	off_t gone = 0;
-	int r = log_who(c, fi->fh, &who);
+	int r;
 
+	/* Pages are everybody's, these lines are not. */
+	if (is_for_cache(fi)) {
+		refuse_node(c, n, -EINVAL, "it can only be read by read(2), not mapped");
+		return;
+	}
+	r = log_who(c, fi->fh, &who);
 	if (r == 0 && !log_goes_on(c, &who, fi->fh, off, &from))
 		r = history_seek(c, &who, off, &from, &gone);
 	a.at = from;

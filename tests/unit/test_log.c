@@ -113,6 +113,10 @@ void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 {
 }
 
+void refuse_node(struct ctx *c, struct node n, int code, const char *text)
+{
+}
+
 int reply_errno(int code)
 {
 	return -code;
