@@ -388,6 +388,11 @@ struct node by_above(struct node n); /* of a directory there */
 int by_link_stat(struct ctx *c, struct node n, struct stat *st);
 int by_link_target(struct ctx *c, struct node n, char target[BY_TARGET_MAX]);
 
+/* --- summary.c */
+
+/* Answers a read of .volfs/summary. */
+void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
+
 /* --- dir_unmanaged.c, move.c */
 
 /* The image's name of what stands in a path; false: there can be none. */
