@@ -95,6 +95,11 @@ void follow_wake(struct follow *f)
 		wake(f);
 }
 
+size_t follow_count(struct follow *f)
+{
+	return atomic_load(&f->looking);
+}
+
 /* --- blocked readers --- */
 
 static void forget_locked(struct follow *f, struct follower *v)

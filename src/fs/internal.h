@@ -527,6 +527,7 @@ void follow_read(struct ctx *c, struct node n, size_t size, off_t off, struct fu
 void follow_poll(struct ctx *c, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void follow_wake(struct follow *f);		   /* after each commit: there may be new events */
 void follow_forget(struct follow *f, uint64_t fh); /* as waiters_forget() */
+size_t follow_count(struct follow *f);		   /* how many wait, in read(2) or poll(2) */
 
 /* --- metrics.c: .volfs/metrics */
 
