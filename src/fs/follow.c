@@ -20,7 +20,7 @@
 #include <utlist.h>
 
 enum {
-	PAUSE_US = 5000,
+	PAUSE_US = 4000,
 	PAUSE_EACH_US = 25, /* … for each that is answered */
 	AT_ONCE = 32,	    /* answered between two looks at the lock */
 	/* The kernel sends a large read(2) in several READs, and the next one if the first was filled: which would wait. */
@@ -66,7 +66,9 @@ struct follow {
 	struct watcher *by_fh;	      /* lock */
 	_Atomic size_t looking;	      /* how many there are of both */
 	_Atomic int64_t next;	      /* event that the window does not have yet */
-	uint64_t pass;		      /* the thread's, as the next one */
+	uint64_t pass;		      /* the thread's, as the next ones */
+	int64_t kept;		      /* events before this one are known to be gone … */
+	uint64_t kept_pos;	      /* … and where it begins */
 	int64_t due_ns;		      /* when it may look again */
 };
 
@@ -204,6 +206,11 @@ static int find_place(struct ctx *c, const struct follower *v, struct log_place 
 	return r == -ENOENT ? 0 : r;
 }
 
+static bool is_future(struct follow *f, const struct log_place *at)
+{
+	return !at->within && at->id > store_log_last(f->fs->store);
+}
+
 /* May it be left to the thread? What is new is read by that once for all; what is older, by whoever wants it. */
 static bool is_new(struct follow *f, const struct log_place *at)
 {
@@ -219,7 +226,7 @@ static int fill(struct ctx *c, const struct follower *v, bool at_once, struct lo
 	struct follow *f = c->fs->follow;
 
 	(void)window_fill(f->window, &v->who, a);
-	if (a->text.len || (!at_once && is_new(f, &a->at)))
+	if (a->text.len || is_future(f, &a->at) || (!at_once && is_new(f, &a->at)))
 		return buf_failed(&a->text) ? -ENOMEM : 0;
 	return log_fill(c->view, &v->who, a);
 }
@@ -284,6 +291,7 @@ static void watch(struct follow *f, const struct follower *v, uint64_t kh)
 	HASH_FIND(hh, f->by_fh, &v->fh, sizeof v->fh, w);
 	if (w) {
 		w->at = v->at;
+		w->who = v->who;
 		return;
 	}
 	w = calloc(1, sizeof *w);
@@ -373,6 +381,10 @@ static int read_new(struct follow *f, struct view *v)
 		window_restart(f->window, next = low);
 	if (low)
 		n = view_log(v, next - 1, row, LOG_BATCH, &text);
+	if (n > 0 && row[0].id > next) {
+		f->kept = row[0].id;
+		f->kept_pos = row[0].pos;
+	}
 	if (n > 0 && !buf_failed(&text) && window_add(f->window, row, (size_t)n, text.at))
 		learn_projects(f, v);
 	window_ends(f->window, &first, &next);
@@ -381,16 +393,11 @@ static int read_new(struct follow *f, struct view *v)
 	return n;
 }
 
-/* What the window has for it; it may have lost what came before that. */
+/* What the window has for it. If that begins too late for one that has just come, the next look will do; but events may also be gone. */
 static void fill_locked(struct follow *f, struct follower *v, struct log_answer *a)
 {
-	int64_t first, next;
-
 	*a = (struct log_answer){ .room = room_of(v->size), .whole = true, .at = v->at };
-	if (window_fill(f->window, &v->who, a))
-		return;
-	window_ends(f->window, &first, &next);
-	if (log_answer_lost(a, first, window_start(f->window)))
+	if (v->at.id >= f->kept || log_answer_lost(a, f->kept, f->kept_pos))
 		(void)window_fill(f->window, &v->who, a);
 }
 
@@ -450,7 +457,8 @@ static size_t take_ready(struct follow *f, uint64_t **ret)
 	*ret = f->by_fh ? calloc(HASH_COUNT(f->by_fh), sizeof **ret) : NULL;
 	HASH_ITER (hh, f->by_fh, w, tmp) {
 		struct log_answer a = { .room = 1, .at = w->at };
-		bool ready = !window_fill(f->window, &w->who, &a) || a.text.len;
+		bool ready =
+			w->at.id < f->kept || !window_fill(f->window, &w->who, &a) || a.text.len;
 
 		buf_release(&a.text);
 		w->at = a.at;

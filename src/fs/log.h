@@ -77,7 +77,6 @@ void window_restart(struct window *w, int64_t id); /* empty; id comes next */
 bool window_add(struct window *w, const struct log_row *row, size_t n, const char *text);
 /* The event that comes next, of those that it holds and behind them. */
 void window_ends(struct window *w, int64_t *ret_first, int64_t *ret_next);
-uint64_t window_start(struct window *w); /* the place of its first line */
 /* Fills the answer with what the reader sees of it. False, and nothing done: it does not begin early enough. */
 bool window_fill(struct window *w, const struct log_reader *who, struct log_answer *a);
 

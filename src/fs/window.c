@@ -88,12 +88,6 @@ void window_ends(struct window *w, int64_t *ret_first, int64_t *ret_next)
 	*ret_next = w->next;
 }
 
-uint64_t window_start(struct window *w)
-{
-	LOCK_SCOPE(&w->lock);
-	return w->first < w->next ? row_of(w, w->first)->pos : 0;
-}
-
 bool window_fill(struct window *w, const struct log_reader *who, struct log_answer *a)
 {
 	LOCK_SCOPE(&w->lock);

@@ -5,7 +5,8 @@
  *      followers FILE COUNT LAST
  *
  * Prints "open" when all have opened it. Each checks that what it is given are whole lines without a gap: the position of each line is
- * where the one before has ended (so it must see all lines). It ends with the line whose volume's name is LAST. Then it is told
+ * where the one before has ended (so it must see all lines). It ends with the first line of the
+ * volume LAST, if nothing comes soon after that. Then it is told
  * how long after the line's `time`, which is taken just before the commit, they had it, in microseconds: of the first line of each read(2),
  * which has waited longest; and when all had the last one.
  */
@@ -91,9 +92,6 @@ static bool take(const char *at, size_t len, int64_t *next)
 	*next = end;
 	bytes += (long)len;
 	note_delay(now - time_of(at));
-	snprintf(name, sizeof name, "\"volume.create.end\",\"volume\":");
-	if (!strstr(line, name))
-		return true;
 	snprintf(name, sizeof name, ",\"name\":\"%s\",", last);
 	if (!strstr(line, name))
 		return true;
