@@ -2,7 +2,9 @@
  * Fills a catalogue with available volumes, for measurements with many rows: through the store
  * itself, so that triggers and indexes are what they would be.
  *
- *      fill DATABASE COUNT BACKEND [PREFIX]
+ *      fill DATABASE COUNT BACKEND [PREFIX [ERRORS]]
+ *
+ * ERRORS of them, spread over all, are in status error.
  */
 #include "store/store.h"
 
@@ -12,16 +14,19 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-enum { AT_ONCE = 1000 };
+enum { AT_ONCE = 200 }; /* SQLite walks the journal of each: many more take longer */
 
-static long next, count;
+static long next, count, errors;
 static const char *backend, *prefix = "v";
 static sem_t done;
 static int result;
 
 static int add_one(struct tx *tx, long i)
 {
-	struct volume v = { .status = VOL_AVAILABLE, .size = UINT64_C(10) << 30, .mode = 0755 };
+	bool bad = errors && i % (count / errors) == 0 && i / (count / errors) < errors;
+	struct volume v = {
+		.status = bad ? VOL_ERROR : VOL_AVAILABLE, .size = UINT64_C(10) << 30, .mode = 0755
+	};
 	uuid_t id;
 	int r;
 
@@ -67,10 +72,13 @@ int main(int argc, char **argv)
 	struct store *s;
 
 	if (argc < 4)
-		return fprintf(stderr, "fill DATABASE COUNT BACKEND [PREFIX]\n"), 2;
+		return fprintf(stderr, "fill DATABASE COUNT BACKEND [PREFIX [ERRORS]]\n"), 2;
 	count = atol(argv[2]);
 	backend = argv[3];
 	prefix = argc > 4 ? argv[4] : prefix;
+	errors = argc > 5 ? atol(argv[5]) : 0;
+	if (errors > count)
+		return fprintf(stderr, "fill: more errors than volumes\n"), 2;
 	sem_init(&done, 0, 0);
 	if (store_open(argv[1], &none, &s, &err) < 0 ||
 		store_start(s, &(struct store_hooks){ 0 }, &err) < 0)

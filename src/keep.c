@@ -193,7 +193,8 @@ int keep_poll_add(struct keep *k, uint64_t kh)
 		uint32_t i = (start + n) % KEEP_POLLS;
 		uint64_t was = 0;
 
-		if (!atomic_compare_exchange_strong(&k->poll[i], &was, kh))
+		if (atomic_load(&k->poll[i]) ||
+			!atomic_compare_exchange_strong(&k->poll[i], &was, kh))
 			continue;
 		atomic_store(&poll_hint, (i + 1) % KEEP_POLLS);
 		return (int)i;

@@ -11,8 +11,8 @@ A test is an executable file that is found because it is there:
     fuzz      20 s of every fuzzer in that build's tests/fuzz (--full: 600 s)
 
 Each has a folder of its own (T, also its working directory), BUILD, and a bound: 120 s, or what it says in one of its
-first 30 lines: `# timeout: 300`, `# timeout: 300 full: 3000`. Tests of the suite system run one after the other, those of ceph two at
-a time but for the ones that say `# alone`, of the others as many as there are processors. Everything that it started carries T in the
+first 30 lines: `# timeout: 300`, `# timeout: 300 full: 3000`. Tests of the suites system and ceph run two at a time but for the ones
+that say `# alone`, of the others one more than there are processors, since many wait for the clock. Everything that it started carries T in the
 environment; what is still there when it ends is ended, and counted as a failure.
 """
 import argparse
@@ -32,6 +32,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUITES = ["lint", "unit", "system", "ceph", "sanitize", "fuzz"]
+MOUNTED = ["system", "ceph"]  # their tests are more than one process can keep busy
 BOUND = {"ceph": 300}
 SETTLE = 5  # seconds that what a test started may take to go away after it
 
@@ -72,7 +73,7 @@ def script_tests(suite, folder, endings, build, full, wanted=lambda path: True):
             name = os.path.splitext(os.path.basename(path))[0]
             bound = bound_of(path, BOUND.get(suite, 120), full) * (2 if suite == "sanitize" else 1)
             test = Test(suite, name, [path], build, bound)
-            test.alone = suite == "system" or (suite == "ceph" and marked(path, "# alone"))
+            test.alone = suite in MOUNTED and marked(path, "# alone")
             yield test
 
 
@@ -271,9 +272,9 @@ def main():
     top = tempfile.mkdtemp(prefix="volfs-test.")
     os.chmod(top, 0o755)  # tests act as other users too
     for suite in SUITES:
-        # What measures time runs alone, and of clusters there are two at most, unless -j says otherwise.
+        # What measures time runs alone, and of daemons and clusters there are two at most, unless -j says otherwise.
         for alone in (True, False):
-            jobs = args.j or (1 if alone else min(2, os.cpu_count()) if suite == "ceph" else os.cpu_count())
+            jobs = args.j or (1 if alone else min(2, os.cpu_count()) if suite in MOUNTED else os.cpu_count() + 1)
             run_suite([t for t in tests if (t.suite, t.alone) == (suite, alone)], jobs, top, logs, args.full, args.keep)
 
     failed = [t for t in tests if t.why]

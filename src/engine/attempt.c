@@ -311,6 +311,8 @@ static void count_attempt(struct attempted *o)
 {
 	if (o->next)
 		counter_add(&o->q.e->numbers.retries, 1);
+	if (o->left_over && (o->next || o->settled))
+		op_accepted(o->q.e, OP_CLEAN); /* as which the job goes on */
 	if (o->settled)
 		op_ended(o->q.e, o->row.source ? OP_CLONE : OP_CREATE, o->code, o->began_ns);
 }

@@ -521,6 +521,8 @@ void outcome_reason(const struct outcome *o, char reason[REASON_LEN + 1]); /* "s
 enum engine_op op_of_job(enum job_kind kind);
 void op_accepted(struct engine *e, enum engine_op op);
 void op_ended(struct engine *e, enum engine_op op, int code, int64_t began_ns);
+/* The job goes on as one of another kind: what it was has ended with code. */
+void op_turned(struct job *j, enum job_kind to, int code);
 
 /* --- op_purge.c --- */
 

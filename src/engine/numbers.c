@@ -64,6 +64,17 @@ void op_ended(struct engine *e, enum engine_op op, int code, int64_t began_ns)
 		(uint64_t)(clock_mono_ns() - began_ns));
 }
 
+void op_turned(struct job *j, enum job_kind to, int code)
+{
+	struct engine *e = j->b->e;
+
+	if (to == j->kind)
+		return;
+	op_ended(e, op_of_job(j->kind), code, j->began_ns);
+	op_accepted(e, op_of_job(to));
+	j->kind = to;
+}
+
 const struct engine_numbers *engine_numbers(const struct engine *e)
 {
 	return &e->numbers;

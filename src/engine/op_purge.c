@@ -204,7 +204,7 @@ static void purge_ended(struct request *q, int code)
 			m->o.code = 0; /* its image is held; the volume is gone */
 		outcome_ended(q, code);
 	} else {
-		m->o.job->kind = m->kind;
+		op_turned(m->o.job, m->kind, 0);
 		m->o.job->alone = m->alone;
 		later_job(m->o.job);
 	}

@@ -330,8 +330,7 @@ static void taken_ended(struct request *q, int code)
 		outcome_ended(q, code);
 		return;
 	}
-	op_ended(q->e, OP_SNAPSHOT, -ECANCELED, j->began_ns);
-	j->kind = JOB_UNSNAP;
+	op_turned(j, JOB_UNSNAP, -ECANCELED);
 	if (t->o.left_over)
 		later_job(j); /* it has just failed */
 	else

@@ -123,7 +123,10 @@ int node_stat(struct ctx *c, struct node n, struct stat *st)
 double node_attr_timeout(struct node n)
 {
 	const struct dir *d = dir_of(n.kind);
+	const struct attr *a = n.kind == KIND_VOLUME ? dir_attr(n) : NULL;
 
+	if (a && a->flags & ATTR_FRESH)
+		return 0;
 	if (n.kind == KIND_META)
 		return dir_metadata.timeout;
 	if (n.kind == KIND_DATA)

@@ -29,6 +29,7 @@ static const char readme[] =
 	"  events                what happens, as it does: a line of JSON each; reading waits for the next\n"
 	"  history               what has happened, in the same lines: tail -f, jq\n"
 	"  json                  every volume, a line of JSON each: jq, grep\n"
+	"  summary               backends, counts and all volumes, as a table to look at\n"
 	"  errors                the latest refused requests, and why\n"
 	"  status version        of this daemon\n"
 	"  metrics               numbers for Prometheus\n"
@@ -82,6 +83,7 @@ static const struct attr volfs_attrs[] = {
 		follow_read },
 	{ "history", 0444, show_lines, NULL, ATTR_LOG, log_read },
 	{ "json", 0444, show_lines, NULL, ATTR_STREAM, json_all_read },
+	{ "summary", 0444, show_lines, NULL, ATTR_STREAM, summary_read },
 	{ "metrics", 0444, metrics_show, NULL, ATTR_STREAM, NULL },
 	{ 0 },
 };

@@ -433,7 +433,7 @@ static const struct attr attrs[] = {
 	{ "backend", 0664, show_backend, store_later, ATTR_ADMIN, NULL },
 	{ "project", 0444, show_project, NULL, 0, NULL },
 	{ "description", 0644, show_description, store_description, ATTR_FREE, NULL },
-	{ "spec", 0440, show_spec, NULL, 0, NULL },
+	{ "spec", 0440, show_spec, NULL, ATTR_FRESH, NULL },
 	{ "created", 0444, show_created, NULL, 0, NULL },
 	{ "updated", 0444, show_updated, NULL, 0, NULL },
 	{ "protected", 0644, show_protected, store_protected, 0, NULL },

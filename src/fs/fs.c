@@ -68,7 +68,9 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 			fs->conf->admin_group);
 	if (fs->conf->new_group && fs->conf->new_group[0] && fs->new_gid == (gid_t)-1)
 		return err_set(err, -ENOENT, "no group '%s' (new_group)", fs->conf->new_group);
-	r = waiters_new(fs, &fs->waiters, err);
+	r = again_new(fs, &fs->again, err);
+	if (r == 0)
+		r = waiters_new(fs, &fs->waiters, err);
 	if (r == 0)
 		r = follow_new(fs, &fs->follow, err);
 	return r < 0 ? r
@@ -152,6 +154,7 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	follow_free(fs->follow);
+	again_free(fs->again);
 	waiters_free(fs->waiters);
 	killed_free(fs->killed);
 	drafts_free(fs->drafts);

@@ -93,6 +93,7 @@ struct handles;
 struct killed;
 struct openers;
 struct follow;
+struct again;
 
 struct fs {
 	const struct conf *conf;
@@ -108,6 +109,7 @@ struct fs {
 	struct guard *guard;	/* was refused to unlink an attribute */
 	struct guard *unlinked; /* unlinked new/NAME */
 	struct changes *changes;
+	struct again *again;
 	struct handles *handles; /* open `data` */
 	struct killed *killed;
 	struct openers *openers; /* of events and history */
@@ -228,6 +230,7 @@ enum {
 	ATTR_MAYBE = 64,   /* there at times only: show says -ENOENT at others */
 	ATTR_FOLLOW = 128, /* .volfs/events */
 	ATTR_LOG = 256,	   /* .volfs/history */
+	ATTR_FRESH = 512, /* its text says something of other objects: its length is never cached */
 };
 
 struct attr {
@@ -384,6 +387,11 @@ enum { BY_TARGET_MAX = NAME_LEN + 16 };
 struct node by_above(struct node n); /* of a directory there */
 int by_link_stat(struct ctx *c, struct node n, struct stat *st);
 int by_link_target(struct ctx *c, struct node n, char target[BY_TARGET_MAX]);
+
+/* --- summary.c */
+
+/* Answers a read of .volfs/summary. */
+void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
 
 /* --- dir_unmanaged.c, move.c */
 
@@ -546,6 +554,11 @@ void changes_repeat_page(struct fs *fs, uint64_t seen, const char *at, size_t le
 /* Repeats the notification for ino if row changed after `seen` was taken: the kernel may not have
  * known the inode yet. */
 void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
+
+/* again.c */
+int again_new(struct fs *fs, struct again **ret, struct err *err);
+void again_free(struct again *a);
+void again_later(struct again *a, fuse_ino_t ino); /* notifies it once more, in some milliseconds */
 
 /* Notifies what a dead server may have changed and not notified, where the kernel did not drop all. */
 void changes_again(struct fs *fs);

@@ -76,10 +76,11 @@ static int gather_projects(struct page *p)
 
 static int gather(struct page *p)
 {
+	uint64_t volumes;
 	int r = gather_backends(p);
 
 	r = r < 0 ? r : view_volume_counts(p->c->view, add_count, p);
-	r = r < 0 ? r : view_counts(p->c->view, &p->volumes, &p->jobs);
+	r = r < 0 ? r : view_counts(p->c->view, &volumes, &p->jobs);
 	r = r < 0 ? r : view_file_sizes(p->c->view, &p->database, &p->wal);
 	if (r == 0 && who_is_admin(p->c->fs, p->c))
 		r = gather_projects(p);

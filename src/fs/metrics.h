@@ -30,7 +30,7 @@ struct page {
 	size_t count_count, count_room;
 	struct quota *projects;
 	size_t project_count;
-	uint64_t volumes, jobs;
+	uint64_t jobs;
 	uint64_t database, wal; /* bytes */
 	bool failed;
 };

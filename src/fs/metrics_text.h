@@ -14,22 +14,8 @@ struct labels {
 		const char *name, *value;
 	} of[LABELS];
 };
-#define NO_LABELS                                                                                  \
-	(struct labels)                                                                            \
-	{                                                                                          \
-		{                                                                                  \
-			{                                                                          \
-				0                                                                  \
-			}                                                                          \
-		}                                                                                  \
-	}
-#define LABEL(...)                                                                                 \
-	(struct labels)                                                                            \
-	{                                                                                          \
-		{                                                                                  \
-			__VA_ARGS__                                                                \
-		}                                                                                  \
-	}
+#define NO_LABELS  ((struct labels){ 0 })
+#define LABEL(...) ((struct labels){ { __VA_ARGS__ } })
 
 /* Begins a family: its samples follow. help: one line. */
 void metric_head(struct buf *out, const char *name, enum metric_type type, const char *help);

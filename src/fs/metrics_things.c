@@ -1,6 +1,7 @@
 /* What there is: the server, volumes, backends, queues, projects. */
 #include "fs/metrics.h"
 
+#include "base/clock.h"
 #include "version.h"
 
 #include <math.h>
@@ -16,6 +17,11 @@ static void build_info(struct page *p, const struct family *f)
 static double start_time(const struct page *p)
 {
 	return (double)p->c->fs->started_us / 1e6;
+}
+
+static double page_time(const struct page *p)
+{
+	return (double)clock_wall_us() / 1e6;
 }
 
 static double restarts(const struct page *p)
@@ -204,6 +210,8 @@ PROJECT(trash_size, QUOTA_TRASH_SIZE)
 
 const struct family metrics_things[] = {
 	{ "volfs_build_info", METRIC_GAUGE, "What is running.", SAMPLES(build_info) },
+	{ "volfs_metrics_time_seconds", METRIC_GAUGE, "When this was read from the daemon.",
+		ONE(page_time) },
 	{ "volfs_server_start_time_seconds", METRIC_GAUGE,
 		"When this server began; its counters begin at 0 then.", ONE(start_time) },
 	{ "volfs_server_restarts_total", METRIC_COUNTER,

@@ -11,6 +11,9 @@
  * Most volumes live and die without anybody looking at more than one or two of their files. So one bit for each file of a volume (of
  * 16,384, by row: several volumes share theirs) says whether the kernel was ever told of it: if not, there is nothing to drop. What an
  * earlier server told is not known: then all bits are set.
+ *
+ * Another is left: the answer is written, but who asked has not run since. So what the kernel does not know and was told of within a second
+ * is notified again (again.c).
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,11 +27,13 @@
 
 /* LATEST events: a batch of the writer makes fewer, and is notified before the next one. */
 enum { CHANGES = 1024, LATEST = 4096, TOLD = 16384 };
+#define LATELY_NS INT64_C(1000000000)
 
 struct changes {
 	_Atomic uint64_t count;
-	_Atomic int64_t row[CHANGES]; /* of change number i: at i % CHANGES */
-	_Atomic uint64_t told[TOLD];  /* bit of a file: its index; 0: data */
+	_Atomic int64_t row[CHANGES];  /* of change number i: at i % CHANGES */
+	_Atomic uint64_t told[TOLD];   /* bit of a file: its index; 0: data */
+	_Atomic int64_t told_ns[TOLD]; /* when the kernel was last told of what has such a row */
 };
 
 int changes_new(bool all_told, struct changes **ret)
@@ -61,6 +66,7 @@ void changes_tell(struct changes *ch, struct node n)
 {
 	_Atomic uint64_t *told = &ch->told[n.row % TOLD];
 
+	atomic_store(&ch->told_ns[n.row % TOLD], clock_mono_ns());
 	/* `wait` is what everybody opens, and nobody asks whose it is. */
 	if (((n.kind == KIND_DATA && !n.index) ||
 		    (n.kind == KIND_VOLUME && n.index && n.index != volume_attr_index("wait"))) &&
@@ -72,6 +78,15 @@ void changes_tell(struct changes *ch, struct node n)
 static uint64_t told_of(struct changes *ch, int64_t volume)
 {
 	return atomic_load(&ch->told[volume % TOLD]);
+}
+
+/* The kernel forgets the attributes of n; if it does not know n, but may be about to, once more. */
+static void drop(struct fs *fs, struct node n)
+{
+	int64_t told = atomic_load(&fs->changes->told_ns[n.row % TOLD]);
+
+	if (session_inval(fs->session, ino_of(n)) == -ENOENT && clock_mono_ns() - told < LATELY_NS)
+		again_later(fs->again, ino_of(n));
 }
 
 static void changes_add(struct changes *ch, int64_t row)
@@ -90,7 +105,7 @@ void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino)
 	for (uint64_t i = seen; i < now && !hit; i++)
 		hit = atomic_load(&fs->changes->row[i % CHANGES]) == row;
 	if (hit)
-		session_inval(fs->session, ino);
+		drop(fs, ino_node(ino));
 }
 
 /* The directory and its files: every one shows the volume's time. */
@@ -100,21 +115,20 @@ static void volume_files_changed(struct fs *fs, int64_t volume)
 
 	if (told)
 		told |= bit_of(volume_attr_index("wait"));
-	session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, 0 }));
+	drop(fs, (struct node){ KIND_VOLUME, volume, 0 });
 	for (unsigned i = 1; i <= volume_attr_count(); i++)
 		if (told & bit_of(i))
-			session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, volume, i }));
+			drop(fs, (struct node){ KIND_VOLUME, volume, i });
 	if (told & bit_of(0))
-		session_inval(
-			fs->session, ino_of((struct node){ .kind = KIND_DATA, .row = volume }));
+		drop(fs, (struct node){ .kind = KIND_DATA, .row = volume });
 }
 
 static void snapshot_changed(struct fs *fs, int64_t row)
 {
 	changes_add(fs->changes, row);
 	for (unsigned i = 0; i <= snapshot_attr_count(); i++)
-		session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOT, row, i }));
-	session_inval(fs->session, ino_of((struct node){ KIND_DATA, row, DATA_OF_SNAPSHOT }));
+		drop(fs, (struct node){ KIND_SNAPSHOT, row, i });
+	drop(fs, (struct node){ KIND_DATA, row, DATA_OF_SNAPSHOT });
 }
 
 /* They are owned as the volume, and their bytes as its. */
@@ -125,7 +139,7 @@ static void all_snapshots_changed(struct fs *fs, int64_t volume)
 	int64_t after = 0;
 	int got;
 
-	session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOTS, volume, 0 }));
+	drop(fs, (struct node){ KIND_SNAPSHOTS, volume, 0 });
 	while (v && (got = view_snapshots(v, volume, after, s, 8)) > 0)
 		for (int i = 0; i < got; i++) {
 			after = s[i].id;
@@ -141,15 +155,14 @@ static void owner_changed(struct fs *fs, int64_t volume)
 	int64_t after = 0;
 	int got;
 
-	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, volume, 0 }));
-	session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENTS, volume, 0 }));
-	session_inval(fs->session,
-		ino_of((struct node){ KIND_VOLUME, volume, volume_attr_index("wait") }));
+	drop(fs, (struct node){ KIND_METADATA, volume, 0 });
+	drop(fs, (struct node){ KIND_ATTACHMENTS, volume, 0 });
+	drop(fs, (struct node){ KIND_VOLUME, volume, volume_attr_index("wait") });
 	while (v && (got = view_metas(v, volume, after, m, 8)) > 0)
 		for (int i = 0; i < got; i++) {
 			after = m[i].id;
 			changes_add(fs->changes, after);
-			session_inval(fs->session, ino_of((struct node){ KIND_META, after, 0 }));
+			drop(fs, (struct node){ KIND_META, after, 0 });
 		}
 }
 
@@ -187,35 +200,38 @@ static void meta_changed(struct fs *fs, const struct change_note *n)
 {
 	changes_add(fs->changes, n->row);
 	changes_add(fs->changes, n->volume);
-	session_inval(fs->session, ino_of((struct node){ KIND_META, n->row, 0 }));
-	session_inval(fs->session, ino_of((struct node){ KIND_METADATA, n->volume, 0 }));
+	drop(fs, (struct node){ KIND_META, n->row, 0 });
+	drop(fs, (struct node){ KIND_METADATA, n->volume, 0 });
 	volume_files_changed(fs, n->volume);
 }
 
-/* Of the volume's files json alone shows them. */
+/* What hangs on a volume, its uses and snapshots, is told by these two of its files. */
+static void lists_changed(struct fs *fs, int64_t volume)
+{
+	uint64_t told = told_of(fs->changes, volume);
+	unsigned file[] = { volume_attr_index("json"), volume_attr_index("history") };
+
+	for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+		if (told & bit_of(file[i]))
+			drop(fs, (struct node){ KIND_VOLUME, volume, file[i] });
+}
+
 static void uses_changed(struct fs *fs, const struct change_note *n)
 {
-	unsigned json = volume_attr_index("json");
-
 	changes_add(fs->changes, n->row);
 	changes_add(fs->changes, n->volume);
 	for (unsigned i = 0; i <= attachment_attr_count(); i++)
-		session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENT, n->row, i }));
-	session_inval(fs->session, ino_of((struct node){ KIND_ATTACHMENTS, n->volume, 0 }));
-	if (told_of(fs->changes, n->volume) & bit_of(json))
-		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
+		drop(fs, (struct node){ KIND_ATTACHMENT, n->row, i });
+	drop(fs, (struct node){ KIND_ATTACHMENTS, n->volume, 0 });
+	lists_changed(fs, n->volume);
 }
 
-/* As with uses, json alone of the volume's files shows them. */
 static void snapshots_changed(struct fs *fs, const struct change_note *n)
 {
-	unsigned json = volume_attr_index("json");
-
 	changes_add(fs->changes, n->volume);
 	snapshot_changed(fs, n->row);
-	session_inval(fs->session, ino_of((struct node){ KIND_SNAPSHOTS, n->volume, 0 }));
-	if (told_of(fs->changes, n->volume) & bit_of(json))
-		session_inval(fs->session, ino_of((struct node){ KIND_VOLUME, n->volume, json }));
+	drop(fs, (struct node){ KIND_SNAPSHOTS, n->volume, 0 });
+	lists_changed(fs, n->volume);
 }
 
 static void one_changed(struct fs *fs, const struct change_note *n)

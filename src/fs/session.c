@@ -390,9 +390,7 @@ unsigned session_thread(void)
 
 int session_inval(struct session *s, fuse_ino_t ino)
 {
-	int r = fuse_lowlevel_notify_inval_inode(s->fuse, ino, -1, 0);
-
-	return r == -ENOENT ? 0 : r;
+	return fuse_lowlevel_notify_inval_inode(s->fuse, ino, -1, 0);
 }
 
 void session_poll_wake(struct session *s, uint64_t kh)

@@ -46,7 +46,8 @@ struct poller {
 	uint64_t fh;
 	uint64_t kh;
 	int64_t volume;
-	int slot; /* in the keep */
+	uid_t uid;
+	int slot; /* in the keep; -1: none, for the user has many */
 	struct poller *prev, *next;
 	UT_hash_handle hh;
 };
@@ -75,6 +76,7 @@ struct waiters {
 	int64_t list_due_ns;	    /* lock: when to notify the root; 0: not at all */
 	struct poller *by_fh;	    /* lock */
 	struct tally blocked;	    /* lock */
+	struct tally polls;	    /* lock; places in the keep */
 };
 
 /* What a reader of `wait` is told now: false while it must wait. error: of the read after it. */
@@ -338,7 +340,10 @@ static void poller_free_locked(struct waiters *w, struct poller *p)
 		unwatch_locked(w, p->volume);
 	}
 	HASH_DEL(w->by_fh, p);
-	keep_poll_drop(w->fs->keep, p->slot);
+	if (p->slot >= 0) {
+		keep_poll_drop(w->fs->keep, p->slot);
+		tally_give(&w->polls, p->uid);
+	}
 	free(p);
 }
 
@@ -352,11 +357,27 @@ void waiters_forget(struct waiters *w, uint64_t fh)
 		poller_free_locked(w, p);
 }
 
-static bool poller_add(struct waiters *w, int64_t volume, uint64_t fh, uint64_t kh)
+/* A place in the keep. Nobody takes all of them from the others: whose polls are more than his blocked reads could be, or come when there
+ * is none left, is woken by this server, and not by a later one. */
+static int slot_take(struct waiters *w, uid_t uid, uint64_t kh)
 {
+	int slot;
+
+	lock_assert_held(&w->lock);
+	if (!tally_take(&w->polls, uid, w->fs->conf->max_blocked))
+		return -1;
+	slot = keep_poll_add(w->fs->keep, kh);
+	if (slot < 0)
+		tally_give(&w->polls, uid);
+	return slot < 0 ? -1 : slot;
+}
+
+/* False: no memory, it will not be woken. */
+static bool poller_add(struct waiters *w, const struct ctx *c, int64_t volume, uint64_t fh)
+{
+	uint64_t kh = session_poll_kh();
 	struct watched *x;
 	struct poller *p;
-	int slot;
 
 	LOCK_SCOPE(&w->lock);
 	HASH_FIND(hh, w->by_fh, &fh, sizeof fh, p);
@@ -364,13 +385,12 @@ static bool poller_add(struct waiters *w, int64_t volume, uint64_t fh, uint64_t 
 		return true;
 	x = watch_locked(w, volume);
 	p = x ? calloc(1, sizeof *p) : NULL;
-	slot = p ? keep_poll_add(w->fs->keep, kh) : -ENOMEM;
-	if (slot < 0) {
-		free(p);
+	if (!p) {
 		unwatch_locked(w, volume);
 		return false;
 	}
-	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .slot = slot };
+	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .uid = c->uid };
+	p->slot = slot_take(w, c->uid, kh);
 	DL_APPEND(x->pollers, p);
 	HASH_ADD(hh, w->by_fh, fh, sizeof p->fh, p);
 	return true;
@@ -393,10 +413,16 @@ static unsigned poll_events(struct ctx *c, struct node n, const struct attr *a, 
 void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi,
 	struct fuse_pollhandle *ph)
 {
+	bool deaf;
+
 	/* Registered before looking: a change in between wakes it. */
-	if (ph && (a->flags & (ATTR_WAIT | ATTR_POLL)))
-		(void)poller_add(c->fs->waiters, n.row, fi->fh, session_poll_kh());
-	fuse_reply_poll(c->req, poll_events(c, n, a, fi->fh));
+	deaf = ph && a->flags & (ATTR_WAIT | ATTR_POLL) &&
+	       !poller_add(c->fs->waiters, c, n.row, fi->fh);
+	if (deaf)
+		fuse_reply_err(c->req,
+			ENOMEM); /* for poll(2) that is POLLERR: better than to sleep for ever */
+	else
+		fuse_reply_poll(c->req, poll_events(c, n, a, fi->fh));
 	if (ph)
 		fuse_pollhandle_destroy(ph);
 }

@@ -175,7 +175,8 @@ int view_changed_last(struct view *v, int64_t *ret, size_t n)
 	int r, done = 0;
 
 	r = conn_rows(&v->conn, &st,
-		"SELECT DISTINCT volume FROM (SELECT volume FROM event ORDER BY id DESC LIMIT ?)",
+		"SELECT DISTINCT volume FROM (SELECT volume FROM event WHERE volume <> 0 "
+		"ORDER BY id DESC LIMIT ?)",
 		"i", (int64_t)n);
 	if (r < 0)
 		return view_result(v, r);

@@ -237,22 +237,6 @@ struct backend_sums {
 };
 int view_backend(struct view *v, const char *backend, struct backend_sums *ret);
 
-/* Volumes by status, of all backends, alive and in the trash: how many, and their sizes. */
-struct status_counts {
-	uint64_t volumes[2][VOL_STATUS_COUNT], size[2][VOL_STATUS_COUNT]; /* [1]: in the trash */
-};
-int view_status_counts(struct view *v, struct status_counts *ret);
-
-/* What a line of .volfs/summary shows of those alive: rows with id > after, in order of id; project (row): its alone, 0: all. */
-struct vol_summary {
-	int64_t id;
-	char name[NAME_LEN + 1], type[NAME_LEN + 1], backend[NAME_LEN + 1]; /* "": none */
-	enum vol_status status;
-	uint64_t size, used;
-	int64_t created_us;
-};
-int view_summary(struct view *v, int64_t project, int64_t after, struct vol_summary *ret, size_t n);
-
 /* How many volumes are alive, and how many unfinished jobs there are. */
 int view_counts(struct view *v, uint64_t *ret_volumes, uint64_t *ret_jobs);
 

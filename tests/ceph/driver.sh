@@ -1,5 +1,6 @@
 #!/bin/bash
-# The drivers' conformance tests on a cluster of their own. VOLFS_TEST_FULL=1: every combination, many rounds.
+# The drivers' conformance tests on a cluster of their own; those of processes that die are driver_crash.sh's. VOLFS_TEST_FULL=1: every
+# combination, many rounds.
 # timeout: 600 full: 6000
 # alone
 #
@@ -28,4 +29,5 @@ for at in vols vols/team data data/team; do
 	rbd -c "$conf" create --size 1 $at/first
 	rbd -c "$conf" rm --no-progress $at/first
 done
+[ $# -gt 0 ] || set -- same format qos clone snap images trouble
 "$tests" "$conf" "$dir" "$@"

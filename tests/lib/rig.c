@@ -339,3 +339,8 @@ void rig_recount(struct rig *r)
 		if (rig_sql(r, wrong[i]))
 			DIE("the catalogue is wrong: %s", wrong[i]);
 }
+
+long rig_stride(void)
+{
+	return getenv("VOLFS_TEST_SANITIZED") && !getenv("VOLFS_TEST_FULL") ? 3 : 1;
+}

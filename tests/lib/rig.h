@@ -70,6 +70,9 @@ void rig_idle(struct rig *r); /* until there is no job */
 size_t rig_images(struct rig *r);
 size_t rig_snapshots(struct rig *r);
 
+/* How far a loop over points of failure goes at a step: 1, but where the sanitizers look in the short run at what the plain one has proved. */
+long rig_stride(void);
+
 /* Compares every sum of the catalogue with a recount; dies when one differs. */
 void rig_recount(struct rig *r);
 int64_t rig_sql(struct rig *r, const char *sql); /* one number, on a connection of its own */

@@ -3,6 +3,7 @@
 # not one more; whatever happens to the server meanwhile. 100 ask for 10 places, with VOLFS_TEST_FULL 1,000.
 # The plain run leaves out what differs little.
 # timeout: 120 full: 900
+# alone
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 

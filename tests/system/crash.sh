@@ -1,6 +1,7 @@
 #!/bin/bash
 # kill -9 of everything at any instant under 8 writers: what was answered is so, nothing is lost, nothing is left over.
 # timeout: 180 full: 3000
+# alone
 . "$(dirname "$0")/lib.sh"
 
 churn()

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What is installed: binary, pages, unit, configuration; and an administrator's configuration is left alone.
+# alone
 . "$(dirname "$0")/lib.sh"
 
 install_it()

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What one user can take: drafts (the next is told) and requests in flight (the next waits). Root is exempt, and many drafts
 # make nobody slow.
+# alone
 . "$(dirname "$0")/lib.sh"
 cat >"$T/volfs.conf" <<END
 database = "$T/volfs.db"; trash_delay = 0;

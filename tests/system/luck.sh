@@ -2,6 +2,7 @@
 # Bad luck: no room for the catalogue, a catalogue that is none, two daemons, a daemon that sleeps, crowds, writers that die,
 # backends that fail, and everything that walks trees while volumes are being made.
 # timeout: 240
+# alone
 # shellcheck disable=SC2015 # in the walkers both are meant
 . "$(dirname "$0")/lib.sh"
 

@@ -3,6 +3,7 @@
 # filesystem of one directory, without anything else of volfs.
 # timeout: 120 full: 900
 # sanitize
+# alone
 . "$(dirname "$0")/lib.sh"
 
 fs=$BUILD/tests/system/replace-fs

@@ -3,6 +3,7 @@
 # sleepers in poll(2) stay asleep until there is something to see.
 # timeout: 240 full: 1800
 # sanitize
+# alone
 . "$(dirname "$0")/lib.sh"
 
 stress=$BUILD/tests/system/replace-stress

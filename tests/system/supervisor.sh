@@ -2,6 +2,7 @@
 # How the daemon begins and ends: in front and behind, refused, stale mounts, signals, too many deaths, the kernel's
 # switches.
 # timeout: 240
+# alone
 . "$(dirname "$0")/lib.sh"
 
 refused()

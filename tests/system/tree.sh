@@ -5,7 +5,7 @@ start_volfs
 cd "$MNT"
 
 eq new "$(ls)"
-eq "$(printf '%s\n' README backends by errors quotas status trash types unmanaged version | sort)" "$(ls .volfs | sort)"
+eq "$(printf '%s\n' README backends by errors history json metrics quotas status summary trash types unmanaged version | sort)" "$(ls .volfs | sort)"
 eq 1777 "$(stat -c %a .)"
 eq 1777 "$(stat -c %a new)"
 eq 1777 "$(stat -c %a .volfs/trash)"

@@ -109,8 +109,8 @@ unmount
 start_volfs -c "$T/volfs.conf"
 eq 30M "$(cat "$MNT/half/size")"
 stop_volfs
-sqlite3 "$db" 'PRAGMA user_version = 5' 'PRAGMA wal_checkpoint(TRUNCATE)' >"$T/out"
+sqlite3 "$db" 'PRAGMA user_version = 6' 'PRAGMA wal_checkpoint(TRUNCATE)' >"$T/out"
 before=$(md5sum <"$db")
 not "$VOLFS" -f -c "$T/volfs.conf" "$MNT" 2>"$T/refused"
-match 'version 5|newer' "$(cat "$T/refused")"
+match 'version 6|newer' "$(cat "$T/refused")"
 eq "$before" "$(md5sum <"$db")"

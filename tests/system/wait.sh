@@ -51,6 +51,57 @@ eq failed "$(cat "$T/failed")"
 match 'Input/output error' "$(cat "$T/err")"
 echo available >v/reset
 
+# select, and epoll by its edges and once: asleep when the change comes
+cat >"$T/edges.py" <<'END'
+import os, select, sys, threading
+words = ["attaching", "available"] * 20
+
+
+def change(after=0.0):
+    timer = threading.Timer(after, lambda: open(sys.argv[2], "w").write(words.pop()))
+    timer.start()
+    timer.join() if not after else None
+
+
+def look(fd):
+    return os.pread(fd, 100, 0).decode().strip()
+
+
+fd = os.open(sys.argv[1], os.O_RDONLY)
+assert select.select([], [], [fd], 0)[2] == [fd], "never read, but quiet"
+assert look(fd) == "available"
+assert select.select([], [], [fd], 0)[2] == []
+words.pop()
+change(0.1)
+assert select.select([], [], [fd], 20)[2] == [fd]
+assert look(fd) == "attaching"
+for flags in select.EPOLLET, select.EPOLLONESHOT, 0:
+    e = select.epoll()
+    e.register(fd, select.EPOLLPRI | flags)
+    assert e.poll(0) == []
+    change(0.1)
+    [(who, what)] = e.poll(20)
+    assert who == fd and what & select.EPOLLPRI and what & select.EPOLLERR, what
+    assert len(e.poll(0)) == (0 if flags else 1), "it was told before, and not read"
+    look(fd)
+    change()
+    assert len(e.poll(0.3)) == (0 if flags == select.EPOLLONESHOT else 1), "the next change"
+    e.modify(fd, select.EPOLLPRI | flags)
+    assert len(e.poll(20)) == 1, "asked anew"
+    look(fd)
+    assert e.poll(0) == []
+    e.close()
+    # a poll that is not waited for any more is no harm
+    e = select.epoll()
+    e.register(fd, select.EPOLLPRI)
+    e.poll(0)
+    e.close()
+    change()
+    look(fd)
+END
+timeout 60 python3 "$T/edges.py" v/status v/reset
+echo available >v/reset
+
 # interrupts
 echo attaching >v/reset
 sh -c 'cat v/wait; true' &

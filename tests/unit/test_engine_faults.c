@@ -143,7 +143,7 @@ static void fails_everywhere(operation *op)
 	long points = points_of(op);
 
 	assert_true(points >= 2);
-	for (long n = 1; n <= points; n++) {
+	for (long n = 1; n <= points; n += rig_stride()) {
 		int64_t id;
 
 		fault_reset();
@@ -186,7 +186,7 @@ static void dies_everywhere(operation *op)
 {
 	long points = points_of(op);
 
-	for (long n = 1; n <= points; n++) {
+	for (long n = 1; n <= points; n += rig_stride()) {
 		die_in_child(op, AT_POINT, n);
 		fault_reset();
 		rig_up(&rig);
@@ -199,7 +199,7 @@ static void dies_everywhere(operation *op)
 /* Dies when a change is durable, and nobody has been told. How many commits there are differs: they may share one. */
 static void dies_after_commits(void **state)
 {
-	for (long n = 1; n <= 12; n++) {
+	for (long n = 1; n <= 12; n += rig_stride()) {
 		die_in_child(delete, AFTER_COMMIT, n);
 		fault_reset();
 		rig_up(&rig);
@@ -224,7 +224,7 @@ static void dies_twice(operation *op)
 {
 	long points = points_of(op);
 
-	for (long n = 1; n <= points; n++) {
+	for (long n = 1; n <= points; n += rig_stride()) {
 		die_in_child(op, AT_POINT, n);
 		die_in_child(recover, AT_POINT, 1);
 		fault_reset();

@@ -101,9 +101,40 @@ static void attempts_are_one_creation(void **state)
 	for (int i = 0; i < 4; i++)
 		made("size=1M", VOL_AVAILABLE);
 	check(OP_CREATE, 4, 4, 0);
+	assert_true(of(0).chosen > 0);
 	assert_int_equal(counter_get(&engine_numbers(rig.engine)->retries), of(0).chosen);
 	assert_int_equal(of(1).chosen, 4);
 	assert_int_equal(of(0).errors, of(0).chosen);
+}
+
+/* An attempt that cannot be undone goes on as a cleaning. */
+static void what_is_left_over_is_cleaned_and_counted(void **state)
+{
+	begin(2, NULL);
+	atomic_store(&fault.refuse, "b0");
+	atomic_store(&fault.stick, "b0");
+	for (int i = 0; i < 4; i++)
+		made("size=1M", VOL_AVAILABLE);
+	check(OP_CREATE, 4, 4, 0);
+	assert_true(of(0).chosen > 0);
+	assert_int_equal(accepted(OP_CLEAN), of(0).chosen);
+	assert_int_equal(ended(OP_CLEAN, RESULT_OK), 0);
+	atomic_store(&fault.stick, NULL);
+	rig_idle(&rig);
+	assert_int_equal(ended(OP_CLEAN, RESULT_OK), accepted(OP_CLEAN));
+}
+
+static void a_snapshot_that_fails_is_an_error(void **state)
+{
+	int64_t id, snap;
+
+	begin(1, NULL);
+	id = made("size=1M name=a", VOL_AVAILABLE);
+	atomic_store(&fault.refuse_snap, "b0");
+	assert_true(rig_snapshot(&rig, id, "s", &snap) < 0);
+	rig_idle(&rig);
+	assert_int_equal(ended(OP_SNAPSHOT, RESULT_ERROR), 1);
+	assert_int_equal(ended(OP_UNSNAPSHOT, RESULT_OK), accepted(OP_UNSNAPSHOT));
 }
 
 static void one_that_fails_everywhere_is_an_error(void **state)
@@ -154,6 +185,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_operation_is_counted_once, tear_down),
 		cmocka_unit_test_teardown(attempts_are_one_creation, tear_down),
+		cmocka_unit_test_teardown(what_is_left_over_is_cleaned_and_counted, tear_down),
+		cmocka_unit_test_teardown(a_snapshot_that_fails_is_an_error, tear_down),
 		cmocka_unit_test_teardown(one_that_fails_everywhere_is_an_error, tear_down),
 		cmocka_unit_test_teardown(one_that_fits_nowhere_is_an_error_at_once, tear_down),
 		cmocka_unit_test_teardown(the_oldest_job_has_an_age, tear_down),

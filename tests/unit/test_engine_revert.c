@@ -439,7 +439,7 @@ static void fails_everywhere(operation *op)
 	long points = points_of(op);
 
 	assert_true(points >= 6);
-	for (long n = 1; n <= points; n++) {
+	for (long n = 1; n <= points; n += rig_stride()) {
 		fault_reset();
 		atomic_store(&fault.fail_at, n);
 		rig_up(&rig);
@@ -479,7 +479,7 @@ static void dies_everywhere(operation *op, bool twice)
 {
 	long points = points_of(op);
 
-	for (long n = 1; n <= points; n++) {
+	for (long n = 1; n <= points; n += rig_stride()) {
 		die_in_child(op, n, 0);
 		if (twice)
 			die_in_child(recover, 0, 1);
@@ -491,7 +491,7 @@ static void dies_everywhere(operation *op, bool twice)
 
 static void dies_after_commits(operation *op)
 {
-	for (long n = 1; n <= 12; n++) {
+	for (long n = 1; n <= 12; n += rig_stride()) {
 		die_in_child(op, 0, n);
 		rig_up(&rig);
 		settles_and_leaves_nothing();

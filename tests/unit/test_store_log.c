@@ -61,21 +61,40 @@ static void happens(int64_t of, const char *detail)
 	assert_int_equal(change(add_event, &e), 0);
 }
 
-static void random_events(int n)
+/* Some of the projects, and of none. */
+static int add_random(struct tx *tx, void *arg, struct err *e)
 {
 	char detail[DETAIL_MAX + 1];
+	int r = 0;
 
-	assert_int_equal(change(find_projects, NULL), 0);
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < *(int *)arg && r >= 0; i++) {
 		size_t len = (size_t)rand() % DETAIL_MAX;
-		struct event e = { .event = "test", .uid = -1, .detail = detail };
+		struct event event = { .event = "test", .uid = -1, .detail = detail };
 
 		memset(detail, 'x', len);
 		detail[len] = '\0';
-		e.project = project[rand() % (PROJECTS - 1)]; /* the last one has none */
-		if (rand() % 10 == 0)
-			assert_int_equal(change(add_and_fail, &e), -EPERM);
-		assert_int_equal(change(add_event, &e), 0);
+		event.project = project[rand() % (PROJECTS - 1)]; /* the last one has none */
+		r = tx_event(tx, &event);
+	}
+	return r;
+}
+
+static int add_random_and_fail(struct tx *tx, void *arg, struct err *e)
+{
+	int r = add_random(tx, arg, e);
+
+	return r < 0 ? r : err_set(e, -EPERM, "on purpose");
+}
+
+/* n: a multiple of 10. */
+static void random_events(int n)
+{
+	int some = 10;
+
+	assert_int_equal(change(find_projects, NULL), 0);
+	for (; n > 0; n -= some) {
+		assert_int_equal(change(add_random, &some), 0);
+		assert_int_equal(change(add_random_and_fail, &some), -EPERM);
 	}
 }
 
@@ -346,10 +365,10 @@ static int nothing(struct tx *tx, void *arg, struct err *e)
 static void until(const char *query, int64_t n)
 {
 	for (int i = 0; sql(query) != n; i++) {
-		if (i == 500)
+		if (i == 100)
 			fail_msg(
 				"%s is %lld, not %lld", query, (long long)sql(query), (long long)n);
-		usleep(20000);
+		usleep(100000);
 		assert_int_equal(change(nothing, NULL), 0);
 	}
 }
