@@ -510,6 +510,9 @@ void wait_change(struct change *ch, int64_t volume);
 /* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
 bool waiters_admit(struct waiters *w, uid_t uid);
 void waiters_leave(struct waiters *w, uid_t uid);
+/* The same for sleepers in poll(2): a place in the keep, by which a later server wakes it; -1: it has none. */
+int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh);
+void waiters_slot_drop(struct waiters *w, uid_t uid, int slot);
 
 /* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
 
