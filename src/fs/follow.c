@@ -586,6 +586,7 @@ void follow_free(struct follow *f)
 		watcher_free_locked(f, f->by_fh);
 	HASH_ITER (hh, f->by_id, v, tmp) {
 		forget_locked(f, v);
+		fuse_reply_none(v->req); /* sends nothing, and frees it */
 		follower_free(f, v);
 	}
 	lock_drop(&f->lock);
