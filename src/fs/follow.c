@@ -46,7 +46,7 @@ struct follower {
 struct watcher {
 	uint64_t fh, kh;
 	uid_t uid;
-	int slot; /* in the keep; -1: none, as with struct poller */
+	int slot; /* in the keep; -1: none was to be had */
 	struct log_place at;
 	struct log_reader who;
 	struct watcher *prev, *next;
@@ -56,7 +56,7 @@ struct watcher {
 struct follow {
 	struct fs *fs;
 	struct window *window;
-	struct lock lock; /* as waiters.lock, which is taken under it; never held over a reply */
+	struct lock lock; /* after a request's own lock; never held over a reply */
 	pthread_cond_t more;
 	pthread_t thread;
 	bool ending, woken;	      /* lock */
@@ -95,6 +95,11 @@ void follow_wake(struct follow *f)
 {
 	if (atomic_load(&f->looking) && store_log_last(f->fs->store) >= atomic_load(&f->next))
 		wake(f);
+}
+
+size_t follow_count(struct follow *f)
+{
+	return atomic_load(&f->looking);
 }
 
 /* --- blocked readers --- */
@@ -269,7 +274,7 @@ static void watcher_free_locked(struct follow *f, struct watcher *w)
 {
 	lock_assert_held(&f->lock);
 	HASH_DEL(f->by_fh, w);
-	waiters_poll_leave(f->fs->waiters, w->uid, w->slot);
+	waiters_slot_drop(f->fs->waiters, w->uid, w->slot);
 	atomic_fetch_sub(&f->looking, 1);
 	free(w);
 }
@@ -300,7 +305,7 @@ static bool watch(struct follow *f, const struct follower *v, uint64_t kh)
 	if (!w)
 		return false;
 	*w = (struct watcher){ .fh = v->fh, .kh = kh, .uid = v->uid, .at = v->at, .who = v->who };
-	w->slot = waiters_poll_slot(f->fs->waiters, w->uid, kh);
+	w->slot = waiters_slot_take(f->fs->waiters, v->uid, kh);
 	HASH_ADD(hh, f->by_fh, fh, sizeof w->fh, w);
 	atomic_fetch_add(&f->looking, 1);
 	return true;
@@ -587,6 +592,7 @@ void follow_free(struct follow *f)
 		watcher_free_locked(f, f->by_fh);
 	HASH_ITER (hh, f->by_id, v, tmp) {
 		forget_locked(f, v);
+		fuse_reply_none(v->req); /* sends nothing, and frees it */
 		follower_free(f, v);
 	}
 	lock_drop(&f->lock);

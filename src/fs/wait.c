@@ -329,40 +329,14 @@ void wait_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse
 
 /* --- poll(2) --- */
 
-/* A place in the keep. Nobody takes all of them from the others: whose polls are more than his blocked reads could be, or come when there
- * is none left, is woken by this server, and not by a later one. */
-static int slot_take_locked(struct waiters *w, uid_t uid, uint64_t kh)
-{
-	int slot;
-
-	lock_assert_held(&w->lock);
-	if (!tally_take(&w->polls, uid, w->fs->conf->max_blocked))
-		return -1;
-	slot = keep_poll_add(w->fs->keep, kh);
-	if (slot < 0)
-		tally_give(&w->polls, uid);
-	return slot < 0 ? -1 : slot;
-}
-
-static void slot_give_locked(struct waiters *w, uid_t uid, int slot)
+/* slot -1: it has none. */
+static void slot_drop(struct waiters *w, uid_t uid, int slot)
 {
 	lock_assert_held(&w->lock);
 	if (slot < 0)
 		return;
 	keep_poll_drop(w->fs->keep, slot);
 	tally_give(&w->polls, uid);
-}
-
-int waiters_poll_slot(struct waiters *w, uid_t uid, uint64_t kh)
-{
-	LOCK_SCOPE(&w->lock);
-	return slot_take_locked(w, uid, kh);
-}
-
-void waiters_poll_leave(struct waiters *w, uid_t uid, int slot)
-{
-	LOCK_SCOPE(&w->lock);
-	slot_give_locked(w, uid, slot);
 }
 
 static void poller_free_locked(struct waiters *w, struct poller *p)
@@ -376,7 +350,7 @@ static void poller_free_locked(struct waiters *w, struct poller *p)
 		unwatch_locked(w, p->volume);
 	}
 	HASH_DEL(w->by_fh, p);
-	slot_give_locked(w, p->uid, p->slot);
+	slot_drop(w, p->uid, p->slot);
 	free(p);
 }
 
@@ -388,6 +362,33 @@ void waiters_forget(struct waiters *w, uint64_t fh)
 	HASH_FIND(hh, w->by_fh, &fh, sizeof fh, p);
 	if (p)
 		poller_free_locked(w, p);
+}
+
+/* A place in the keep. Nobody takes all of them from the others: whose polls are more than his blocked reads could be, or come when there
+ * is none left, is woken by this server, and not by a later one. */
+static int slot_take(struct waiters *w, uid_t uid, uint64_t kh)
+{
+	int slot;
+
+	lock_assert_held(&w->lock);
+	if (!tally_take(&w->polls, uid, w->fs->conf->max_blocked))
+		return -1;
+	slot = keep_poll_add(w->fs->keep, kh);
+	if (slot < 0)
+		tally_give(&w->polls, uid);
+	return slot < 0 ? -1 : slot;
+}
+
+int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh)
+{
+	LOCK_SCOPE(&w->lock);
+	return slot_take(w, uid, kh);
+}
+
+void waiters_slot_drop(struct waiters *w, uid_t uid, int slot)
+{
+	LOCK_SCOPE(&w->lock);
+	slot_drop(w, uid, slot);
 }
 
 /* False: no memory, it will not be woken. */
@@ -408,7 +409,7 @@ static bool poller_add(struct waiters *w, const struct ctx *c, int64_t volume, u
 		return false;
 	}
 	*p = (struct poller){ .fh = fh, .kh = kh, .volume = volume, .uid = c->uid };
-	p->slot = slot_take_locked(w, c->uid, kh);
+	p->slot = slot_take(w, c->uid, kh);
 	DL_APPEND(x->pollers, p);
 	HASH_ADD(hh, w->by_fh, fh, sizeof p->fh, p);
 	return true;
