@@ -134,6 +134,36 @@ eq 0 "$(as 4002:4002 stat -c %s .volfs/history)"
 at=$(sed -n 3p "$T/want" | jq .position)
 eq "$(tail -n +3 "$T/want")" "$(as 4001:4001 timeout 5 dd if=.volfs/events bs=64k iflag=skip_bytes skip="$at" count=1 status=none)"
 
+# Who opened it counts, and after a restart nobody else takes that one's place.
+python3 - <<'END' >"$T/passed" &
+import os, socket, time
+def opened_by(uid, name):
+    here, there = socket.socketpair()
+    if os.fork() == 0:
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        socket.send_fds(there, [b"x"], [os.open(name, os.O_RDONLY)])
+        os._exit(0)
+    os.wait()
+    return socket.recv_fds(here, 1, 1)[1][0]
+def read(fd):
+    return b"".join(iter(lambda: os.read(fd, 65536), b""))
+own = open(os.environ["T"] + "/want", "rb").read()
+fd = opened_by(4001, ".volfs/history")
+assert read(fd) == own
+assert b"root-1" not in read(opened_by(4001, ".volfs/json"))
+print("read", flush=True)
+while not os.path.exists(os.environ["T"] + "/killed"):
+    time.sleep(0.02)
+assert os.pread(fd, 65536, 0) == b""
+END
+passed=$!
+wait_for 10 grep -q read "$T/passed"
+kill_server
+touch "$T/killed"
+ok wait "$passed"
+
 # What the kernel would keep of one reader's lines in its page cache is not there for another.
 python3 - <<'END'
 import os
