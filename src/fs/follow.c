@@ -366,6 +366,8 @@ static void learn_locked(struct follow *f, struct view *v, uint64_t fh, struct l
 	int64_t first, next;
 
 	lock_assert_held(&f->lock);
+	if (who->known == INT64_MAX)
+		return;
 	if (v && who->known < f->project_at)
 		log_who_again(f->fs, v, fh, who);
 	window_ends(f->window, &first, &next);

@@ -151,8 +151,9 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 	sqlite3_stmt *st;
 	int r = conn_rows(&v->conn, &st,
 		"SELECT line->>'time', line->>'event', line->>'who', line->>'uid', line->>'pid', "
-		"line->>'user', line->>'snapshot', line->>'detail' FROM event WHERE volume = ? ORDER BY id",
-		"i", id);
+		"line->>'user', line->>'snapshot', line->>'detail' FROM (SELECT id, line FROM event "
+		"INDEXED BY event_volume WHERE volume = ? ORDER BY id DESC LIMIT ?) ORDER BY id",
+		"ii", id, (int64_t)VIEW_HISTORY_MAX);
 
 	if (r < 0)
 		return view_result(v, r);

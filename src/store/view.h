@@ -135,7 +135,9 @@ int view_uses(struct view *v, int64_t volume, int64_t after, struct use *ret, si
 /* The spec as it was submitted (text), of an accepted volume. */
 int view_spec(struct view *v, int64_t id, struct buf *ret);
 
-/* One line per event of the volume's life, oldest first, as `history` shows them: time, event, who, detail. */
+/* One line per event of the volume's life, oldest first, as `history` shows them: time, event, who, detail. Of a volume with very many the
+ * latest, for the text is kept for every reader. */
+enum { VIEW_HISTORY_MAX = 1000 };
 int view_history(struct view *v, int64_t id, struct buf *ret);
 
 /*

@@ -403,6 +403,25 @@ static int64_t added(const char *name)
 	return vol.id;
 }
 
+static void a_long_history_shows_its_latest(void **state)
+{
+	int64_t one = added("long");
+	struct buf text = { 0 };
+	size_t lines = 0;
+
+	happen(1, added("other"));
+	happen(VIEW_HISTORY_MAX + 50, one);
+	assert_int_equal(view_history(v, one, &text), 0);
+	for (const char *at = buf_text(&text); (at = strchr(at, '\n')); at++)
+		lines++;
+	assert_int_equal(lines, VIEW_HISTORY_MAX);
+	buf_clear(&text);
+	happen(1, one);
+	assert_int_equal(view_history(v, one, &text), 0);
+	assert_non_null(strstr(buf_text(&text), " test volfs\n"));
+	buf_release(&text);
+}
+
 static int trash(struct tx *tx, void *arg, struct err *e)
 {
 	return tx_volume_trash(tx, *(int64_t *)arg, 0);
@@ -510,6 +529,7 @@ int main(void)
 		TEST(it_goes_on_where_it_was),
 		TEST(an_event_that_was_undone_leaves_no_trace),
 		TEST(a_reader_has_each_project_once),
+		TEST(a_long_history_shows_its_latest),
 		TEST(it_keeps_so_many),
 		TEST(it_keeps_them_so_long),
 		TEST(a_volume_keeps_its_latest),
