@@ -161,5 +161,7 @@ int main(int argc, char **argv)
 		printf("reads=%ld bytes=%ld delay_p50=%d delay_p99=%d delay_max=%d last=%ld failed=%ld\n",
 			batches, bytes, delays[n / 2], delays[n * 99 / 100], delays[n - 1],
 			(long)end_us, failed);
+	free(thread);
+	free(delays);
 	return failed ? 1 : 0;
 }
