@@ -37,6 +37,9 @@ void requests_begin(const struct fuse_in_header *in)
 	if (in->opcode >= REQUEST_KINDS)
 		return;
 	counter_add(&numbers[in->opcode].asked, 1);
+	if (in->opcode ==
+		FUSE_INTERRUPT) /* its slot is that of the request it is about, which is still to be answered */
+		return;
 	atomic_store_explicit(&s->began, (uint64_t)clock_mono_ns() * REQUEST_KINDS + in->opcode,
 		memory_order_relaxed);
 	atomic_store_explicit(&s->unique, in->unique, memory_order_release);
