@@ -180,10 +180,10 @@ static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struc
 	r = r < 0 ? r : tx_volume_text(tx, v->id, text, protected_);
 
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s%s",
-			    c->fields & SET_DESCRIPTION ? "description " : "",
-			    c->fields & SET_PROTECTED ? protected_ ? "protected 1" : "protected 0"
-						      : "");
+		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s",
+			    !(c->fields & SET_PROTECTED) ? "description"
+			    : protected_		 ? "protected 1"
+							 : "protected 0");
 	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
 	return r;
 }
@@ -224,8 +224,9 @@ static int set_flags(struct edit *c, struct tx *tx, const struct volume *v, stru
 
 	r = r < 0 ? r : tx_volume_flags(tx, v->id, readonly, bootable);
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update.end", "readonly %d, bootable %d",
-			    readonly, bootable);
+		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s %d",
+			    c->fields & SET_READONLY ? "readonly" : "bootable",
+			    c->fields & SET_READONLY ? readonly : bootable);
 	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
 	return r;
 }
@@ -447,11 +448,13 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 static int set_limit(struct edit *c, struct tx *tx, int64_t project, const char *type)
 {
 	const char *what = quota_resource_name(c->limit);
+	char max[TEXT_SIZE_MAX];
 	int r = tx_quota_limit(tx, c->q.row, c->type != 0, c->limit, c->max);
 
 	return r < 0 ? r
-		     : request_event_of(&c->q, tx, project, c->project, "quota.update",
-			       "%s %" PRId64 "%s%s", what, c->max, *type ? ", type " : "", type);
+		     : request_event_of(&c->q, tx, project, c->project, "quota.update", "%s %s%s%s",
+			       what, engine_limit_text(c->limit, c->max, max),
+			       *type ? ", type " : "", type);
 }
 
 /* With a row of the type's, too, if it is about one type. */
