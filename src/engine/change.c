@@ -1,6 +1,7 @@
 /* Changes that need no job: name, owner, text, metadata, status by an administrator, limits. */
 #include "engine/internal.h"
 
+#include "base/cleanup.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -126,6 +127,26 @@ static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, str
 	return 0;
 }
 
+/* To another user or project is what the reference calls a transfer. */
+static int tell_owner(struct edit *c, struct tx *tx, const struct volume *v, const char *project)
+{
+	CLEANUP(buf_release) struct buf what = { 0 };
+	bool transfer = strcmp(project, v->project) != 0;
+
+	if (c->fields & SET_UID) {
+		transfer |= c->values.uid != v->uid;
+		buf_addf(&what, "uid %u, was %u", (unsigned)c->values.uid, (unsigned)v->uid);
+	}
+	if (c->fields & SET_GID)
+		buf_addf(&what, "%sproject %s, was %s", what.len ? "; " : "", project, v->project);
+	if (c->fields & SET_MODE)
+		buf_addf(&what, "%smode %04o, was %04o", what.len ? "; " : "",
+			(unsigned)(c->values.mode & 0777), (unsigned)v->mode);
+	return request_event(&c->q, tx, v->id,
+		transfer ? "volume.transfer.accept.end" : "volume.update.end", "%s",
+		buf_text(&what));
+}
+
 static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
 	const struct volume *to = &c->values;
@@ -139,12 +160,7 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	/* A new owner of the volume has its bytes, too, whoever had them. */
 	if (r == 0 && c->fields & (SET_UID | SET_GID))
 		r = tx_volume_data(tx, v->id, (uid_t)-1, (gid_t)-1, v->data_mode);
-	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id,
-			    strcmp(project, v->project) ? "volume.transfer.accept.end"
-							: "volume.update.end",
-			    "uid %u, gid %u, mode %04o, project %s", (unsigned)uid, (unsigned)gid,
-			    (unsigned)mode, project);
+	r = r < 0 ? r : tell_owner(c, tx, v, project);
 	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER | VOL_CHANGED_DATA, v->status, false);
 	return r;
 }

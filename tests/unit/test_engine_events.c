@@ -155,9 +155,16 @@ static void what_was_changed_is_told_alone(void **state)
 	set(id, SET_PROTECTED, &to);
 	set(id, SET_BOOTABLE, &to);
 	set(other, SET_READONLY, &to);
+	set(id, SET_MODE, &(struct volume){ .mode = 0700 });
+	set(id, SET_UID, &(struct volume){ .uid = 7 });
+	set(id, SET_GID, &(struct volume){ .gid = 1 });
 	history(id, true, ": description\n");
 	history(id, true, ": protected 1\n");
 	history(id, true, ": bootable 1\n");
+	history(id, true, ": mode 0700, was 0755\n");
+	history(id, true, ": uid 7, was 0\n");
+	history(id, true, ": project daemon, was root\n");
+	assert_int_equal(lines("line->>'event' = 'volume.transfer.accept.end'"), 2);
 	history(other, true, ": readonly 1\n");
 }
 
