@@ -123,14 +123,14 @@ struct keep_write {
  * that said so may not have reached it.
  */
 struct keep_place {
-	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
-	_Atomic uint32_t turn; /* which of at[] is the newer */
-	uint64_t serial;       /* with the slot: fi->fh */
-	uint64_t made_by;      /* `unique` of the OPEN: sent again, it makes no second one */
-	uint64_t admin;	       /* 1: an administrator opened it */
+	_Atomic uint32_t used;	  /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
+	_Atomic uint32_t turn;	  /* which of at[] is the newer */
+	_Atomic uint64_t serial;  /* with the slot: fi->fh */
+	_Atomic uint64_t made_by; /* `unique` of the OPEN: sent again, it makes no second one */
+	_Atomic uint64_t admin;	  /* 1: an administrator opened it */
 	struct {
-		int64_t off; /* -1: none */
-		int64_t pos;
+		_Atomic int64_t off; /* -1: none */
+		_Atomic int64_t pos;
 	} at[2];
 };
 

@@ -163,7 +163,8 @@ void engine_revert(struct engine *e, struct change_id id, const struct caller *w
 /* May this caller read the bytes of that volume: an administrator, its owner, or whom the mode of its `data` lets. */
 bool engine_may_read(const struct caller *who, const struct volume *v);
 
-/* What is under way on a volume's bytes; what: "flatten", "copy", "revert"; static; total > 0. false: nothing that can be counted. */
+/* What is under way on a volume's bytes; what: the last word of `progress`; static; total > 0. From memory: it
+ * waits for nobody. false: nothing that can be counted. */
 bool engine_progress(struct engine *e, const struct volume *v, uint64_t *ret_done,
 	uint64_t *ret_total, const char **ret_what);
 

@@ -259,7 +259,7 @@ void note_quota(struct engine *e, int64_t project)
 	note(e, (struct change_note){ .kind = CHANGE_QUOTA, .row = project });
 }
 
-static int add_event(
+__attribute__((format(printf, 4, 0))) static int add_event(
 	struct request *q, struct tx *tx, struct event *event, const char *fmt, va_list ap)
 {
 	char detail[2 * ERR_TEXT_MAX];

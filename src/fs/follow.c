@@ -45,7 +45,8 @@ struct follower {
 /* A sleeping poll(2). */
 struct watcher {
 	uint64_t fh, kh;
-	int slot; /* in the keep */
+	uid_t uid;
+	int slot; /* in the keep; -1: none was to be had */
 	struct log_place at;
 	struct log_reader who;
 	struct watcher *prev, *next;
@@ -55,7 +56,7 @@ struct watcher {
 struct follow {
 	struct fs *fs;
 	struct window *window;
-	struct lock lock; /* as waiters.lock; never held over a reply */
+	struct lock lock; /* after a request's own lock; never held over a reply */
 	pthread_cond_t more;
 	pthread_t thread;
 	bool ending, woken;	      /* lock */
@@ -93,6 +94,11 @@ void follow_wake(struct follow *f)
 {
 	if (atomic_load(&f->looking) && store_log_last(f->fs->store) >= atomic_load(&f->next))
 		wake(f);
+}
+
+size_t follow_count(struct follow *f)
+{
+	return atomic_load(&f->looking);
 }
 
 /* --- blocked readers --- */
@@ -267,7 +273,7 @@ static void watcher_free_locked(struct follow *f, struct watcher *w)
 {
 	lock_assert_held(&f->lock);
 	HASH_DEL(f->by_fh, w);
-	keep_poll_drop(f->fs->keep, w->slot);
+	waiters_slot_drop(f->fs->waiters, w->uid, w->slot);
 	atomic_fetch_sub(&f->looking, 1);
 	free(w);
 }
@@ -285,7 +291,6 @@ void follow_forget(struct follow *f, uint64_t fh)
 static void watch(struct follow *f, const struct follower *v, uint64_t kh)
 {
 	struct watcher *w;
-	int slot;
 
 	LOCK_SCOPE(&f->lock);
 	HASH_FIND(hh, f->by_fh, &v->fh, sizeof v->fh, w);
@@ -295,12 +300,10 @@ static void watch(struct follow *f, const struct follower *v, uint64_t kh)
 		return;
 	}
 	w = calloc(1, sizeof *w);
-	slot = w ? keep_poll_add(f->fs->keep, kh) : -ENOMEM;
-	if (slot < 0) {
-		free(w);
+	if (!w)
 		return;
-	}
-	*w = (struct watcher){ .fh = v->fh, .kh = kh, .slot = slot, .at = v->at, .who = v->who };
+	*w = (struct watcher){ .fh = v->fh, .kh = kh, .uid = v->uid, .at = v->at, .who = v->who };
+	w->slot = waiters_slot_take(f->fs->waiters, v->uid, kh);
 	HASH_ADD(hh, f->by_fh, fh, sizeof w->fh, w);
 	atomic_fetch_add(&f->looking, 1);
 }
@@ -320,7 +323,7 @@ static bool is_ready(struct ctx *c, const struct follower *v, struct log_place *
 /* Says what comes after the latest read: a seek is not known before the read that follows it. */
 void follow_poll(struct ctx *c, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
-	struct follower v = { .fh = fi->fh };
+	struct follower v = { .fh = fi->fh, .uid = c->uid };
 	unsigned events = POLLERR;
 	int64_t pos;
 
@@ -583,6 +586,7 @@ void follow_free(struct follow *f)
 		watcher_free_locked(f, f->by_fh);
 	HASH_ITER (hh, f->by_id, v, tmp) {
 		forget_locked(f, v);
+		fuse_reply_none(v->req); /* sends nothing, and frees it */
 		follower_free(f, v);
 	}
 	lock_drop(&f->lock);

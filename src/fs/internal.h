@@ -510,6 +510,9 @@ void wait_change(struct change *ch, int64_t volume);
 /* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
 bool waiters_admit(struct waiters *w, uid_t uid);
 void waiters_leave(struct waiters *w, uid_t uid);
+/* The same for sleepers in poll(2): a place in the keep, by which a later server wakes it; -1: it has none. */
+int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh);
+void waiters_slot_drop(struct waiters *w, uid_t uid, int slot);
 
 /* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
 
@@ -527,6 +530,7 @@ void follow_read(struct ctx *c, struct node n, size_t size, off_t off, struct fu
 void follow_poll(struct ctx *c, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void follow_wake(struct follow *f);		   /* after each commit: there may be new events */
 void follow_forget(struct follow *f, uint64_t fh); /* as waiters_forget() */
+size_t follow_count(struct follow *f);		   /* how many wait, in read(2) or poll(2) */
 
 /* --- metrics.c: .volfs/metrics */
 

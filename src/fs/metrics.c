@@ -82,6 +82,7 @@ static int gather(struct page *p)
 	r = r < 0 ? r : view_volume_counts(p->c->view, add_count, p);
 	r = r < 0 ? r : view_counts(p->c->view, &volumes, &p->jobs);
 	r = r < 0 ? r : view_file_sizes(p->c->view, &p->database, &p->wal);
+	r = r < 0 ? r : view_log_ends(p->c->view, &p->log);
 	if (r == 0 && who_is_admin(p->c->fs, p->c))
 		r = gather_projects(p);
 	return r == 0 && p->failed ? -ENOMEM : r;

@@ -32,6 +32,7 @@ struct page {
 	size_t project_count;
 	uint64_t jobs;
 	uint64_t database, wal; /* bytes */
+	struct log_ends log;
 	bool failed;
 };
 

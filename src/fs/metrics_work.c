@@ -149,6 +149,26 @@ static void refusals(struct page *p, const struct family *f)
 	}
 }
 
+static double events(const struct page *p)
+{
+	return (double)p->log.last;
+}
+
+static double log_events(const struct page *p)
+{
+	return (double)(p->log.last - p->log.first + 1);
+}
+
+static double log_bytes(const struct page *p)
+{
+	return (double)(p->log.end - p->log.start);
+}
+
+static double followers(const struct page *p)
+{
+	return (double)follow_count(p->c->fs->follow);
+}
+
 static double blocked_readers(const struct page *p)
 {
 	unsigned readers, polls;
@@ -202,9 +222,16 @@ const struct family metrics_work[] = {
 	{ "volfs_fuse_request_duration_seconds", METRIC_HISTOGRAM,
 		"From reading a request to its answer; reads that block included.",
 		SAMPLES(fuse_durations) },
+	{ "volfs_events_total", METRIC_COUNTER, "Events that ever were, of all servers.",
+		ONE(events) },
+	{ "volfs_log_events", METRIC_GAUGE, "Those that .volfs/history holds.", ONE(log_events) },
+	{ "volfs_log_size_bytes", METRIC_GAUGE, "Its size.", ONE(log_bytes) },
+	{ "volfs_followers", METRIC_GAUGE, "Who waits for the next event, in read(2) or poll(2).",
+		ONE(followers) },
 	{ "volfs_blocked_readers", METRIC_GAUGE, "Readers that wait for a volume.",
 		ONE(blocked_readers) },
 	{ "volfs_polls", METRIC_GAUGE, "Descriptors on which poll(2) is to be woken.", ONE(polls) },
-	{ "volfs_streams", METRIC_GAUGE, "Open streams, as .volfs/events.", ONE(streams) },
+	{ "volfs_streams", METRIC_GAUGE, "Open streams: .volfs/events, history, json.",
+		ONE(streams) },
 	{ 0 },
 };

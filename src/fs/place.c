@@ -112,11 +112,9 @@ void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 
 	if (!p)
 		return;
-	p->at[spare].off = -1;
-	atomic_thread_fence(memory_order_seq_cst);
-	p->at[spare].pos = pos;
-	atomic_thread_fence(memory_order_seq_cst);
-	p->at[spare].off = off;
+	atomic_store(&p->at[spare].off, -1);
+	atomic_store(&p->at[spare].pos, pos);
+	atomic_store(&p->at[spare].off, off);
 	atomic_store(&p->turn, spare);
 }
 

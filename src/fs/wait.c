@@ -329,6 +329,16 @@ void wait_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse
 
 /* --- poll(2) --- */
 
+/* slot -1: it has none. */
+static void slot_drop(struct waiters *w, uid_t uid, int slot)
+{
+	lock_assert_held(&w->lock);
+	if (slot < 0)
+		return;
+	keep_poll_drop(w->fs->keep, slot);
+	tally_give(&w->polls, uid);
+}
+
 static void poller_free_locked(struct waiters *w, struct poller *p)
 {
 	struct watched *x;
@@ -340,10 +350,7 @@ static void poller_free_locked(struct waiters *w, struct poller *p)
 		unwatch_locked(w, p->volume);
 	}
 	HASH_DEL(w->by_fh, p);
-	if (p->slot >= 0) {
-		keep_poll_drop(w->fs->keep, p->slot);
-		tally_give(&w->polls, p->uid);
-	}
+	slot_drop(w, p->uid, p->slot);
 	free(p);
 }
 
@@ -370,6 +377,18 @@ static int slot_take(struct waiters *w, uid_t uid, uint64_t kh)
 	if (slot < 0)
 		tally_give(&w->polls, uid);
 	return slot < 0 ? -1 : slot;
+}
+
+int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh)
+{
+	LOCK_SCOPE(&w->lock);
+	return slot_take(w, uid, kh);
+}
+
+void waiters_slot_drop(struct waiters *w, uid_t uid, int slot)
+{
+	LOCK_SCOPE(&w->lock);
+	slot_drop(w, uid, slot);
 }
 
 /* False: no memory, it will not be woken. */

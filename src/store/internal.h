@@ -139,6 +139,9 @@ void writer_free(struct writer *w); /* stopped; NULL is fine */
 
 /* Drops what the catalogue remembers for a while only; the writer thread, at most once a second. */
 int volumes_forget(struct tx *tx);
+
+/* --- answers.c: the same --- */
+
 int answers_forget(struct tx *tx);
 
 /* --- retention.c: the writer thread --- */

@@ -37,14 +37,12 @@ int view_log_next_of(struct view *v, const struct log_reader *who, int64_t after
 	for (size_t i = 0; i < who->count; i++) {
 		sqlite3_stmt *st;
 		int64_t id = 0;
-		int r = id_of(st,
-			conn_row(&v->conn, &st,
-				"SELECT id FROM event INDEXED BY event_project "
-				"WHERE project = ? AND id > max(?, " LOG_START
-				") ORDER BY id LIMIT 1",
-				"ii", who->project[i], after),
-			&id);
+		int r = conn_row(&v->conn, &st,
+			"SELECT id FROM event INDEXED BY event_project "
+			"WHERE project = ? AND id > max(?, " LOG_START ") ORDER BY id LIMIT 1",
+			"ii", who->project[i], after);
 
+		r = id_of(st, r, &id);
 		if (r < 0 && r != -ENOENT)
 			return view_result(v, r);
 		if (r == 0 && (!next || id < next))
@@ -164,9 +162,9 @@ static int place_in_all(struct view *v, int64_t id, uint64_t *ret)
 {
 	sqlite3_stmt *st;
 	int64_t pos = 0;
-	int r = id_of(
-		st, conn_row(&v->conn, &st, "SELECT pos FROM event WHERE id = ?", "i", id), &pos);
+	int r = conn_row(&v->conn, &st, "SELECT pos FROM event WHERE id = ?", "i", id);
 
+	r = id_of(st, r, &pos);
 	*ret = (uint64_t)pos;
 	return r;
 }
@@ -180,14 +178,13 @@ static int place_of(struct view *v, const struct log_reader *who, int64_t id, ui
 	for (size_t i = 0; i < who->count; i++) {
 		sqlite3_stmt *st;
 		int64_t pos = 0;
-		int r = id_of(st,
-			conn_row(&v->conn, &st,
-				"SELECT coalesce((SELECT project_pos FROM event "
-				"INDEXED BY event_project WHERE project = ?1 AND id >= ?2 "
-				"ORDER BY id LIMIT 1), p.log_end) FROM project p WHERE p.id = ?1",
-				"ii", who->project[i], id),
-			&pos);
+		int r = conn_row(&v->conn, &st,
+			"SELECT coalesce((SELECT project_pos FROM event "
+			"INDEXED BY event_project WHERE project = ?1 AND id >= ?2 "
+			"ORDER BY id LIMIT 1), p.log_end) FROM project p WHERE p.id = ?1",
+			"ii", who->project[i], id);
 
+		r = id_of(st, r, &pos);
 		if (r < 0)
 			return r;
 		*ret += (uint64_t)pos;
@@ -265,11 +262,10 @@ int view_log_reader(struct view *v, const char *const *names, size_t n, struct l
 	for (size_t i = 0; i < n && who.count < LOG_PROJECTS; i++) {
 		sqlite3_stmt *st;
 		int64_t id = 0;
-		int r = id_of(st,
-			conn_row(&v->conn, &st, "SELECT id FROM project WHERE name = ?", "s",
-				names[i]),
-			&id);
+		int r = conn_row(
+			&v->conn, &st, "SELECT id FROM project WHERE name = ?", "s", names[i]);
 
+		r = id_of(st, r, &id);
 		if (r < 0 && r != -ENOENT)
 			return view_result(v, r);
 		if (r == 0 && !reads(&who, id))

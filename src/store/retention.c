@@ -28,9 +28,9 @@ static int is_older(struct tx *tx, int64_t id, int64_t limit_us, bool *ret)
 {
 	sqlite3_stmt *st;
 	int64_t at_us = 0;
-	int r = id_of(st, conn_row(tx->conn, &st, "SELECT at_us FROM event WHERE id = ?", "i", id),
-		&at_us);
+	int r = conn_row(tx->conn, &st, "SELECT at_us FROM event WHERE id = ?", "i", id);
 
+	r = id_of(st, r, &at_us);
 	*ret = at_us < limit_us;
 	return r;
 }

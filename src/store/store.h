@@ -389,6 +389,8 @@ struct event {
 /* Adds its line to the log, with the volume's name, project and status of now. */
 int tx_event(struct tx *tx, const struct event *e);
 
+/* --- answers.c ------------------------------------------------------------------------------------------------------ */
+
 /* What a changing request was answered, for when the kernel sends it again. Rows of earlier servers stay until this one has
  * lived a while and must have been asked again; its own are dropped when their reply is long out. */
 struct answer {

@@ -4,7 +4,8 @@
     metrics.py wait URL QUERY              until the query has a result that is above 0
     metrics.py queries URL DASHBOARD       each must have a result
     metrics.py rules URL                   all of them are evaluated without an error
-    metrics.py expect FILE                 each line of the input, `NUMBER METRIC [LABEL=VALUE…]`, is the sum of such samples
+    metrics.py expect FILE                 each line of the input, `NUMBER METRIC [LABEL=VALUE…]`, is the sum of such samples, or soon is:
+                                           what is done counts a moment later
 """
 import json
 import re
@@ -76,14 +77,21 @@ def samples(path):
                 yield found[1], set(re.findall(r'[a-z]+="[^"]*"', found[2] or "")), float(found[3])
 
 
-def expect(path):
+def unlike(path, lines):
     have, wrong = list(samples(path)), []
-    for line in sys.stdin:
+    for line in lines:
         want, metric, *labels = line.split()
         labels = {label.replace("=", '="', 1) + '"' for label in labels}
         got = sum(value for name, of, value in have if name == metric and labels <= of)
         if got != float(want):
             wrong.append(f"{line.strip()}: it is {got:.15g}")
+    return wrong
+
+
+def expect(path):
+    lines, until = list(sys.stdin), time.monotonic() + 5
+    while (wrong := unlike(path, lines)) and time.monotonic() < until:
+        time.sleep(0.05)
     if wrong:
         sys.exit("\n".join(wrong))
 

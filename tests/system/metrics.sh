@@ -11,8 +11,7 @@ tool()
 # What the page says now; lines as `metrics.py expect` takes them.
 expect()
 {
-	cat "$MNT/.volfs/metrics" >"$T/metrics"
-	tool expect "$T/metrics" || fail "see above"
+	tool expect "$MNT/.volfs/metrics" || fail "see above"
 }
 
 settled()
@@ -107,6 +106,22 @@ expect <<-END
 	1 volfs_backend_up backend=one
 	0 volfs_backend_up backend=none
 	1 volfs_backend_disabled
+END
+
+note "who follows the events"
+cat "$MNT/.volfs/events" >"$T/events" &
+cat=$!
+expect <<-END
+	1 volfs_followers
+	1 volfs_streams
+	$(wc -l <"$MNT/.volfs/history") volfs_log_events
+	$(wc -l <"$MNT/.volfs/history") volfs_events_total
+	$(stat -c %s "$MNT/.volfs/history") volfs_log_size_bytes
+END
+kill "$cat"
+expect <<-END
+	0 volfs_followers
+	0 volfs_streams
 END
 
 note "what projects use is an administrator's to see, the rest is everybody's"

@@ -289,7 +289,7 @@ static void kill_pollers(void)
 {
 	int told[2], status;
 	char c;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe(told) < 0 || (pid = fork()) < 0)
 		die("fork");

@@ -45,7 +45,7 @@ tell 20000 settled
 no_more_threads
 tell 5000 one error
 tell 5000 one available
-exec {CROWD[1]}>&-
+eval "exec ${CROWD[1]}>&-"
 wait "$crowd"
 
 # A plain user has so many, each told at once; the others get on. Polls beyond are served as well, but by this server alone.

@@ -7,8 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 
 stress=$BUILD/tests/system/replace-stress
-rounds=5
-[ -z "${VOLFS_TEST_FULL:-}" ] || rounds=100
+rounds=5 drafts=25
+[ -z "${VOLFS_TEST_FULL:-}" ] || { rounds=100 && drafts=800; }
 gap=1500 # ms between two kills, at most
 [ -z "${VOLFS_TEST_SANITIZED:-}" ] || gap=4000
 
@@ -18,14 +18,14 @@ echo max >"$MNT/.volfs/quotas/root/volumes.max"
 note "$rounds kills, 1 to $gap ms apart"
 ok timeout 1500 "$stress" volfs "$MNT" "$VOLFS_CHILD" "$rounds" "$gap"
 
-note "drafts that are renamed and removed: $((8 * rounds)) kills, 1 to $((gap / 10)) ms apart"
+note "drafts that are renamed and removed: $drafts kills, 1 to $((gap / 10)) ms apart"
 echo available >"$MNT/home/reset"
 rmdir "$MNT"/s?
 rmdir "$MNT/home"
 # each answer a millisecond late: so most kills come between a change and its answer
 strace -f -qq -o /dev/null -e inject=writev:delay_enter=1000 -p "$VOLFS_CHILD" 2>/dev/null &
 tracer=$!
-ok timeout 1500 "$stress" drafts "$MNT" "$VOLFS_CHILD" $((8 * rounds)) $((gap / 10))
+ok timeout 1500 "$stress" drafts "$MNT" "$VOLFS_CHILD" "$drafts" $((gap / 10))
 kill "$tracer"
 wait "$tracer" || true
 eq spec "$(ls -A "$MNT/new")" "drafts left"

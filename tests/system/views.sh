@@ -5,13 +5,14 @@
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 
-mkdir "$T"/{a,b}
+mkdir "$T"/{a,b,c}
 chmod 755 "$T"
 cat >"$T/volfs.conf" <<-END
 	database = "$T/volfs.db"; admin_group = "disk"; quota = { volumes = -1; size = -1; };
 	backends = (
 	  { name = "a"; driver = "local"; path = "$T/a"; },
-	  { name = "b"; driver = "local"; path = "$T/b"; zone = "far away"; } );
+	  { name = "b"; driver = "local"; path = "$T/b"; zone = "far away"; },
+	  { name = "c"; driver = "local"; path = "$T/c"; zone = "no/name"; } );
 END
 start_volfs --restarts 0 -c "$T/volfs.conf"
 cd "$MNT/.volfs/by"
@@ -49,9 +50,9 @@ without()
 eq "$(printf '%s\n' backend id project status type zone)" "$(ls)"
 eq 25 "$(ls status | wc -l)"
 eq "" "$(find . -type l; ls type)" "nothing, though every status is there"
-eq "a b" "$(echo $(ls backend))"
-eq "$(printf '%s\n' default 'far away')" "$(ls zone)" "zones are there while a backend is"
-for path in nosuch status/nosuch status/deleted type/nosuch backend/c project/nosuch zone/far zone/nosuch/x status/error/x; do
+eq "a b c" "$(echo $(ls backend))"
+eq "$(printf '%s\n' default 'far away')" "$(ls zone)" "zones are there while a backend is, if they can be names"
+for path in nosuch status/nosuch status/deleted type/nosuch backend/d project/nosuch zone/far zone/nosuch/x status/error/x; do
 	expect_errno ENOENT stat "$path"
 done
 expect_errno EPERM mkdir status/mine
@@ -140,7 +141,7 @@ eq 79 "$(sed '/^$/,$d' <<<"$table" | widths | sort -u)"
 [ "$(widths <<<"$table" | sort -n | tail -n1)" -le 80 ] || fail "wider than 80: $table"
 match '^BACKEND +STATE +USED +TOTAL +PROMISED +VOLUMES$' "$(head -n1 <<<"$table")"
 match '^a +up +\[#*-*\] +[0-9]+% +[0-9.]+[BKMGT] +[0-9.]+[KMGTP] +[0-9.]+G +5$' "$(sed -n 2p <<<"$table")"
-match '^total +\[[#-]{10}\] +[0-9]+% .* 6$' "$(sed -n 4p <<<"$table")"
+match '^total +\[[#-]{10}\] +[0-9]+% .* 6$' "$(sed -n 5p <<<"$table")"
 match '^available +5 +5\.6G$' "$table"
 match '^error +1 +1\.0G$' "$table"
 match '^total +6 +6\.6G$' "$table"

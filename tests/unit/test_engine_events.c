@@ -265,17 +265,30 @@ static void a_quota_is_its_projects_business(void **state)
 		5);
 }
 
-static void backends_tell_of_themselves(void **state)
+static void told(const char *event, int64_t times)
 {
-	assert_int_equal(disable(1, true), 0);
-	assert_int_equal(disable(1, true), 0);
-	assert_int_equal(disable(1, false), 0);
-	for (int i = 0; lines(OF_ADMINS "line->>'event' = 'backend.up'") != 3; i++) {
+	char where[200];
+
+	(void)snprintf(where, sizeof where, OF_ADMINS "line->>'event' = '%s'", event);
+	for (int i = 0; lines(where) != times; i++) {
 		assert_true(i < 1000);
 		usleep(10000);
 	}
+}
+
+static void backends_tell_of_themselves(void **state)
+{
+	told("backend.up", 3);
+	assert_int_equal(disable(1, true), 0);
+	assert_int_equal(disable(1, true), 0);
+	assert_int_equal(disable(1, false), 0);
 	NAMED("backend.disable", "b1", "NULL");
 	NAMED("backend.enable", "b1", "NULL");
+	atomic_store(&fault.down, "b1");
+	told("backend.down", 1);
+	assert_int_equal(lines("line->>'event' = 'backend.down' AND line->>'detail' <> ''"), 1);
+	atomic_store(&fault.down, NULL);
+	told("backend.up", 4);
 }
 
 /* --- all attachments, not only the first one --- */

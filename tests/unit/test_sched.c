@@ -304,6 +304,63 @@ static void the_sentence_is_bounded(void **state)
 	free(b);
 }
 
+static void explain(const struct sched_backend *b, size_t n, struct buf *out)
+{
+	const struct sched_weigher_conf spread = { "capacity", 1.0 };
+	const struct sched_conf conf = { default_filters, &spread, 1, false };
+	const struct sched_request r = { .size = 10 };
+	struct sched_work work = { 0 };
+	struct sched *s = NULL;
+	int best;
+
+	assert_int_equal(sched_new(&conf, &s, NULL), 0);
+	best = sched_choose(s, &work, &r, b, n, NULL, NULL);
+	assert_true(best >= 0);
+	sched_explain(s, &work, &r, b, n, (uint32_t)best, out);
+	sched_work_release(&work);
+	sched_free(s);
+}
+
+static void a_choice_is_told_the_heaviest_first(void **state)
+{
+	struct sched_backend b[] = { backend("one", 100, 20, 0, 1, false),
+		backend("ssd", 100, 100, 0, 1, false), backend("slow", 100, 3, 0, 1, false),
+		backend("two", 100, 60, 0, 1, false), backend("off", 100, 90, 0, 1, false) };
+	struct buf text = { 0 };
+
+	b[4].state = BACKEND_DISABLED;
+	b[4].state_reason = "disabled by an administrator";
+	explain(b, COUNT(b), &text);
+	assert_string_equal(buf_text(&text),
+		"; also weighed: two 0.500, one 0.000; refused: slow (capacity): 3 GiB free, 10 GiB wanted, "
+		"off (state): disabled by an administrator");
+	buf_clear(&text);
+	explain(&b[1], 1, &text);
+	assert_string_equal(buf_text(&text), "");
+	buf_release(&text);
+}
+
+static void what_is_told_of_a_choice_is_bounded(void **state)
+{
+	enum { N = 2000 };
+	struct sched_backend *b = calloc(N, sizeof *b);
+	static char longer[1000];
+	struct buf text = { 0 };
+
+	memset(longer, 'x', sizeof longer - 1);
+	for (size_t i = 0; i < N; i++) {
+		b[i] = backend("a-backend", 100, (double)(i % 90) + 10, 0, 1, false);
+		b[i].state = i % 2 ? BACKEND_DOWN : BACKEND_UP;
+		b[i].state_reason = longer;
+	}
+	explain(b, N, &text);
+	assert_true(text.len < 700);
+	assert_non_null(strstr(buf_text(&text), " and 995 more; refused: "));
+	assert_string_equal(text.at + text.len - 13, " and 997 more");
+	buf_release(&text);
+	free(b);
+}
+
 static void unknown_names_are_refused(void **state)
 {
 	static const char *const wrong[] = { "capacity", "kapazitaet", NULL };
@@ -338,6 +395,8 @@ int main(void)
 		cmocka_unit_test(the_sentence_names_every_backend_and_why),
 		cmocka_unit_test(what_is_free_never_looks_enough),
 		cmocka_unit_test(the_sentence_is_bounded),
+		cmocka_unit_test(a_choice_is_told_the_heaviest_first),
+		cmocka_unit_test(what_is_told_of_a_choice_is_bounded),
 		cmocka_unit_test(unknown_names_are_refused),
 	};
 
