@@ -72,7 +72,7 @@ counts copy/progress copy sh -c 'echo snapshot=db@monday >new/copy && cat copy/w
 eq "" "$(cat db/progress)" "of its source"
 rmdir copy db/snapshots/monday
 rmdir .volfs/trash/*
-wait_for 10 not test -e "$T/disk/.volume-$(cat db/id).snapshots"
+wait_for 10 test ! -e "$T/disk/.volume-$(cat db/id).snapshots"
 
 fallocate -l 1G "$img"
 id=$(cat db/id)
