@@ -127,6 +127,15 @@ static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, str
 	return 0;
 }
 
+/* While it is still its old project's, whose users will see no later event of it. */
+static int tell_leaving(struct edit *c, struct tx *tx, const struct volume *v, const char *project)
+{
+	if (strcmp(project, v->project) == 0)
+		return 0;
+	return request_event(
+		&c->q, tx, v->id, "volume.transfer.accept.start", "to project %s", project);
+}
+
 /* To another user or project is what the reference calls a transfer. */
 static int tell_owner(struct edit *c, struct tx *tx, const struct volume *v, const char *project)
 {
@@ -156,6 +165,7 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	const char *project = c->fields & SET_GID ? c->project : v->project;
 	int r = c->fields & SET_GID ? move_quota(c, tx, v, err) : 0;
 
+	r = r < 0 ? r : tell_leaving(c, tx, v, project);
 	r = r < 0 ? r : tx_volume_owner(tx, v->id, mode, uid, gid, project);
 	/* A new owner of the volume has its bytes, too, whoever had them. */
 	if (r == 0 && c->fields & (SET_UID | SET_GID))

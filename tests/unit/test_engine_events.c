@@ -165,6 +165,14 @@ static void what_was_changed_is_told_alone(void **state)
 	history(id, true, ": uid 7, was 0\n");
 	history(id, true, ": project daemon, was root\n");
 	assert_int_equal(lines("line->>'event' = 'volume.transfer.accept.end'"), 2);
+	assert_int_equal(
+		lines("line->>'event' = 'volume.transfer.accept.start' AND line->>'project' = 'root' AND "
+		      "line->>'detail' = 'to project daemon' AND project = (SELECT id FROM project WHERE name = 'root')"),
+		1);
+	assert_int_equal(
+		lines("line->>'event' = 'volume.transfer.accept.end' AND line->>'project' = 'daemon' AND "
+		      "project = (SELECT id FROM project WHERE name = 'daemon')"),
+		1);
 	history(other, true, ": readonly 1\n");
 }
 
