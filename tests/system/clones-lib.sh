@@ -158,7 +158,7 @@ copies_to_another_backend()
 	eq available "$(timeout 60 cat far/wait)"
 	wait "$watcher"
 	while read -r line; do
-		match '^[0-9]+% [0-9]+ MiB of [0-9]+ MiB copy$' "$line" "progress"
+		match '^[0-9]+% [0-9]+ MiB of [0-9]+ MiB (snapshot|copy)$' "$line" "progress"
 	done <"$T/progress"
 	not grep -qx "$(cat "$name/backend")" far/backend
 	eq 64M "$(cat far/size)"
