@@ -59,6 +59,36 @@ void column_right(struct buf *b, const char *text, unsigned columns)
 	column(b, text, columns, true);
 }
 
+/* What is at most so many columns wide at the end of text. */
+static const char *end_of(const char *text, unsigned columns)
+{
+	unsigned width;
+	ucs4_t c;
+
+	while (text[fitting(text, columns, &width)])
+		text += u8_mbtouc(&c, (const uint8_t *)text, strlen(text));
+	return text;
+}
+
+void column_ends(struct buf *b, const char *text, unsigned columns)
+{
+	unsigned width, rest = columns / 2;
+	const char *end;
+	size_t n;
+
+	if (!text[fitting(text, columns, &width)] || rest < 2) {
+		column_left(b, text, columns);
+		return;
+	}
+	end = end_of(text, rest - 1);
+	(void)fitting(end, columns, &rest);
+	n = fitting(text, columns - 1 - rest, &width);
+	buf_add(b, text, n);
+	buf_adds(b, "…");
+	buf_adds(b, end);
+	add_blanks(b, columns - width - 1 - rest);
+}
+
 void column_bytes(struct buf *b, uint64_t bytes, unsigned columns)
 {
 	static const char scale[] = "BKMGTPE";

@@ -10,6 +10,9 @@
 void column_left(struct buf *b, const char *text, unsigned columns);
 void column_right(struct buf *b, const char *text, unsigned columns);
 
+/* At their left, and cut in its middle: for names that often differ at their end alone, such as "ceph-ssd-1". */
+void column_ends(struct buf *b, const char *text, unsigned columns);
+
 /* A size in two to four digits, rounded: "6.0T", "512M", "1023K", "17B"; at their right. */
 void column_bytes(struct buf *b, uint64_t bytes, unsigned columns);
 

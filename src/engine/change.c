@@ -1,6 +1,7 @@
 /* Changes that need no job: name, owner, text, metadata, status by an administrator, limits. */
 #include "engine/internal.h"
 
+#include "base/cleanup.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -126,6 +127,35 @@ static int move_quota(struct edit *c, struct tx *tx, const struct volume *v, str
 	return 0;
 }
 
+/* While it is still its old project's, whose users will see no later event of it. */
+static int tell_leaving(struct edit *c, struct tx *tx, const struct volume *v, const char *project)
+{
+	if (strcmp(project, v->project) == 0)
+		return 0;
+	return request_event(
+		&c->q, tx, v->id, "volume.transfer.accept.start", "to project %s", project);
+}
+
+/* To another user or project is what the reference calls a transfer. */
+static int tell_owner(struct edit *c, struct tx *tx, const struct volume *v, const char *project)
+{
+	CLEANUP(buf_release) struct buf what = { 0 };
+	bool transfer = strcmp(project, v->project) != 0;
+
+	if (c->fields & SET_UID) {
+		transfer |= c->values.uid != v->uid;
+		buf_addf(&what, "uid %u, was %u", (unsigned)c->values.uid, (unsigned)v->uid);
+	}
+	if (c->fields & SET_GID)
+		buf_addf(&what, "%sproject %s, was %s", what.len ? "; " : "", project, v->project);
+	if (c->fields & SET_MODE)
+		buf_addf(&what, "%smode %04o, was %04o", what.len ? "; " : "",
+			(unsigned)(c->values.mode & 0777), (unsigned)v->mode);
+	return request_event(&c->q, tx, v->id,
+		transfer ? "volume.transfer.accept.end" : "volume.update.end", "%s",
+		buf_text(&what));
+}
+
 static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, struct err *err)
 {
 	const struct volume *to = &c->values;
@@ -135,16 +165,12 @@ static int set_owner(struct edit *c, struct tx *tx, const struct volume *v, stru
 	const char *project = c->fields & SET_GID ? c->project : v->project;
 	int r = c->fields & SET_GID ? move_quota(c, tx, v, err) : 0;
 
+	r = r < 0 ? r : tell_leaving(c, tx, v, project);
 	r = r < 0 ? r : tx_volume_owner(tx, v->id, mode, uid, gid, project);
 	/* A new owner of the volume has its bytes, too, whoever had them. */
 	if (r == 0 && c->fields & (SET_UID | SET_GID))
 		r = tx_volume_data(tx, v->id, (uid_t)-1, (gid_t)-1, v->data_mode);
-	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id,
-			    strcmp(project, v->project) ? "volume.transfer.accept.end"
-							: "volume.update.end",
-			    "uid %u, gid %u, mode %04o, project %s", (unsigned)uid, (unsigned)gid,
-			    (unsigned)mode, project);
+	r = r < 0 ? r : tell_owner(c, tx, v, project);
 	note_volume(c->q.e, v->id, VOL_CHANGED_OWNER | VOL_CHANGED_DATA, v->status, false);
 	return r;
 }
@@ -180,10 +206,10 @@ static int set_text(struct edit *c, struct tx *tx, const struct volume *v, struc
 	r = r < 0 ? r : tx_volume_text(tx, v->id, text, protected_);
 
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s%s",
-			    c->fields & SET_DESCRIPTION ? "description " : "",
-			    c->fields & SET_PROTECTED ? protected_ ? "protected 1" : "protected 0"
-						      : "");
+		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s",
+			    !(c->fields & SET_PROTECTED) ? "description"
+			    : protected_		 ? "protected 1"
+							 : "protected 0");
 	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
 	return r;
 }
@@ -224,8 +250,9 @@ static int set_flags(struct edit *c, struct tx *tx, const struct volume *v, stru
 
 	r = r < 0 ? r : tx_volume_flags(tx, v->id, readonly, bootable);
 	r = r < 0 ? r
-		  : request_event(&c->q, tx, v->id, "volume.update.end", "readonly %d, bootable %d",
-			    readonly, bootable);
+		  : request_event(&c->q, tx, v->id, "volume.update.end", "%s %d",
+			    c->fields & SET_READONLY ? "readonly" : "bootable",
+			    c->fields & SET_READONLY ? readonly : bootable);
 	note_volume(c->q.e, v->id, VOL_CHANGED_TEXT, v->status, false);
 	return r;
 }
@@ -447,11 +474,13 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 static int set_limit(struct edit *c, struct tx *tx, int64_t project, const char *type)
 {
 	const char *what = quota_resource_name(c->limit);
+	char max[TEXT_SIZE_MAX];
 	int r = tx_quota_limit(tx, c->q.row, c->type != 0, c->limit, c->max);
 
 	return r < 0 ? r
-		     : request_event_of(&c->q, tx, project, c->project, "quota.update",
-			       "%s %" PRId64 "%s%s", what, c->max, *type ? ", type " : "", type);
+		     : request_event_of(&c->q, tx, project, c->project, "quota.update", "%s %s%s%s",
+			       what, engine_limit_text(c->limit, c->max, max),
+			       *type ? ", type " : "", type);
 }
 
 /* With a row of the type's, too, if it is about one type. */

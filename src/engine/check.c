@@ -65,6 +65,17 @@ static int countable(const struct quota *q, int64_t now, uint64_t more, struct e
 		whose(q, who), text_of_size(more, want), text_of_size((uint64_t)now, used));
 }
 
+const char *engine_limit_text(enum quota_resource what, int64_t max, char text[TEXT_SIZE_MAX])
+{
+	if (max > 0 && quota_resource_is_size(what))
+		return text_of_size((uint64_t)max, text);
+	if (max < 0)
+		(void)snprintf(text, TEXT_SIZE_MAX, "%s", max == QUOTA_INHERIT ? "default" : "max");
+	else
+		(void)snprintf(text, TEXT_SIZE_MAX, "%" PRId64, max);
+	return text;
+}
+
 /* Nothing more is wanted of a resource: then it is no matter how much is used already. */
 static int one_resource(
 	const struct quota *q, enum quota_resource what, uint64_t more, struct err *err)

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "config.h"
 #include "spec.h"
 #include "store/view.h"
@@ -220,6 +221,9 @@ void engine_meta_rename(struct engine *e, struct change_id id, const struct call
 void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
 	const char *project, int64_t type, enum quota_resource what, int64_t max, engine_done *done,
 	void *arg);
+
+/* A limit as it is written: "max", "default", "100G" or "100"; returns text. Any thread. */
+const char *engine_limit_text(enum quota_resource what, int64_t max, char text[TEXT_SIZE_MAX]);
 
 /* Makes sure that a project (lookup of quotas/<project>), or a type in it, has a row: res->row. */
 void engine_quota_row(

@@ -929,6 +929,7 @@ struct engine {
 	struct lock snaps_lock;
 	struct snap_wait *snaps; /* snaps_lock; snapshot_wait.c */
 	bool snaps_closed;	 /* snaps_lock; nobody waits any more */
+	atomic_uint counting;	 /* jobs in backend.shown, of all backends */
 	atomic_uint looks;	 /* answers of driver->busy() that have not come */
 	atomic_ullong last_look;
 

@@ -291,15 +291,16 @@ static int tell_refusal(struct create *c, struct tx *tx, const char *what)
 static int tell(struct create *c, struct tx *tx, const struct placement *p)
 {
 	const struct volume *v = &c->vol;
-	const char *typed = v->type[0] ? ", type " : "", *made = v->origin[0] ? ", from " : "";
-	char size[TEXT_SIZE_MAX], why[32] = "beside its source", what[4 * NAME_LEN];
+	const struct source *from = &c->wish.from;
+	const char *typed = v->type[0] ? ", type " : "", *made = from->vol.id ? ", from " : "";
+	char size[TEXT_SIZE_MAX], why[32] = "beside its source", what[5 * NAME_LEN];
 	int r;
 
 	(void)text_of_size(v->size, size);
-	if (!made[0] || strcmp(v->backend, c->wish.from.vol.backend) != 0)
+	if (!from->vol.id || strcmp(v->backend, from->vol.backend) != 0)
 		(void)snprintf(why, sizeof why, "weight %.3f", p->weight);
-	(void)snprintf(what, sizeof what, "size %s%s%s%s%s, project %s", size, typed, v->type, made,
-		v->origin, v->project);
+	(void)snprintf(what, sizeof what, "size %s%s%s%s%s%s%s, project %s", size, typed, v->type,
+		made, from->vol.name, from->snap.id ? "@" : "", from->snap.name, v->project);
 	if (c->b)
 		r = request_event(&c->q, tx, v->id, "volume.create.start",
 			"%s, on %s in zone %s, %s%s", what, v->backend, v->zone, why, p->others);

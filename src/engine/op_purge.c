@@ -34,7 +34,8 @@ void note_gone(struct request *q, const struct volume *v, enum vol_status status
 
 int purge_row(struct request *q, struct tx *tx, const struct volume *v)
 {
-	int r = request_event(q, tx, v->id, "volume.delete.end", "%s", v->backend);
+	int r = request_event(q, tx, v->id, "volume.delete.end", "%s%s",
+		v->backend[0] ? "from " : "", v->backend);
 
 	r = r < 0 ? r : tx_volume_purge(tx, v->id);
 	note_gone(q, v, VOL_DELETING, true);

@@ -94,7 +94,7 @@ int trash_put(struct request *q, struct tx *tx, const struct volume *v)
 	long delay = q->e->conf->trash_delay;
 	bool keep = delay > 0 && v->backend[0] && v->status != VOL_ERROR_MANAGING;
 	int64_t expires = keep ? clock_wall_us() + delay * INT64_C(1000000) : 0, project;
-	char size[TEXT_SIZE_MAX], what[NAME_LEN + TEXT_SIZE_MAX + 16];
+	char size[TEXT_SIZE_MAX], what[NAME_LEN + TEXT_SIZE_MAX + 16], until[CLOCK_TEXT_MAX];
 	int r = tx_volume_trash(tx, v->id, expires);
 
 	r = r < 0 ? r : tx_project(tx, v->project, &project);
@@ -105,7 +105,8 @@ int trash_put(struct request *q, struct tx *tx, const struct volume *v)
 	if (!keep)
 		return purge_begin(q, tx, v, what);
 	note_gone(q, v, v->status, false);
-	r = request_event(q, tx, v->id, "volume.trash", "%s, for %ld s", what, delay);
+	r = request_event(
+		q, tx, v->id, "volume.trash", "%s, until %s", what, clock_text(expires, until));
 	return r < 0 ? r : fit_all(q, tx, v, project);
 }
 

@@ -76,7 +76,7 @@ static int set_status(struct request *q, struct tx *tx, struct volume *v, enum v
 	return r;
 }
 
-/* Opens are told where they change the status; attachments, which somebody named, each. */
+/* Opens are told where they change the status; attachments, which somebody named, and watchers, which somebody evicted, each. */
 int use_settle(struct request *q, struct tx *tx, struct volume *v, const struct use *u, bool begins)
 {
 	enum vol_status to = v->status;
@@ -90,11 +90,12 @@ int use_settle(struct request *q, struct tx *tx, struct volume *v, const struct 
 	turns = to != v->status;
 	if (r == 0 && turns)
 		r = set_status(q, tx, v, to);
-	if (r < 0 || (!turns && u->kind != USE_ATTACHED))
+	if (r < 0 || (!turns && u->kind == USE_OPEN))
 		return r;
 	use_who(u, who);
 	return begins ? request_event(q, tx, v->id, "volume.attach.end", "%s", who)
-		      : request_event(q, tx, v->id, "volume.detach.end", "was %s", who);
+		      : request_event(q, tx, v->id, "volume.detach.end", "%swas %s",
+				u->kind == USE_WATCHER ? "evicted: " : "", who);
 }
 
 /* --- open and closed --- */

@@ -171,14 +171,9 @@ static int type_quota_stat(struct ctx *c, int64_t row, struct stat *st)
 /* A limit as it is written; what is in use is a plain number, bytes of sizes. */
 static void add_limit(struct buf *out, enum quota_resource what, int64_t limit)
 {
-	char size[TEXT_SIZE_MAX];
+	char text[TEXT_SIZE_MAX];
 
-	if (limit < 0)
-		buf_adds(out, "max\n");
-	else if (limit && quota_resource_is_size(what))
-		buf_addf(out, "%s\n", text_of_size((uint64_t)limit, size));
-	else
-		buf_addf(out, "%" PRId64 "\n", limit);
+	buf_addf(out, "%s\n", engine_limit_text(what, limit, text));
 }
 
 /* "max" or "-1", "default" for none of its own, or a number or size. */

@@ -10,8 +10,8 @@ static const char readme[] =
 	"  cat NAME/status NAME/error   how it is doing, and why\n"
 	"  cat NAME/wait                returns when it has settled\n"
 	"  echo 20G > NAME/size         grows it\n"
-	"  mkdir NAME/snapshots/S       takes a snapshot; rmdir, mv; its bytes are in data\n"
-	"  echo snapshot=NAME@S > new/N makes a volume of it, source=NAME of a volume as it is\n"
+	"  mkdir NAME/snapshots/S       takes a snapshot; its bytes are in data\n"
+	"  echo snapshot=NAME@S > new/N makes a volume of it; source=NAME: of a volume\n"
 	"  echo S > NAME/revert         back to the latest snapshot\n"
 	"  mv OLD NEW; rmdir NAME       renames, deletes\n"
 	"  mv .volfs/trash/UUID NAME    brings a deleted one back\n"
@@ -21,12 +21,12 @@ static const char readme[] =
 	"                        by type, backend, project, zone\n"
 	"  backends/<backend>/   state error driver zone total free allocated volumes\n"
 	"                        filter_function goodness_function capabilities\n"
-	"  types/<type>/         mkdir, rmdir, mv; description public default extra_specs/ qos/\n"
-	"                        access/ default_for/ (touch a project's name in them)\n"
-	"  quotas/<project>/     limits (.max) and what is used (.current); of one type: type/<type>/\n"
-	"  trash/<uuid>/         deleted volumes, until they expire; rmdir purges one now\n"
-	"  unmanaged/<backend>/  images that no volume owns: mv adopts one, and lets a volume go\n"
-	"  events                what happens, as it does: a line of JSON each; reading waits for the next\n"
+	"  types/<type>/         mkdir, rmdir, mv; description public default\n"
+	"                        extra_specs/ qos/; access/ default_for/: touch a project\n"
+	"  quotas/<project>/     .max, .current; the same of one type: type/<type>/\n"
+	"  trash/<uuid>/         deleted volumes, till they expire; rmdir purges one now\n"
+	"  unmanaged/<backend>/  images that no volume owns: mv adopts, or lets one go\n"
+	"  events                what happens, as lines of JSON: cat follows it\n"
 	"  history               what has happened, in the same lines: tail -f, jq\n"
 	"  json                  every volume, a line of JSON each: jq, grep\n"
 	"  summary               backends, counts and all volumes, as a table to look at\n"
@@ -34,9 +34,9 @@ static const char readme[] =
 	"  status version        of this daemon\n"
 	"  metrics               numbers for Prometheus\n"
 	"\n"
-	"Found by name, but not listed (reading blocks, and tree walkers would hang): <volume>/wait,\n"
-	".volfs/events.\n"
-	"After a spec was accepted as new/NAME, that name still shows it, also not listed.\n";
+	"Found by name, but not listed (reading blocks, and tree walkers would hang):\n"
+	"<volume>/wait, .volfs/events. After a spec was accepted as new/NAME, that name\n"
+	"still shows it, also not listed.\n";
 
 static int show_readme(struct ctx *c, int64_t row, struct buf *out)
 {

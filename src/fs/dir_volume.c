@@ -271,7 +271,7 @@ static int show_spec(struct ctx *c, int64_t row, struct buf *out)
 static int show_json(struct ctx *c, int64_t row, struct buf *out)
 {
 	struct volume v;
-	int r = json_of_volume(c->view, row, out, &v);
+	int r = json_of_volume(c->view, c->fs->engine, row, out, &v);
 
 	if (r < 0)
 		return r;

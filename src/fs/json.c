@@ -142,7 +142,26 @@ static int add_snapshots(struct view *v, struct buf *b)
 	return r;
 }
 
-int json_next(struct view *v, struct buf *out, struct volume *ret)
+/* As the file says it, in bytes; null while there is none. */
+static void add_progress(struct engine *e, const struct volume *v, struct buf *b)
+{
+	uint64_t done, total;
+	const char *what;
+
+	if (!e || !engine_progress(e, v, &done, &total, &what)) {
+		buf_adds(b, "null");
+		return;
+	}
+	buf_adds(b, "{\"what\":");
+	text_json(b, what);
+	buf_adds(b, ",\"done\":");
+	buf_addu(b, done);
+	buf_adds(b, ",\"total\":");
+	buf_addu(b, total);
+	buf_addc(b, '}');
+}
+
+int json_next(struct view *v, struct engine *e, struct buf *out, struct volume *ret)
 {
 	int r = view_walk_volume(v, ret);
 
@@ -152,6 +171,8 @@ int json_next(struct view *v, struct buf *out, struct volume *ret)
 		buf_add(out, members[i].start, members[i].len);
 		members[i].add(out, (const char *)ret + members[i].offset);
 	}
+	buf_adds(out, ",\"progress\":");
+	add_progress(e, ret, out);
 	buf_adds(out, ",\"metadata\":{");
 	r = add_metadata(v, out);
 	buf_adds(out, "},\"attachments\":[");
@@ -164,11 +185,12 @@ int json_next(struct view *v, struct buf *out, struct volume *ret)
 	return r < 0 ? r : buf_failed(out) ? -ENOMEM : 1;
 }
 
-int json_of_volume(struct view *v, int64_t row, struct buf *out, struct volume *ret)
+int json_of_volume(
+	struct view *v, struct engine *e, int64_t row, struct buf *out, struct volume *ret)
 {
 	int r = view_walk_one(v, row);
 
-	r = r < 0 ? r : json_next(v, out, ret);
+	r = r < 0 ? r : json_next(v, e, out, ret);
 	view_walk_end(v);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }

@@ -29,7 +29,7 @@ static int add_line(struct ctx *c, struct chunk *k, size_t room)
 {
 	size_t before = k->text.len;
 	struct volume v;
-	int r = json_next(c->view, &k->text, &v);
+	int r = json_next(c->view, c->fs->engine, &k->text, &v);
 
 	if (r <= 0)
 		return r;

@@ -30,10 +30,11 @@ struct writer {
 
 /* --- the head --- */
 
-/* Bytes in use of a storage that says how large it is; else false. */
+/* Bytes in use of a storage that says how large it is; else false. One that was never reached has not. */
 static bool in_use(const struct backend_stats *s, uint64_t *ret)
 {
-	if (s->total_unknown || s->total_infinite || s->free_unknown || s->free_infinite)
+	if (!s->total || s->total_unknown || s->total_infinite || s->free_unknown ||
+		s->free_infinite)
 		return false;
 	*ret = s->total > s->free ? s->total - s->free : 0;
 	return true;
@@ -75,7 +76,7 @@ struct capacity {
 static void backend_line(struct buf *out, const char *name, const char *state, const char *total,
 	const struct capacity *of)
 {
-	column_left(out, name, 17);
+	column_ends(out, name, 17);
 	buf_addc(out, ' ');
 	column_left(out, state, 8);
 	buf_addc(out, ' ');
@@ -221,22 +222,17 @@ static void add_age(struct buf *out, int64_t created_us)
 	column_right(out, text, 5);
 }
 
-static void add_word(struct buf *out, const char *word, unsigned columns)
-{
-	column_left(out, *word ? word : "-", columns);
-}
-
 static void volume_line(struct buf *out, const struct volume *v)
 {
-	add_word(out, v->name, 25);
+	column_left(out, v->name, 25);
 	buf_addc(out, ' ');
-	add_word(out, vol_status_name(v->status), 16);
+	column_left(out, vol_status_name(v->status), 16);
 	column_bytes(out, v->size, 7);
 	column_bytes(out, v->used, 7);
 	buf_addc(out, ' ');
-	add_word(out, v->type, 8);
+	column_ends(out, v->type[0] ? v->type : "-", 8);
 	buf_addc(out, ' ');
-	add_word(out, v->backend, 8);
+	column_ends(out, v->backend[0] ? v->backend : "-", 8);
 	add_age(out, v->created_us);
 	buf_addc(out, '\n');
 }

@@ -69,9 +69,9 @@ void sched_explain(const struct sched *s, const struct sched_work *work,
 			k++;
 			continue;
 		}
-		buf_adds(out, told++ ? ", " : "; refused: ");
+		buf_adds(out, told++ ? "; " : "; refused: ");
 		add_refusal(s, r, b, n, i, out);
 	}
 	if (refused > told)
-		buf_addf(out, " and %zu more", refused - told);
+		buf_addf(out, "; and %zu more", refused - told);
 }

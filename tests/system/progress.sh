@@ -14,7 +14,7 @@ start_volfs -c "$T/conf"
 cd "$MNT"
 
 cat >"$T/watch.py" <<'END'
-import re, subprocess, sys, time
+import json, os, re, subprocess, sys, time
 path, word, command = sys.argv[1], sys.argv[2], sys.argv[3:]
 line = re.compile(r"(\d+)% (\d+) MiB of (\d+) MiB (\w+)\n")
 
@@ -26,9 +26,16 @@ def read():
         return ""  # not made yet, or purged
 
 
+def told():
+    try:
+        return json.load(open(os.path.join(os.path.dirname(path), "json")))["progress"]
+    except FileNotFoundError:
+        return None
+
+
 assert read() == "", "before"
 child = subprocess.Popen(command)
-seen, slowest = [], 0.0
+seen, slowest, said = [], 0.0, []
 while child.poll() is None or read():
     began = time.monotonic()
     text = read()
@@ -38,11 +45,15 @@ while child.poll() is None or read():
         assert what == word, text
         assert abs(int(percent) - 100 * int(done) / int(total)) <= 1, text
         seen.append((int(total), int(done)))
+        said.append(told())
 assert child.returncode == 0, child.returncode
 print(f"{word}: {len(set(seen))} different of {len(seen)}, to {seen[-1:]}; the slowest read {1000 * slowest:.1f} ms")
 assert seen == sorted(seen) and len({total for total, done in seen}) == 1, seen
 assert len(set(seen)) >= 2, seen
 assert slowest < 1, slowest
+said = [p for p in said if p]
+assert said and all(p["what"] == word and 0 <= p["done"] <= p["total"] for p in said), said
+assert said[0]["total"] >> 20 == seen[0][0], (said[0], seen[0])
 END
 
 # counts FILE WORD COMMAND…: while the command runs the file counts with that word, forwards, at least two steps; then it is empty.
@@ -61,7 +72,7 @@ counts copy/progress copy sh -c 'echo snapshot=db@monday >new/copy && cat copy/w
 eq "" "$(cat db/progress)" "of its source"
 rmdir copy db/snapshots/monday
 rmdir .volfs/trash/*
-wait_for 10 not test -e "$T/disk/.volume-$(cat db/id).snapshots"
+wait_for 10 test ! -e "$T/disk/.volume-$(cat db/id).snapshots"
 
 fallocate -l 1G "$img"
 id=$(cat db/id)

@@ -4,7 +4,8 @@
 
 mkdir "$T/tmp"
 TMPDIR="$T/tmp" "$SRC/script/run" >"$T/out" 2>"$T/err" || fail "exit status $?: $(tail -n 5 "$T/err")"
-for seen in '^available$' '^deleted$' "unknown key 'sise'" 'size:10G' "my first volume" '^That was volfs'; do
+for seen in '^available$' '^deleted$' "unknown key 'sise'" 'size:10G' "my first volume" \
+	'volume.create.start uid 0 \(root\)' '^\{"time":' '^BACKEND ' '^That was volfs'; do
 	grep -qE "$seen" "$T/out" || fail "script/run does not show /$seen/"
 done
 eq '' "$(ls -A "$T/tmp")" "left in the temporary folder"

@@ -54,6 +54,27 @@ static void width_is_the_terminals(void **state)
 	assert_string_equal(left("\xff\xfe", 4), "\xff\xfe  "); /* no text: not ours to mend */
 }
 
+static const char *ends(const char *text, unsigned columns)
+{
+	buf_clear(&b);
+	column_ends(&b, text, columns);
+	return buf_text(&b);
+}
+
+static void both_ends_of_a_name_are_told(void **state)
+{
+	assert_string_equal(ends("ssd", 8), "ssd     ");
+	assert_string_equal(ends("ceph-ssd", 8), "ceph-ssd");
+	assert_string_equal(ends("ceph-ssd-1", 8), "ceph…d-1");
+	assert_string_equal(ends("ceph-ssd-12", 7), "ceph…12");
+	assert_string_equal(ends("数据库数据库", 8), "数据…库 "); /* half of one is none */
+	assert_string_equal(ends("数据库数据库", 9), "数据库…库");
+	assert_string_equal(ends("größergrößer", 7), "größ…er");
+	assert_string_equal(ends("fives", 4), "fi…s");
+	assert_string_equal(ends("fives", 2), "f…");
+	assert_string_equal(ends("\xff\xff\xff\xff\xff", 4), "\xff\xff…\xff");
+}
+
 static void sizes_have_few_digits(void **state)
 {
 	static const struct {
@@ -83,6 +104,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(text_takes_just_its_columns, tear_down),
 		cmocka_unit_test_teardown(width_is_the_terminals, tear_down),
+		cmocka_unit_test_teardown(both_ends_of_a_name_are_told, tear_down),
 		cmocka_unit_test_teardown(sizes_have_few_digits, tear_down),
 	};
 

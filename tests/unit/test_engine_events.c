@@ -111,7 +111,7 @@ static void what_was_refused_and_why(void **state)
 	assert_int_equal(disable(1, true), 0);
 	id = created("size=1M");
 	history(id, true,
-		"on b2 in zone default, weight 0.000; refused: b0 (state): disabled by an administrator, "
+		"on b2 in zone default, weight 0.000; refused: b0 (state): disabled by an administrator; "
 		"b1 (state): disabled by an administrator");
 	assert_int_equal(disable(2, true), 0);
 	id = created("size=1M");
@@ -133,6 +133,66 @@ static void each_retry_says_why(void **state)
 	while (lines("line->>'event' = 'volume.create.retry'") == 0);
 	history(id, true, "volume.create.retry volfs: b0: refused; attempt 2 on b1, weight ");
 	history(id, true, "b0 (");
+}
+
+/* --- what is done to one --- */
+
+static void set(int64_t id, unsigned field, const struct volume *values)
+{
+	struct rig_answer a;
+
+	rig_begin(&a);
+	engine_set(rig.engine, none, &rig.who, id, field, values, rig_done, &a);
+	assert_int_equal(rig_wait(&a, NULL), 0);
+}
+
+static void what_was_changed_is_told_alone(void **state)
+{
+	int64_t id = created("size=1M"), other = created("size=1M");
+	const struct volume to = { .protected_ = true, .bootable = true, .readonly = true };
+
+	set(id, SET_DESCRIPTION, &to);
+	set(id, SET_PROTECTED, &to);
+	set(id, SET_BOOTABLE, &to);
+	set(other, SET_READONLY, &to);
+	set(id, SET_MODE, &(struct volume){ .mode = 0700 });
+	set(id, SET_UID, &(struct volume){ .uid = 7 });
+	set(id, SET_GID, &(struct volume){ .gid = 1 });
+	history(id, true, ": description\n");
+	history(id, true, ": protected 1\n");
+	history(id, true, ": bootable 1\n");
+	history(id, true, ": mode 0700, was 0755\n");
+	history(id, true, ": uid 7, was 0\n");
+	history(id, true, ": project daemon, was root\n");
+	assert_int_equal(lines("line->>'event' = 'volume.transfer.accept.end'"), 2);
+	assert_int_equal(
+		lines("line->>'event' = 'volume.transfer.accept.start' AND line->>'project' = 'root' AND "
+		      "line->>'detail' = 'to project daemon' AND project = (SELECT id FROM project WHERE name = 'root')"),
+		1);
+	assert_int_equal(
+		lines("line->>'event' = 'volume.transfer.accept.end' AND line->>'project' = 'daemon' AND "
+		      "project = (SELECT id FROM project WHERE name = 'daemon')"),
+		1);
+	history(other, true, ": readonly 1\n");
+}
+
+static void its_source_is_told_by_name(void **state)
+{
+	(void)created("size=1M name=db");
+	history(created("source=db"), true, ": size 1M, from db, project root, on ");
+}
+
+static void its_end_says_where_it_was(void **state)
+{
+	int64_t id = created("size=1M");
+	struct volume v;
+
+	assert_int_equal(rig_delete(&rig, id), 0);
+	while (view_volume(rig.view, id, &v) == 0)
+		usleep(1000);
+	assert_int_equal(
+		lines("line->>'event' = 'volume.delete.end' AND line->>'detail' LIKE 'from b_'"),
+		1);
 }
 
 /* --- what is no volume --- */
@@ -158,12 +218,12 @@ static void entry(int64_t type, enum type_list list, const char *key, const char
 	assert_int_equal(rig_wait(&a, NULL), 0);
 }
 
-static void limit(int64_t type, const char *project)
+static void limit(int64_t type, enum quota_resource what, int64_t max)
 {
 	struct rig_answer a;
 
 	rig_begin(&a);
-	engine_quota_set(rig.engine, none, &rig.who, project, type, QUOTA_VOLUMES, 7, rig_done, &a);
+	engine_quota_set(rig.engine, none, &rig.who, "root", type, what, max, rig_done, &a);
 	assert_int_equal(rig_wait(&a, NULL), 0);
 }
 
@@ -201,12 +261,16 @@ static void types_are_administrators_business(void **state)
 
 static void a_quota_is_its_projects_business(void **state)
 {
-	limit(0, "root");
-	limit(added_type("fast"), "root");
+	limit(0, QUOTA_VOLUMES, 7);
+	limit(added_type("fast"), QUOTA_VOLUMES, 7);
+	limit(0, QUOTA_SIZE, INT64_C(100) << 30);
+	limit(0, QUOTA_SIZE, SIZE_LIMIT_NONE);
+	limit(0, QUOTA_VOLUMES, QUOTA_INHERIT);
 	assert_int_equal(lines("line->>'event' = 'quota.update' AND line->>'project' = 'root' AND "
-			       "line->>'detail' IN ('volumes 7', 'volumes 7, type fast') AND "
+			       "line->>'detail' IN ('volumes 7', 'volumes 7, type fast', "
+			       "'size 100G', 'size max', 'volumes default') AND "
 			       "project = (SELECT id FROM project WHERE name = 'root')"),
-		2);
+		5);
 }
 
 static void told(const char *event, int64_t times)
@@ -277,6 +341,9 @@ int main(void)
 		TEST(what_was_weighed_is_told),
 		TEST(what_was_refused_and_why),
 		TEST(each_retry_says_why),
+		TEST(what_was_changed_is_told_alone),
+		TEST(its_source_is_told_by_name),
+		TEST(its_end_says_where_it_was),
 		TEST(types_are_administrators_business),
 		TEST(a_quota_is_its_projects_business),
 		TEST(backends_tell_of_themselves),

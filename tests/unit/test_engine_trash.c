@@ -184,6 +184,7 @@ static void goes_and_comes_back(void **state)
 	assert_true(v.expires_us >= now + 3600 * INT64_C(1000000));
 	assert_true(v.expires_us <= clock_wall_us() + 3600 * INT64_C(1000000));
 	assert_true(has_event(id, "volume.trash"));
+	assert_true(has_event(id, "name db, size 10M, until 20")); /* RFC 3339 */
 	assert_false(has_event(id, "volume.delete"));
 	refused(rig_delete(&rig, id), -ENOENT, "is deleted already");
 	(void)made_as(&user, "size=10M name=db"); /* its name is free */

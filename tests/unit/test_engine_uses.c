@@ -485,6 +485,12 @@ static void watchers_are_shown_and_evicted(void **state)
 	assert_int_equal(row(id).status, VOL_AVAILABLE);
 	assert_int_equal(detached(&user, u.id), -EACCES);
 	assert_int_equal(detached(&rig.who, u.id), 0);
+	assert_int_equal(
+		rig_sql(&rig,
+			"SELECT count(*) FROM event WHERE line->>'event' = 'volume.detach.end' AND line->>'uid' = 0 "
+			"AND line->>'detail' = 'evicted: was open by a client at " FAULT_WATCHER
+			"'"),
+		1);
 	assert_null(fault.outside);
 	assert_int_equal(uses(id, NULL), 0);
 	assert_int_equal(rig_delete(&rig, id), 0);

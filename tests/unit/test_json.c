@@ -116,7 +116,7 @@ static json_t *line_of(int64_t id)
 	struct volume got;
 	json_t *j;
 
-	assert_int_equal(json_of_volume(v, id, &text, &got), 0);
+	assert_int_equal(json_of_volume(v, NULL, id, &text, &got), 0);
 	assert_int_equal(got.id, id);
 	j = parsed(buf_text(&text));
 	buf_release(&text);
@@ -132,15 +132,15 @@ static json_t *expected(int64_t id)
 	assert_int_equal(view_volume(v, id, &vol), 0);
 	j = json_pack(
 		"{s:s s:s s:s s:s s:I s:I s:s s:s s:s s:s s:s s:s s:s s:b s:b s:b s:I s:I s:s "
-		"s:{} s:[] s:[]}",
+		"s:n s:{} s:[] s:[]}",
 		"id", vol.uuid, "name", vol.name, "status", vol_status_name(vol.status), "error",
 		vol.reason, "size", (json_int_t)vol.size, "used", (json_int_t)vol.used, "type",
 		vol.type, "zone", vol.zone, "backend", vol.backend, "project", vol.project,
 		"description", vol.description, "created", clock_text(vol.created_us, created),
 		"updated", clock_text(vol.updated_us, updated), "protected", vol.protected_,
 		"readonly", vol.readonly, "bootable", vol.bootable, "uid", (json_int_t)vol.uid,
-		"gid", (json_int_t)vol.gid, "origin", vol.origin, "metadata", "attachments",
-		"snapshots");
+		"gid", (json_int_t)vol.gid, "origin", vol.origin, "progress", "metadata",
+		"attachments", "snapshots");
 	assert_non_null(j);
 	return j;
 }
@@ -223,7 +223,7 @@ static void what_is_not_there_has_no_line(void **state)
 	struct buf text = { 0 };
 	struct volume got;
 
-	assert_int_equal(json_of_volume(v, id + 1, &text, &got), -ENOENT);
+	assert_int_equal(json_of_volume(v, NULL, id + 1, &text, &got), -ENOENT);
 	assert_int_equal(text.len, 0);
 	assert_true(change(to_trash, &id) >= 0);
 	json_decref(line_of(id));

@@ -332,7 +332,7 @@ static void a_choice_is_told_the_heaviest_first(void **state)
 	b[4].state_reason = "disabled by an administrator";
 	explain(b, COUNT(b), &text);
 	assert_string_equal(buf_text(&text),
-		"; also weighed: two 0.500, one 0.000; refused: slow (capacity): 3 GiB free, 10 GiB wanted, "
+		"; also weighed: two 0.500, one 0.000; refused: slow (capacity): 3 GiB free, 10 GiB wanted; "
 		"off (state): disabled by an administrator");
 	buf_clear(&text);
 	explain(&b[1], 1, &text);
