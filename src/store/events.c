@@ -12,6 +12,8 @@ struct subject {
 	int64_t project;
 	int64_t project_end; /* bytes of the project's lines until now */
 	char uuid[UUID_LEN + 1], name[NAME_LEN + 1], project_name[NAME_LEN + 1];
+	char backend[NAME_LEN + 1];
+	uint64_t size;
 	enum vol_status status;
 };
 
@@ -19,8 +21,9 @@ static int find_volume(struct tx *tx, int64_t id, struct subject *ret)
 {
 	sqlite3_stmt *st;
 	int r = conn_row(tx->conn, &st,
-		"SELECT p.id, p.log_end, p.name, v.uuid, v.name, v.status FROM volume v "
-		"JOIN project p ON p.id = v.project WHERE v.id = ?",
+		"SELECT p.id, p.log_end, p.name, v.uuid, v.name, v.status, v.size, b.name "
+		"FROM volume v JOIN project p ON p.id = v.project "
+		"LEFT JOIN backend b ON b.id = v.backend WHERE v.id = ?",
 		"i", id);
 
 	if (r < 0)
@@ -31,6 +34,8 @@ static int find_volume(struct tx *tx, int64_t id, struct subject *ret)
 	col_text(st, 3, ret->uuid);
 	col_text(st, sqlite3_column_type(st, 4) == SQLITE_NULL ? 3 : 4, ret->name);
 	ret->status = (enum vol_status)sqlite3_column_int(st, 5);
+	ret->size = (uint64_t)sqlite3_column_int64(st, 6);
+	col_text(st, 7, ret->backend);
 	conn_end(st);
 	return 0;
 }
@@ -72,8 +77,11 @@ static void write_line(struct buf *line, const struct event *e, const struct sub
 	add_member(line, "user", e->uid < 0 ? "volfs" : e->user);
 	if (e->uid >= 0)
 		buf_addf(line, ",\"uid\":%" PRId64 ",\"pid\":%" PRId64, e->uid, e->pid);
-	if (e->volume)
+	if (e->volume) {
 		add_member(line, "status", vol_status_name(s->status));
+		buf_addf(line, ",\"size\":%" PRIu64, s->size);
+		add_member(line, "backend", s->backend);
+	}
 	add_member(line, "detail", e->detail);
 	buf_addf(line, ",\"position\":%" PRIu64 "}\n", pos);
 }

@@ -234,7 +234,9 @@ static void test_osd_stops(void **state)
 				  .uuid = "warm", .image_id = "00000000aaaaaa", .size = GIB });
 	assert_int_equal(backend.driver->stat(backend.be, &s, &err), 0);
 	slow_image = rig_image(GIB);
+	/* Until one of its threads has taken the signal, the others go on. */
 	rig_sh("kill -STOP $(cat $DIR/ceph/run/osd.0.pid)");
+	rig_until(5, "grep -q '^State:.T' /proc/$(cat $DIR/ceph/run/osd.0.pid)/status");
 	from = clock_mono_ns();
 	assert_int_equal(pthread_create(&thread, NULL, create_slowly, NULL), 0);
 	assert_int_equal(backend.driver->stat(backend.be, &s, &err), -ETIMEDOUT);
