@@ -8,6 +8,7 @@
  *      gesture cat FILE SECONDS THREADS                 open, read to the end, close
  *      gesture stat FILE SECONDS THREADS                stat
  *      gesture list DIR ROUNDS 1                        readdir and fstatat of every entry
+ *      gesture names DIR ROUNDS 1                       readdir alone
  *
  * Prints one line of key=value words; times in microseconds.
  */
@@ -25,6 +26,7 @@
 
 static const char *where, *prefix = "b", *spec = "size=10";
 static long count;
+static bool looks = true;  /* at every entry */
 static double rate, began; /* rate 0: as fast as it goes */
 static double until;
 static _Atomic long taken, done, failed;
@@ -171,7 +173,7 @@ static void *lists(void *unused)
 			break;
 		}
 		while ((e = readdir(dir))) {
-			if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			if (looks && fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
 				fail("stat", e->d_name);
 			done++;
 		}
@@ -202,7 +204,7 @@ int main(int argc, char **argv)
 
 	if (argc < 5)
 		return fprintf(stderr,
-			       "gesture create|delete|cat|stat|list PATH COUNT|SECONDS THREADS [PREFIX [SPEC [RATE]]]\n"),
+			       "gesture create|delete|cat|stat|list|names PATH COUNT|SECONDS THREADS [PREFIX [SPEC [RATE]]]\n"),
 		       2;
 	where = argv[2];
 	count = atol(argv[3]);
@@ -215,6 +217,7 @@ int main(int argc, char **argv)
 					   : NULL;
 	if (!one)
 		run = !strcmp(argv[1], "cat") ? cats : !strcmp(argv[1], "stat") ? stats : lists;
+	looks = strcmp(argv[1], "names") != 0;
 	took = calloc((size_t)count + 1, sizeof *took);
 	closing = calloc((size_t)count + 1, sizeof *closing);
 	pthread_t *thread = calloc((size_t)threads, sizeof *thread);
