@@ -45,9 +45,14 @@ static void push_locked(struct again *a, unsigned round, fuse_ino_t ino)
 
 void again_later(struct again *a, fuse_ino_t ino)
 {
-	LOCK_SCOPE(&a->lock);
+	bool first;
+
+	lock_take(&a->lock);
+	first = !a->ring[0].count; /* else the thread wakes for an older one, and meets this one later */
 	push_locked(a, 0, ino);
-	pthread_cond_signal(&a->more);
+	lock_drop(&a->lock);
+	if (first)
+		pthread_cond_signal(&a->more);
 }
 
 /* Which round has the one that is due first; ROUNDS: there is none. */

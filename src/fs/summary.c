@@ -3,8 +3,9 @@
  * two, the head, are everybody's. Nothing of it is kept: each read writes on from a line of the head or from a row, so whoever exists
  * all the time is there once, and a million volumes take no memory. Widths are fixed, since nobody knows what comes.
  *
- * A place (place.c) is that of a line: ~n is line n of the head; else what comes are the volumes behind a row. Reads are answered by whole lines as far as that goes; who asks for the middle of what the latest read
- * wrote, as a shell's `read` does that seeks back, has its lines written again. Everything else but the beginning is unknown: EINVAL.
+ * A place (place.c) is that of a line: ~n is line n of the head; else what comes are the volumes behind a row. Reads are answered by
+ * whole lines as far as that goes; who asks for the middle of what the latest read wrote, as a shell's `read` does that seeks back, has
+ * its lines written again. Everything else but the beginning is unknown: EINVAL.
  */
 #include "base/clock.h"
 #include "base/column.h"
