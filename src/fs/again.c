@@ -48,7 +48,8 @@ void again_later(struct again *a, fuse_ino_t ino)
 	bool first;
 
 	lock_take(&a->lock);
-	first = !a->ring[0].count; /* else the thread wakes for an older one, and meets this one later */
+	first = !a->ring[0]
+			 .count; /* else the thread wakes for an older one, and meets this one later */
 	push_locked(a, 0, ino);
 	lock_drop(&a->lock);
 	if (first)
