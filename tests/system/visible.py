@@ -88,6 +88,13 @@ class Looker:
         return self.end()
 
 
+def until(true):
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, "not within 10 s"
+        time.sleep(0.001)
+
+
 def files(of):
     """Everything below a volume's directory that has attributes of its own."""
     for dir_, subdirs, names in os.walk(of):
@@ -145,9 +152,11 @@ def by_gestures(looker):
             seen = looker.look("glance", path)
             assert isinstance(seen, tuple) and seen[field] == want, f"{what}, round {i}: {path} shows {seen}, not {want}"
             agree(looker, paths, what)
-        for gesture in os.mkdir, os.rmdir:
-            gesture(V + "/snapshots/s")
-            agree(looker, paths, gesture.__name__ + " of a snapshot")
+        os.mkdir(V + "/snapshots/s")
+        agree(looker, paths, "mkdir of a snapshot")
+        os.rmdir(V + "/snapshots/s")
+        until(lambda: b"snapshot.delete.end" in read(V + "/history").splitlines()[-1])  # in the background
+        agree(looker, paths, "rmdir of a snapshot")
         for old, new in (("v", "w"), ("w", "volume"), ("volume", "v")):
             looker.look("glance", MADE)
             os.rename(f"{MNT}/{old}", f"{MNT}/{new}")
