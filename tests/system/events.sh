@@ -27,7 +27,7 @@ make()
 # Until nothing more is to happen to any volume.
 settled()
 {
-	cat "$MNT"/*/wait >"$T/waited"
+	printf '%s\0' "$MNT"/*/wait | xargs -0 cat >"$T/waited" # there are more than one command takes
 }
 
 # each_once FILE PREFIX COUNT
