@@ -110,11 +110,14 @@ static void answer_settled(struct fs *fs, fuse_req_t req, uint64_t fh, size_t si
 {
 	bool ended = off >= (off_t)text->len;
 
+	/* Kept first: the answer's reader may be back, in another thread, before this one goes on. */
+	opens_keep(fs->opens, fh, text, error);
+	if (opens_reply(fs->opens, fh, req, size, off))
+		return;
 	if (ended && error)
 		fuse_reply_err(req, error);
 	else
 		reply_slice(req, buf_text(text), text->len, size, off);
-	opens_keep(fs->opens, fh, text, error);
 }
 
 void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls)
