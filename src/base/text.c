@@ -191,6 +191,15 @@ void text_quote(struct buf *b, const char *text)
 	buf_addc(b, '\'');
 }
 
+size_t text_cut(const char *text, size_t len, size_t room)
+{
+	if (len <= room)
+		return len;
+	for (len = room; len && (text[len] & 0xc0) == 0x80;)
+		len--;
+	return len;
+}
+
 /* Bytes of the UTF-8 sequence at text; 0: it is none. */
 static size_t sequence(const char *text)
 {

@@ -39,6 +39,9 @@ bool text_uuid_within(const char *name, const char *before, const char *behind, 
 /* Adds text as one POSIX sh word, quoted only where it must be. */
 void text_quote(struct buf *b, const char *text);
 
+/* How many of its len bytes, at most room, end at a character's border. */
+size_t text_cut(const char *text, size_t len, size_t room);
+
 /* Adds text as a JSON string, quotes included. What is not UTF-8 shows as U+FFFD. */
 void text_json(struct buf *b, const char *text);
 

@@ -285,7 +285,8 @@ static void explain(
 	if (e->backend_count > 1)
 		sched_explain(e->sched, &e->work, want, e->choice, e->backend_count,
 			(uint32_t)chosen, &text);
-	(void)snprintf(others, room, "%s", buf_text(&text));
+	(void)snprintf(others, room, "%.*s", (int)text_cut(buf_text(&text), text.len, room - 1),
+		buf_text(&text));
 }
 
 int place(struct engine *e, struct tx *tx, const struct wanted *w, struct placement *ret,

@@ -46,6 +46,7 @@ static void list_locked(struct backend *b, struct job *j)
 {
 	struct work *w = &b->work[j->class];
 
+	lock_assert_held(&b->lock);
 	j->listed = j->class;
 	j->newer = NULL;
 	j->older = w->newest;
@@ -57,6 +58,7 @@ static void unlist_locked(struct backend *b, struct job *j)
 {
 	struct work *w = &b->work[j->listed];
 
+	lock_assert_held(&b->lock);
 	*(j->older ? &j->older->newer : &w->oldest) = j->newer;
 	*(j->newer ? &j->newer->older : &w->newest) = j->older;
 }

@@ -138,15 +138,6 @@ bool want_passes(const struct want *w, const struct sched_backend *b)
 
 /* Saying why. */
 
-size_t text_cut(const char *text, size_t len, size_t room)
-{
-	if (len <= room)
-		return len;
-	for (len = room; len && (text[len] & 0xc0) == 0x80;)
-		len--;
-	return len;
-}
-
 /* Names every backend and why, as far as a sentence has room; each reason gets its share. */
 int none_fits(const struct want *w, struct err *err)
 {

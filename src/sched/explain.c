@@ -1,5 +1,6 @@
 /* A choice in words, for histories: made only for what was chosen, and only when somebody writes it down. */
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "sched/internal.h"
 
 enum {

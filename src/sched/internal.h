@@ -405,7 +405,6 @@ struct want {
 void want_init(struct want *w, const struct sched *s, const struct sched_request *r,
 	const struct sched_backend *b, size_t n);
 int none_fits(const struct want *w, struct err *err);
-size_t text_cut(const char *text, size_t len, size_t room); /* at a character's border */
 bool want_passes(const struct want *w, const struct sched_backend *b);
 int choose_plainly(struct want *w, struct sched_work *work, double *ret_weight, struct err *err);
 
