@@ -127,9 +127,10 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 	const char *name, engine_done *done, void *arg);
 
 /* rmdir of a live volume: name and quota free at once, to the trash; purge follows after trash_delay. -ENOTEMPTY: it has snapshots;
- * -EBUSY: a volume is being made from it. */
-void engine_delete(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	engine_done *done, void *arg);
+ * -EBUSY: a volume is being made from it. v: the calling thread's, read before it
+ * returns; NULL: all is found out in the transaction. */
+void engine_delete(struct engine *e, struct view *v, struct change_id id, const struct caller *who,
+	int64_t volume, engine_done *done, void *arg);
 
 /* rmdir in the trash: purge now (also an error_deleting one: try again). */
 void engine_purge(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,

@@ -601,6 +601,9 @@ int unused_here(struct unused *u, struct tx *tx, const struct volume *v, struct 
 int unused_outside(struct unused *u, const struct volume *v, struct err *err);
 bool unused_divert(struct request *q, int code);
 
+/* As request_submit(), from any thread. v: what was read of the volume, and all that could be seen there allows it; NULL. */
+void unused_submit(struct unused *u, const struct volume *v);
+
 /* --- snapshots.c, op_unsnap.c --- */
 
 /* -ENOTEMPTY with a sentence: the volume has snapshots (with names). For what makes it go. */
@@ -941,6 +944,7 @@ struct engine {
 
 	struct lock later_lock;
 	pthread_cond_t later;  /* later_lock */
+	int64_t wakes_ns;      /* later_lock; when the ticker looks again by itself */
 	struct request *late;  /* later_lock */
 	struct job *late_jobs; /* later_lock */
 	bool ticking;	       /* later_lock */

@@ -61,16 +61,21 @@ static int delete_apply(struct request *q, struct tx *tx, struct err *err)
 	return r < 0 ? r : trash_put(q, tx, &v);
 }
 
-void engine_delete(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	engine_done *done, void *arg)
+void engine_delete(struct engine *e, struct view *v, struct change_id id, const struct caller *who,
+	int64_t volume, engine_done *done, void *arg)
 {
 	struct unused *u = request_new(e, sizeof *u, id, who, done, arg);
+	struct err err = { 0 };
+	struct volume vol;
+	bool likely;
 
 	if (!u)
 		return;
+	likely = v && view_volume(v, volume, &vol) == 0 && check(&vol, &err) == 0 &&
+		 check_status(&vol, &err) == 0;
 	request_counts(&u->q, OP_DELETE);
 	u->q.volume = volume;
 	u->q.apply = delete_apply;
 	u->q.divert = unused_divert;
-	request_submit(&u->q);
+	unused_submit(u, likely ? &vol : NULL);
 }

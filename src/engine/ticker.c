@@ -49,7 +49,8 @@ bool later_in_ms(struct request *q, long ms)
 	q->due_ns = clock_mono_ns() + ms * INT64_C(1000000);
 	q->next = e->late;
 	e->late = q;
-	pthread_cond_signal(&e->later);
+	if (q->due_ns < e->wakes_ns)
+		pthread_cond_signal(&e->later);
 	return true;
 }
 
@@ -141,6 +142,7 @@ static struct timespec wake_locked(struct engine *e, int64_t tick_ns)
 		at = q->due_ns < at ? q->due_ns : at;
 	for (struct job *j = e->late_jobs; j; j = j->next)
 		at = j->due_ns < at ? j->due_ns : at;
+	e->wakes_ns = at;
 	return (struct timespec){ .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 };
 }
 

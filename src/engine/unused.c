@@ -7,6 +7,8 @@
  *
  *   apply() ─ only open: after RETRY_MS ─▶ apply()
  *      └───── all else is well, not asked yet: driver->busy(), or LOOK_MS ─▶ apply()
+ *
+ * Where all else is likely to be well the storage is asked before the first run, which would only wait for a commit to say so.
  */
 #include "engine/internal.h"
 
@@ -47,18 +49,26 @@ static bool can_look(struct backend *b)
 	return b->state == BACKEND_UP && b->ready;
 }
 
-int unused_outside(struct unused *u, const struct volume *v, struct err *err)
+/* Is there a backend that can be asked? Then whom, and of what, stands in u. */
+static bool find_look(struct unused *u, const struct volume *v)
 {
 	struct backend *b = backend_by_name(u->q.e, v->backend);
 
+	if (!can_look(b))
+		return false;
+	u->at = b;
+	image_of(v, &u->image);
+	return true;
+}
+
+int unused_outside(struct unused *u, const struct volume *v, struct err *err)
+{
 	if (u->looked && u->said == -EBUSY)
 		return err_set(err, -EBUSY,
 			"volume '%s' is open by a program outside: see its attachments/", v->name);
-	if (u->looked || !can_look(b))
+	if (u->looked || !find_look(u, v))
 		return 0;
 	u->next = UNUSED_LOOK;
-	u->at = b;
-	image_of(v, &u->image);
 	return err_set(err, -EBUSY, "volume '%s' may be in use", v->name);
 }
 
@@ -118,4 +128,12 @@ bool unused_divert(struct request *q, int code)
 	if (code != -EBUSY || u->next == UNUSED_GO_ON)
 		return false;
 	return u->next == UNUSED_LOOK ? look_outside(u) : later_in_ms(q, RETRY_MS);
+}
+
+void unused_submit(struct unused *u, const struct volume *v)
+{
+	if (turn_ask(&u->q, TURN_WRITE, true) <= 0)
+		return; /* it has to wait: then for its first run too */
+	if (!v || !find_look(u, v) || !look_outside(u))
+		store_submit(u->q.e->store, &u->q.change);
 }

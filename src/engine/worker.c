@@ -24,7 +24,7 @@
 enum {
 	STACK = 512 * 1024,
 	CALM_MS = 20, /* creations that follow each other are no farther apart */
-	PACE_MS = 10, /* while they come: from the beginning of one removal to the next */
+	PACE_MS = 6,  /* while they come: from the beginning of one removal to the next */
 };
 
 static struct job **bucket(struct backend *b, int64_t id)

@@ -414,7 +414,8 @@ static void remove_volume(struct ctx *c, struct node v, bool trash, const char *
 	else if (trash)
 		engine_purge(c->fs->engine, ch->id, &ch->who.caller, v.row, change_done, ch);
 	else
-		engine_delete(c->fs->engine, ch->id, &ch->who.caller, v.row, change_done, ch);
+		engine_delete(
+			c->fs->engine, c->view, ch->id, &ch->who.caller, v.row, change_done, ch);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -183,7 +183,9 @@ int rig_delete(struct rig *r, int64_t volume)
 	struct rig_answer a;
 
 	rig_begin(&a);
-	engine_delete(r->engine, (struct change_id){ 0 }, &r->who, volume, rig_done, &a);
+	lock_take(&r->lock); /* one view for all threads of a test */
+	engine_delete(r->engine, r->view, (struct change_id){ 0 }, &r->who, volume, rig_done, &a);
+	lock_drop(&r->lock);
 	return rig_wait(&a, NULL);
 }
 

@@ -324,8 +324,8 @@ static void deletions_outgrow_the_window(void **state)
 	atomic_store(&fault.hang, "b0");
 	for (int i = 0; i < 6000; i++) {
 		rig_begin(&a[i]);
-		engine_delete(
-			rig.engine, (struct change_id){ 0 }, &rig.who, i + 1, rig_done, &a[i]);
+		engine_delete(rig.engine, NULL, (struct change_id){ 0 }, &rig.who, i + 1, rig_done,
+			&a[i]);
 	}
 	for (int i = 0; i < 6000; i++)
 		assert_int_equal(rig_wait(&a[i], NULL), 0);

@@ -193,12 +193,12 @@ static void resent_requests_are_answered_once(void **state)
 	assert_int_equal(rename_to(db, "new", id), 0); /* whatever is thought of it now */
 	rig_begin(&a);
 	id = (struct change_id){ .mount = 7, .unique = 11 };
-	engine_delete(rig.engine, id, &rig.who, db, rig_done, &a);
+	engine_delete(rig.engine, rig.view, id, &rig.who, db, rig_done, &a);
 	assert_int_equal(rig_wait(&a, NULL), 0);
 	rig_idle(&rig);
 	id.resent = true;
 	rig_begin(&a);
-	engine_delete(rig.engine, id, &rig.who, db, rig_done, &a);
+	engine_delete(rig.engine, rig.view, id, &rig.who, db, rig_done, &a);
 	assert_int_equal(rig_wait(&a, &row_), 0);
 	assert_int_equal(row_, db);
 	assert_int_equal(rig_delete(&rig, db), -ENOENT);

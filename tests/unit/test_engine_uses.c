@@ -1,5 +1,6 @@
 /* Who uses a volume: opens of `data`, attachments, watchers outside; what they do to its status and keep others from. */
 #include "base/clock.h"
+#include "store/numbers.h"
 #include "tests/lib/rig.h"
 #include "unit.h"
 
@@ -407,7 +408,7 @@ static void a_close_on_its_way_is_waited_for(void **state)
 
 	assert_int_equal(opened(&user, id, 1, true), 0);
 	rig_begin(&a);
-	engine_delete(rig.engine, no_id, &user, id, rig_done, &a);
+	engine_delete(rig.engine, rig.view, no_id, &user, id, rig_done, &a);
 	usleep(20000);
 	closed(id, 1);
 	assert_int_equal(rig_wait(&a, NULL), 0);
@@ -454,6 +455,25 @@ static void programs_outside_keep_it(void **state)
 	began = clock_mono_ns() - began;
 	assert_true(began >= 90000000 && began < INT64_C(2000000000));
 	fault.mute = NULL;
+	assert_int_equal(rig_settle(&rig, id), -ENOENT);
+}
+
+/* The storage is asked before the writer's first run, which would only be rolled back to ask it. */
+static void the_writer_sees_a_deletion_once(void **state)
+{
+	const struct store_numbers *n = store_numbers(rig.view);
+	int64_t id = made("size=1M name=db"), kept = made("size=1M name=kept");
+	uint64_t refused = counter_get(&n->refused);
+
+	assert_int_equal(rig_delete(&rig, id), 0);
+	assert_int_equal(fault.asked, 1);
+	assert_int_equal(counter_get(&n->refused), refused);
+	assert_int_equal(
+		rig_sql(&rig, "UPDATE volume SET protected = 1 WHERE name = 'kept' RETURNING 1"),
+		1);
+	assert_int_equal(rig_delete(&rig, kept), -EPERM);
+	assert_int_equal(fault.asked, 1); /* nobody need be asked */
+	assert_int_equal(counter_get(&n->refused), refused + 1);
 	assert_int_equal(rig_settle(&rig, id), -ENOENT);
 }
 
@@ -549,6 +569,7 @@ int main(void)
 		TEST(a_close_on_its_way_is_waited_for),
 		TEST(bytes_in_use_here_stay),
 		WATCHED(programs_outside_keep_it),
+		WATCHED(the_writer_sees_a_deletion_once),
 		WATCHED(watchers_are_shown_and_evicted),
 		TEST(bytes_wait_for_the_fence),
 	};
