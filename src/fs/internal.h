@@ -503,8 +503,11 @@ void waiters_free(struct waiters *w);
 void wait_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi);
 void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_file_info *fi,
 	struct fuse_pollhandle *ph);
-/* A volume changed: those who wait for it look again, on the waiters' own thread. */
+/* A volume changed: those who wait for it look again, after waiters_go(). */
 void waiters_wake(struct waiters *w, int64_t volume);
+/* All that a commit changed has been told: they look now, on the waiters' own thread; if it is one reader, on the caller's, who has a
+ * view of its own. */
+void waiters_go(struct waiters *w);
 /* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
 void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */

@@ -271,10 +271,11 @@ void fs_changed(void *arg, const struct change_note *note, size_t n)
 		listed |= note[i].kind == CHANGE_LIST;
 	}
 	follow_wake(fs->follow);
-	if (!listed)
-		return;
-	atomic_store(&fs->listed_us, clock_wall_us());
-	waiters_list_changed(fs->waiters);
+	if (listed) {
+		atomic_store(&fs->listed_us, clock_wall_us());
+		waiters_list_changed(fs->waiters);
+	}
+	waiters_go(fs->waiters);
 }
 
 static void metadata_again(struct fs *fs, struct view *v, int64_t volume)
@@ -319,5 +320,6 @@ void changes_again(struct fs *fs)
 		metadata_again(fs, v, volume[i]);
 		uses_again(fs, v, volume[i]);
 	}
+	waiters_go(fs->waiters);
 	free(volume);
 }

@@ -2,7 +2,8 @@
  * Readers that block until a volume has settled, and poll(2).
  *
  * A blocked reader is a request kept here, no thread. It is answered by the waiters' own thread
- * when a change of its volume says so, or with EINTR when the kernel interrupts it. libfuse calls
+ * when a change of its volume says so (the only one whom a commit concerns by the writer itself,
+ * which spares it a thread's waking up), or with EINTR when the kernel interrupts it. libfuse calls
  * the interrupt function with the request's lock held and may do so at any moment, also while the
  * request is being answered: so it is given a number, not a pointer, and only hands that number to
  * the thread. Until a waiter is armed the handler itself deals with an interrupt.
@@ -454,20 +455,26 @@ void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 void waiters_wake(struct waiters *w, int64_t volume)
 {
 	struct watched *x;
-	bool first;
 
-	lock_take(&w->lock);
+	LOCK_SCOPE(&w->lock);
 	HASH_FIND(hh, w->watched, &volume, sizeof volume, x);
-	first = !w->woken;
-	if (x && !x->woken) {
-		x->woken = true;
-		DL_APPEND(w->woken, x);
-	} else {
-		first = false;
-	}
-	lock_drop(&w->lock);
-	if (first)
-		pthread_cond_signal(&w->more);
+	if (!x || x->woken)
+		return;
+	x->woken = true;
+	DL_APPEND(w->woken, x);
+}
+
+/* The volume that was woken first; 0: none. */
+static int64_t take_woken_locked(struct waiters *w)
+{
+	struct watched *x = w->woken;
+
+	lock_assert_held(&w->lock);
+	if (!x)
+		return 0;
+	DL_DELETE(w->woken, x);
+	x->woken = false;
+	return x->volume;
 }
 
 static void answer_all(struct fs *fs, struct waiter *list, const struct buf *text, int error)
@@ -542,6 +549,30 @@ static void serve(struct waiters *w, struct ctx *c, int64_t volume)
 	buf_release(&text);
 }
 
+/* Is there one reader to answer, and nothing else to do? */
+static bool is_alone_locked(const struct waiters *w)
+{
+	const struct watched *x = w->woken;
+
+	return x && !x->next && !x->pollers && x->waiters && !x->waiters->next;
+}
+
+void waiters_go(struct waiters *w)
+{
+	int64_t volume = 0;
+	bool more;
+
+	lock_take(&w->lock);
+	if (is_alone_locked(w))
+		volume = take_woken_locked(w);
+	more = w->woken;
+	lock_drop(&w->lock);
+	if (more)
+		pthread_cond_signal(&w->more);
+	if (volume)
+		serve(w, &(struct ctx){ .fs = w->fs, .view = fs_view(w->fs) }, volume);
+}
+
 static void answer_interrupted(struct waiter *list)
 {
 	struct waiter *v, *tmp;
@@ -583,8 +614,7 @@ static void *run(void *arg)
 
 	for (;;) {
 		struct waiter *interrupted;
-		struct watched *x;
-		int64_t volume = 0;
+		int64_t volume;
 		bool listed;
 
 		lock_take(&w->lock);
@@ -595,12 +625,7 @@ static void *run(void *arg)
 		}
 		interrupted = w->interrupted;
 		w->interrupted = NULL;
-		x = w->woken;
-		if (x) {
-			DL_DELETE(w->woken, x);
-			x->woken = false;
-			volume = x->volume;
-		}
+		volume = take_woken_locked(w);
 		lock_drop(&w->lock);
 		if (listed)
 			session_inval(w->fs->session, FUSE_ROOT_ID);
