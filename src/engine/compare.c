@@ -334,16 +334,17 @@ static bool is_mine(const struct compare *c, int64_t id)
 	return c->parts < 2 || id % c->parts == c->part;
 }
 
+/* Those that there are now: what is made meanwhile would never come to an end, and takes the storage's time from who makes it. */
 static int compare_volumes(struct compare *c, struct err *err)
 {
+	int64_t newest = view_newest(c->view), after = 0;
 	struct vol_image row[64];
-	int64_t after = 0;
-	int n, r;
+	int n = newest < 0 ? (int)newest : 0, r;
 
-	while ((n = view_images(c->view, c->backend, after, row, 64)) > 0)
+	while (after < newest && (n = view_images(c->view, c->backend, after, row, 64)) > 0)
 		for (int i = 0; i < n; i++) {
 			after = row[i].id;
-			if (!is_mine(c, after))
+			if (!is_mine(c, after) || after > newest)
 				continue;
 			r = compare_pause(c, err);
 			r = r < 0 ? r : compare_volume(c, after, err);

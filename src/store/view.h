@@ -104,6 +104,9 @@ int view_unmanageds(
 
 int view_volume(struct view *v, int64_t id, struct volume *ret);
 
+/* The newest volume that is there: its row, 0 if there is none, or -EIO. */
+int64_t view_newest(struct view *v);
+
 /* What has been placed on a backend (row), trash included: rows with id > after, in order of id. How many, or -EIO. */
 struct vol_image {
 	int64_t id;

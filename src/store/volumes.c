@@ -201,6 +201,19 @@ int view_volume(struct view *v, int64_t id, struct volume *ret)
 	return view_result(v, volume_get(&v->conn, id, ret));
 }
 
+int64_t view_newest(struct view *v)
+{
+	sqlite3_stmt *st;
+	int r = conn_row(&v->conn, &st, "SELECT max(id) FROM volume", "");
+	int64_t id;
+
+	if (r < 0)
+		return view_result(v, r);
+	id = sqlite3_column_int64(st, 0);
+	conn_end(st);
+	return id;
+}
+
 int view_images(struct view *v, int64_t backend, int64_t after, struct vol_image *ret, size_t n)
 {
 	sqlite3_stmt *st;
