@@ -34,12 +34,12 @@ static int root_find(struct ctx *c, int64_t row, const char *name, struct entry 
 static int list_volumes(
 	struct ctx *c, enum vol_list which, int64_t after, struct entry *ret, size_t n)
 {
-	struct vol_entry v[16];
+	struct vol_entry v[64]; /* a query costs as much as some rows */
 	size_t done = 0;
 	int got;
 
 	while (done < n) {
-		size_t want = n - done < 16 ? n - done : 16;
+		size_t want = n - done < 64 ? n - done : 64;
 
 		got = view_entries(c->view, which, after, v, want);
 		if (got < 0)
