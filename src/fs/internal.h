@@ -512,14 +512,14 @@ void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
 
-/* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
+/* One more reader of uid's blocks, here or in follow_read.c; false: it has too many. And one less. */
 bool waiters_admit(struct waiters *w, uid_t uid);
 void waiters_leave(struct waiters *w, uid_t uid);
 /* The same for sleepers in poll(2): a place in the keep, by which a later server wakes it; -1: it has none. */
 int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh);
 void waiters_slot_drop(struct waiters *w, uid_t uid, int slot);
 
-/* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
+/* --- log.c, log_who.c, window.c, follow.c, follow_read.c, follow_poll.c: .volfs/events and .volfs/history; log.h says more */
 
 int openers_new(struct openers **ret);
 void openers_free(struct openers *o);
