@@ -299,6 +299,15 @@ bool place_within(
 	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
 /* Before the answer: the next read, at off, goes on at pos. What was noted before this is known as well; what before that, no more. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
+/* A part of a stream that begins with `first`: what one read is answered from. */
+struct part {
+	off_t begin, end; /* end 0: it is yet to be written */
+	int64_t pos;	  /* what comes at its begin */
+};
+/* The one that begins at off, or the latest that was read, if off is in the middle of that. False: no read of this open has led there. */
+bool place_part(struct fs *fs, uint64_t fh, off_t off, int64_t first, struct part *ret);
+/* Before the answer: it has so many bytes. The next reads go on behind it, or within it. */
+void place_part_read(struct fs *fs, uint64_t fh, const struct part *p, size_t len, int64_t next);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
 unsigned place_count(struct fs *fs);	     /* how many streams are open */
 
