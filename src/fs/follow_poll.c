@@ -31,7 +31,7 @@ static void sleeper_free_locked(struct follow *f, struct sleeper *w)
 	lock_assert_held(&f->lock);
 	HASH_DEL(f->by_fh, w);
 	DL_DELETE(f->asleep, w);
-	waiters_slot_drop(f->fs->waiters, w->uid, w->slot);
+	admit_poll_end(f->fs->admit, w->uid, w->slot);
 	atomic_fetch_sub(&f->looking, 1);
 	free(w);
 }
@@ -68,7 +68,7 @@ static bool sleep_on(struct follow *f, const struct stand *s, uid_t uid, uint64_
 	if (!w)
 		return false;
 	*w = (struct sleeper){ .stand = *s, .kh = kh, .uid = uid };
-	w->slot = waiters_slot_take(f->fs->waiters, uid, kh);
+	w->slot = admit_poll(f->fs->admit, uid, kh);
 	HASH_ADD(hh, f->by_fh, stand.fh, sizeof w->stand.fh, w);
 	DL_APPEND(f->asleep, w);
 	atomic_fetch_add(&f->looking, 1);

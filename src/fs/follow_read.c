@@ -1,5 +1,5 @@
 /*
- * read(2) of .volfs/events: what comes next, or a wait for it. As in wait.c a blocked reader is a request kept here, no thread, and known
+ * read(2) of .volfs/events: what comes next, or a wait for it. As in wait_read.c a blocked reader is a request kept here, no thread, and known
  * to its interrupt by a number.
  */
 #include "fs/follow.h"
@@ -41,7 +41,7 @@ static void forget_locked(struct follow *f, struct follower *v)
 
 static void follower_free(struct follow *f, struct follower *v)
 {
-	waiters_leave(f->fs->waiters, v->uid);
+	admit_read_end(f->fs->admit, v->uid);
 	free(v);
 }
 
@@ -71,7 +71,7 @@ static struct follower *follower_new(struct follow *f, const struct follower *li
 	struct follower *v = calloc(1, sizeof *v);
 
 	*ret_error = v ? EAGAIN : ENOMEM;
-	if (!v || !waiters_admit(f->fs->waiters, like->uid)) {
+	if (!v || !admit_read(f->fs->admit, like->uid)) {
 		free(v);
 		return NULL;
 	}

@@ -84,6 +84,7 @@ struct node ino_node(fuse_ino_t ino);
 /* --- fs.c */
 
 struct errlog;
+struct admit;
 struct waiters;
 struct drafts;
 struct opens;
@@ -104,6 +105,7 @@ struct fs {
 	struct data *data;
 	struct session *session;
 	struct errlog *errlog;
+	struct admit *admit;
 	struct waiters *waiters;
 	struct drafts *drafts;
 	struct opens *opens;
@@ -505,7 +507,7 @@ bool patient_claim(
 	struct patient *p); /* true: the caller answers the request. false: it was answered */
 void patient_end(struct patient *p); /* the storage has ended, and the answer is out */
 
-/* --- wait.c: readers that block until a volume has settled, and poll(2) */
+/* --- wait.c, wait_read.c, wait_poll.c: readers that block until a volume has settled, and poll(2) */
 
 int waiters_new(struct fs *fs, struct waiters **ret, struct err *err);
 void waiters_free(struct waiters *w);
@@ -514,19 +516,21 @@ void wait_poll(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 	struct fuse_pollhandle *ph);
 /* A volume changed: those who wait for it look again, on the waiters' own thread. */
 void waiters_wake(struct waiters *w, int64_t volume);
-/* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
-void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
 void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls);
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
 
-/* One more reader of uid's blocks, here or in follow_read.c; false: it has too many. And one less. */
-bool waiters_admit(struct waiters *w, uid_t uid);
-void waiters_leave(struct waiters *w, uid_t uid);
-/* The same for sleepers in poll(2): a place in the keep, by which a later server wakes it; -1: it has none. */
-int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh);
-void waiters_slot_drop(struct waiters *w, uid_t uid, int slot);
+/* --- admit.c: how many of each user's calls may wait, in wait_*.c and follow_*.c. Any thread, under whatever lock */
+
+int admit_new(struct keep *keep, long max, struct admit **ret);
+void admit_free(struct admit *a);
+/* One more blocked read; false: the user has too many. And one less. */
+bool admit_read(struct admit *a, uid_t uid);
+void admit_read_end(struct admit *a, uid_t uid);
+/* A place in the keep for a sleeping poll(2); -1: it has none. */
+int admit_poll(struct admit *a, uid_t uid, uint64_t kh);
+void admit_poll_end(struct admit *a, uid_t uid, int slot);
 
 /* --- log.c, log_who.c, window.c, follow.c, follow_read.c, follow_poll.c: .volfs/events and .volfs/history; log.h says more */
 
@@ -577,6 +581,8 @@ void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
 int again_new(struct fs *fs, struct again **ret, struct err *err);
 void again_free(struct again *a);
 void again_later(struct again *a, fuse_ino_t ino); /* notifies it once more, in some milliseconds */
+void again_root(struct again
+		*a); /* the list of volumes changed: notifies the root, in 5 ms at the latest */
 
 /* Notifies what a dead server may have changed and not notified, where the kernel did not drop all. */
 void changes_again(struct fs *fs);

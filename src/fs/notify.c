@@ -274,7 +274,7 @@ void fs_changed(void *arg, const struct change_note *note, size_t n)
 	if (!listed)
 		return;
 	atomic_store(&fs->listed_us, clock_wall_us());
-	waiters_list_changed(fs->waiters);
+	again_root(fs->again);
 }
 
 static void metadata_again(struct fs *fs, struct view *v, int64_t volume)
