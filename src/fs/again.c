@@ -1,8 +1,11 @@
 /*
- * Notifications that are made again. One reaches only an inode that the kernel knows. It may be about to know it: the answer with the
+ * Notifications that are made later. One reaches only an inode that the kernel knows. It may be about to know it: the answer with the
  * attributes of before is written, but who asked has not run since and put them into the cache; a moment later they would be
  * there to stay. The kernel says what it does not know (ENOENT), and so it is told again in 5 ms, in 50 more and in 500 more, when whoever
  * was answered has run. Nothing is pending while nothing changes that was just asked for.
+ *
+ * The root's time is not notified at each commit: every path into the mount asks for the root's attributes when they are not cached, so
+ * under a stream of creations that would be one more request for each.
  */
 #include "base/clock.h"
 #include "fs/internal.h"
@@ -11,6 +14,7 @@
 #include <stdlib.h>
 
 enum { ROUNDS = 3, ROOM = 4096 };
+static const int64_t root_pause_ns = 5000000;
 static const int64_t pause_ns[ROUNDS] = { 5000000, 50000000, 500000000 };
 
 struct ring {
@@ -25,6 +29,7 @@ struct again {
 	pthread_cond_t more;
 	pthread_t thread;
 	bool ending;		  /* lock */
+	int64_t root_due_ns;	  /* lock; 0: it is not due */
 	struct ring ring[ROUNDS]; /* lock: each in order of time */
 };
 
@@ -56,39 +61,63 @@ void again_later(struct again *a, fuse_ino_t ino)
 		pthread_cond_signal(&a->more);
 }
 
-/* Which round has the one that is due first; ROUNDS: there is none. */
-static unsigned first_locked(const struct again *a)
+void again_root(struct again *a)
 {
-	unsigned first = ROUNDS;
+	bool first;
 
+	lock_take(&a->lock);
+	first = !a->root_due_ns;
+	if (first)
+		a->root_due_ns = clock_mono_ns() + root_pause_ns;
+	lock_drop(&a->lock);
+	if (first)
+		pthread_cond_signal(&a->more);
+}
+
+/* Which round has the one that is due first, and when; ROUNDS: the root is; 0: nothing is due. */
+static int64_t first_locked(const struct again *a, unsigned *ret_round)
+{
+	int64_t due = a->root_due_ns;
+
+	*ret_round = ROUNDS;
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		const struct ring *r = &a->ring[i], *best = &a->ring[first % ROUNDS];
+		const struct ring *r = &a->ring[i];
 
-		if (r->count &&
-			(first == ROUNDS || r->due_ns[r->first] < best->due_ns[best->first]))
-			first = i;
+		if (r->count && (!due || r->due_ns[r->first] < due)) {
+			due = r->due_ns[r->first];
+			*ret_round = i;
+		}
 	}
-	return first;
+	return due;
+}
+
+static fuse_ino_t take_locked(struct again *a, unsigned round)
+{
+	struct ring *r = &a->ring[round % ROUNDS];
+	fuse_ino_t ino = r->ino[r->first];
+
+	if (round == ROUNDS) {
+		a->root_due_ns = 0;
+		return FUSE_ROOT_ID;
+	}
+	r->first = (r->first + 1) % ROOM;
+	r->count--;
+	return ino;
 }
 
 /* Waits for the next one that is due. False: it ends. */
 static bool next_locked(struct again *a, unsigned *ret_round, fuse_ino_t *ret_ino)
 {
 	while (!a->ending) {
-		unsigned round = first_locked(a);
-		struct ring *r = &a->ring[round % ROUNDS];
-		int64_t due = r->due_ns[r->first];
+		int64_t due = first_locked(a, ret_round);
 
-		if (round == ROUNDS) {
+		if (!due) {
 			lock_wait(&a->lock, &a->more);
 		} else if (clock_mono_ns() < due) {
 			(void)lock_wait_until(&a->lock, &a->more,
 				&(struct timespec){ due / 1000000000, due % 1000000000 });
 		} else {
-			*ret_round = round;
-			*ret_ino = r->ino[r->first];
-			r->first = (r->first + 1) % ROOM;
-			r->count--;
+			*ret_ino = take_locked(a, *ret_round);
 			return true;
 		}
 	}

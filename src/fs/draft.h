@@ -107,10 +107,10 @@ void draft_move_locked(struct drafts *ds, struct draft *d, const char *name, str
 
 /* submit.c */
 
-/* Is somebody who could still write into it keeping it open? May read /proc; no lock held. */
-bool draft_held(struct fs *fs, struct draft *d, pid_t tgid);
+/* Does that process keep d, an open of that file, open? Its other opens of the file do not count. May read /proc; no lock held. */
+bool draft_held(struct fs *fs, const struct draft *d, uint64_t file, pid_t tgid);
 
-/* Judges what can be known of text (the lines written so far). Not under the lock. */
+/* Judges what can be known of text (the lines written so far, which change by this thread only). Not under the lock. */
 int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct err *err);
 
 /* Submits d; p (may be NULL) is answered with the outcome. nonblock: a full queue is -EAGAIN. Not

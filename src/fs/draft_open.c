@@ -108,6 +108,12 @@ static struct draft *create(struct ctx *c, const struct draft_new *n, struct err
 	return d;
 }
 
+static void stat_opened(struct ctx *c, const struct draft *d, struct stat *st)
+{
+	LOCK_SCOPE(&c->fs->drafts->lock);
+	draft_stat_of(c, d->k, st);
+}
+
 void draft_create(
 	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
@@ -129,7 +135,7 @@ void draft_create(
 		draft_refuse(c, &who, dir, name, &err);
 		return;
 	}
-	draft_stat_of(c, d->k, &e.attr);
+	stat_opened(c, d, &e.attr);
 	e.ino = e.attr.st_ino;
 	e.attr_timeout = DRAFT_TIMEOUT;
 	open_reply_params(fi, d);

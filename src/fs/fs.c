@@ -61,7 +61,8 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 		guard_new(&fs->keep->refused, &fs->guard) < 0 ||
 		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 || killed_new(&fs->killed) < 0 ||
 		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0 ||
-		places_new(fs) < 0 || openers_new(&fs->openers) < 0)
+		places_new(fs) < 0 || openers_new(&fs->openers) < 0 ||
+		admit_new(fs->keep, fs->conf->max_blocked, &fs->admit) < 0)
 		return err_set(err, -ENOMEM, "no memory");
 	if (fs->admin_gid == (gid_t)-1)
 		log_warning("no group '%s' (admin_group): only root is an administrator",
@@ -156,6 +157,7 @@ void fs_free(struct fs *fs)
 	follow_free(fs->follow);
 	again_free(fs->again);
 	waiters_free(fs->waiters);
+	admit_free(fs->admit);
 	killed_free(fs->killed);
 	drafts_free(fs->drafts);
 	session_free(fs->session);

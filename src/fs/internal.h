@@ -84,6 +84,7 @@ struct node ino_node(fuse_ino_t ino);
 /* --- fs.c */
 
 struct errlog;
+struct admit;
 struct waiters;
 struct drafts;
 struct opens;
@@ -104,6 +105,7 @@ struct fs {
 	struct data *data;
 	struct session *session;
 	struct errlog *errlog;
+	struct admit *admit;
 	struct waiters *waiters;
 	struct drafts *drafts;
 	struct opens *opens;
@@ -299,6 +301,15 @@ bool place_within(
 	struct fs *fs, uint64_t fh, off_t off, off_t *ret_begin, int64_t *ret_pos, off_t *ret_end);
 /* Before the answer: the next read, at off, goes on at pos. What was noted before this is known as well; what before that, no more. */
 void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos);
+/* A part of a stream that begins with `first`: what one read is answered from. */
+struct part {
+	off_t begin, end; /* end 0: it is yet to be written */
+	int64_t pos;	  /* what comes at its begin */
+};
+/* The one that begins at off, or the latest that was read, if off is in the middle of that. False: no read of this open has led there. */
+bool place_part(struct fs *fs, uint64_t fh, off_t off, int64_t first, struct part *ret);
+/* Before the answer: it has so many bytes. The next reads go on behind it, or within it. */
+void place_part_read(struct fs *fs, uint64_t fh, const struct part *p, size_t len, int64_t next);
 void place_drop(struct fs *fs, uint64_t fh); /* nothing if it is none of ours */
 unsigned place_count(struct fs *fs);	     /* how many streams are open */
 
@@ -496,7 +507,7 @@ bool patient_claim(
 	struct patient *p); /* true: the caller answers the request. false: it was answered */
 void patient_end(struct patient *p); /* the storage has ended, and the answer is out */
 
-/* --- wait.c: readers that block until a volume has settled, and poll(2) */
+/* --- wait.c, wait_read.c, wait_poll.c: readers that block until a volume has settled, and poll(2) */
 
 int waiters_new(struct fs *fs, struct waiters **ret, struct err *err);
 void waiters_free(struct waiters *w);
@@ -508,21 +519,23 @@ void waiters_wake(struct waiters *w, int64_t volume);
 /* All that a commit changed has been told: they look now, on the waiters' own thread; if it is one reader, on the caller's, who has a
  * view of its own. */
 void waiters_go(struct waiters *w);
-/* The list of volumes changed: drops the root's attributes in LIST_PAUSE_MS at the latest. */
-void waiters_list_changed(struct waiters *w);
 void waiters_forget(struct waiters *w, uint64_t fh); /* the open is released: its poll too */
 void waiters_count(struct waiters *w, unsigned *ret_readers, unsigned *ret_polls);
 /* Answers a change that is durable when its volume has settled, -EIO if that is an error; at once when its caller is interrupted. */
 void wait_change(struct change *ch, int64_t volume);
 
-/* One more reader of uid's blocks, here or in follow.c; false: it has too many. And one less. */
-bool waiters_admit(struct waiters *w, uid_t uid);
-void waiters_leave(struct waiters *w, uid_t uid);
-/* The same for sleepers in poll(2): a place in the keep, by which a later server wakes it; -1: it has none. */
-int waiters_slot_take(struct waiters *w, uid_t uid, uint64_t kh);
-void waiters_slot_drop(struct waiters *w, uid_t uid, int slot);
+/* --- admit.c: how many of each user's calls may wait, in wait_*.c and follow_*.c. Any thread, under whatever lock */
 
-/* --- log.c, log_who.c, window.c, follow.c: .volfs/events and .volfs/history; log.h says more */
+int admit_new(struct keep *keep, long max, struct admit **ret);
+void admit_free(struct admit *a);
+/* One more blocked read; false: the user has too many. And one less. */
+bool admit_read(struct admit *a, uid_t uid);
+void admit_read_end(struct admit *a, uid_t uid);
+/* A place in the keep for a sleeping poll(2); -1: it has none. */
+int admit_poll(struct admit *a, uid_t uid, uint64_t kh);
+void admit_poll_end(struct admit *a, uid_t uid, int slot);
+
+/* --- log.c, log_who.c, window.c, follow.c, follow_read.c, follow_poll.c: .volfs/events and .volfs/history; log.h says more */
 
 int openers_new(struct openers **ret);
 void openers_free(struct openers *o);
@@ -571,6 +584,8 @@ void changes_repeat(struct fs *fs, uint64_t seen, int64_t row, fuse_ino_t ino);
 int again_new(struct fs *fs, struct again **ret, struct err *err);
 void again_free(struct again *a);
 void again_later(struct again *a, fuse_ino_t ino); /* notifies it once more, in some milliseconds */
+void again_root(struct again
+		*a); /* the list of volumes changed: notifies the root, in 5 ms at the latest */
 
 /* Notifies what a dead server may have changed and not notified, where the kernel did not drop all. */
 void changes_again(struct fs *fs);

@@ -19,8 +19,8 @@
 enum { ANSWER_MAX = 256 * 1024, KEPT_MAX = 16 * 1024 };
 
 struct chunk {
-	off_t begin, end;    /* end 0: it is a new one */
-	int64_t after, last; /* rows before it, and of its last volume */
+	struct part part; /* pos: the row before it */
+	int64_t last;	  /* row of its last volume */
 	struct buf text;
 };
 
@@ -48,20 +48,12 @@ static int write_chunk(struct ctx *c, uint64_t fh, struct chunk *k, size_t room)
 
 	if (r < 0)
 		return r;
-	k->last = k->after;
-	r = view_walk(c->view, &who, k->after);
+	k->last = k->part.pos;
+	r = view_walk(c->view, &who, k->part.pos);
 	while (r >= 0 && (r = add_line(c, k, room)) > 0)
 		;
 	view_walk_end(c->view);
 	return r;
-}
-
-/* False: no read of this open has led there. */
-static bool find_chunk(struct ctx *c, uint64_t fh, off_t off, struct chunk *ret)
-{
-	*ret = (struct chunk){ .begin = off };
-	return off == 0 || place_find(c->fs, fh, off, &ret->after) ||
-	       place_within(c->fs, fh, off, &ret->begin, &ret->after, &ret->end);
 }
 
 /* What is kept is kept before the answer, for the next read may come at once. */
@@ -69,39 +61,33 @@ static void answer(struct ctx *c, uint64_t fh, struct chunk *k, size_t size, off
 {
 	if (k->text.len > KEPT_MAX && k->text.len <= size) {
 		opens_drop(c->fs->opens, fh);
-		reply_slice(c->req, k->text.at, k->text.len, size, off - k->begin);
+		reply_slice(c->req, k->text.at, k->text.len, size, off - k->part.begin);
 		return;
 	}
-	opens_keep_at(c->fs->opens, fh, k->begin, &k->text);
-	if (!opens_reply_at(c->fs->opens, fh, c->req, k->begin, size, off))
+	opens_keep_at(c->fs->opens, fh, k->part.begin, &k->text);
+	if (!opens_reply_at(c->fs->opens, fh, c->req, k->part.begin, size, off))
 		fuse_reply_err(c->req, ENOMEM);
-}
-
-/* The next reads go on behind a new chunk, or within it. */
-static void note_chunk(struct ctx *c, uint64_t fh, const struct chunk *k)
-{
-	place_next(c->fs, fh, k->begin, k->after);
-	place_next(c->fs, fh, k->begin + (off_t)k->text.len, k->last);
 }
 
 void json_all_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct chunk k;
+	struct chunk k = { 0 };
+	const struct part *p = &k.part;
 	size_t room;
 	int r;
 
-	if (!find_chunk(c, fi->fh, off, &k)) {
+	if (!place_part(c->fs, fi->fh, off, 0, &k.part)) {
 		refuse_node(c, n, -EINVAL, "it is read from its beginning on, without leaps");
 		return;
 	}
-	if (k.end && opens_reply_at(c->fs->opens, fi->fh, c->req, k.begin, size, off))
+	if (p->end && opens_reply_at(c->fs->opens, fi->fh, c->req, p->begin, size, off))
 		return;
-	room = k.end ? (size_t)(k.end - k.begin) : size < ANSWER_MAX ? size : ANSWER_MAX;
+	room = p->end ? (size_t)(p->end - p->begin) : size < ANSWER_MAX ? size : ANSWER_MAX;
 	r = write_chunk(c, fi->fh, &k, room);
-	if (r >= 0 && k.end && k.begin + (off_t)k.text.len != k.end)
+	if (r >= 0 && p->end && p->begin + (off_t)k.text.len != p->end)
 		r = -ESTALE; /* as a handle of what has changed meanwhile */
-	if (r >= 0 && !k.end && k.text.len)
-		note_chunk(c, fi->fh, &k);
+	if (r >= 0 && !p->end && k.text.len)
+		place_part_read(c->fs, fi->fh, p, k.text.len, k.last);
 	if (r < 0)
 		fuse_reply_err(c->req, reply_errno(r));
 	else if (!k.text.len)

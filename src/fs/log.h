@@ -1,6 +1,6 @@
 /*
  * The log as the readers of .volfs/events and .volfs/history get it: who sees which lines (log_who.c), where a reader stands and what
- * comes next (log.c), the latest lines in memory (window.c), and those who wait for the next one (follow.c).
+ * comes next (log.c), the latest lines in memory (window.c), and those who wait for the next one (follow.h).
  */
 #ifndef VOLFS_FS_LOG_H
 #define VOLFS_FS_LOG_H

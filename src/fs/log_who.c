@@ -14,8 +14,8 @@
 
 struct opener {
 	uint64_t fh;
-	struct log_reader who;
-	size_t count; /* names, one behind the other */
+	struct log_reader who; /* openers.lock */
+	size_t count, len;     /* names, one behind the other */
 	UT_hash_handle hh;
 	char names[];
 };
@@ -48,12 +48,17 @@ void openers_free(struct openers *o)
 	free(o);
 }
 
-/* Those that are not all known yet are asked for again. */
+static bool is_known(const struct log_reader *who)
+{
+	return who->all || who->known == INT64_MAX;
+}
+
+/* Those that are not all known yet are asked for again. x: nobody else's. */
 static int find_rows(struct view *v, struct opener *x)
 {
 	const char *name[LOG_PROJECTS], *at = x->names;
 
-	if (x->who.all || x->who.known == INT64_MAX)
+	if (is_known(&x->who))
 		return 0;
 	for (size_t i = 0; i < x->count; i++, at += strlen(at) + 1)
 		name[i] = at;
@@ -76,10 +81,9 @@ static struct opener *opener_new(struct ctx *c)
 		return NULL;
 	x->who.all = who.caller.admin;
 	x->count = n;
-	len = 0;
 	for (size_t i = 0; i < n; i++) {
-		memcpy(x->names + len, name[i], strlen(name[i]) + 1);
-		len += strlen(name[i]) + 1;
+		memcpy(x->names + x->len, name[i], strlen(name[i]) + 1);
+		x->len += strlen(name[i]) + 1;
 	}
 	return x;
 }
@@ -99,8 +103,9 @@ int log_who_asks(struct ctx *c, struct log_reader *ret)
 	return r;
 }
 
-static bool recall(
-	struct openers *o, struct view *v, uint64_t fh, struct log_reader *ret, int *ret_r)
+/* Who it is as far as it is known. *ret_copy: to be asked for, where that is not all; NULL: no memory for one. */
+static bool is_remembered(
+	struct openers *o, uint64_t fh, struct log_reader *ret, struct opener **ret_copy)
 {
 	struct opener *x;
 
@@ -108,8 +113,40 @@ static bool recall(
 	HASH_FIND(hh, o->all, &fh, sizeof fh, x);
 	if (!x)
 		return false;
-	*ret_r = find_rows(v, x);
 	*ret = x->who;
+	*ret_copy = is_known(ret) ? NULL : malloc(sizeof *x + x->len);
+	if (*ret_copy)
+		memcpy(*ret_copy, x, sizeof *x + x->len);
+	return true;
+}
+
+/* Another thread may have asked as well, and later. */
+static void remember(struct openers *o, uint64_t fh, const struct log_reader *who)
+{
+	struct opener *x;
+
+	LOCK_SCOPE(&o->lock);
+	HASH_FIND(hh, o->all, &fh, sizeof fh, x);
+	if (x && x->who.known < who->known)
+		x->who = *who;
+}
+
+/* False: it is not remembered. */
+static bool recall(
+	struct openers *o, struct view *v, uint64_t fh, struct log_reader *ret, int *ret_r)
+{
+	CLEANUP_FREE struct opener *copy = NULL;
+
+	*ret_r = 0;
+	if (!is_remembered(o, fh, ret, &copy))
+		return false;
+	if (is_known(ret))
+		return true;
+	*ret_r = copy ? find_rows(v, copy) : -ENOMEM;
+	if (*ret_r == 0) {
+		*ret = copy->who;
+		remember(o, fh, ret);
+	}
 	return true;
 }
 

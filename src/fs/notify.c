@@ -273,7 +273,7 @@ void fs_changed(void *arg, const struct change_note *note, size_t n)
 	follow_wake(fs->follow);
 	if (listed) {
 		atomic_store(&fs->listed_us, clock_wall_us());
-		waiters_list_changed(fs->waiters);
+		again_root(fs->again);
 	}
 	waiters_go(fs->waiters);
 }

@@ -181,6 +181,19 @@ void place_next(struct fs *fs, uint64_t fh, off_t off, int64_t pos)
 	atomic_store(&p->turn, spare);
 }
 
+bool place_part(struct fs *fs, uint64_t fh, off_t off, int64_t first, struct part *ret)
+{
+	*ret = (struct part){ .begin = off, .pos = first };
+	return off == 0 || place_find(fs, fh, off, &ret->pos) ||
+	       place_within(fs, fh, off, &ret->begin, &ret->pos, &ret->end);
+}
+
+void place_part_read(struct fs *fs, uint64_t fh, const struct part *p, size_t len, int64_t next)
+{
+	place_next(fs, fh, p->begin, p->pos);
+	place_next(fs, fh, p->begin + (off_t)len, next);
+}
+
 unsigned place_count(struct fs *fs)
 {
 	uint32_t high = atomic_load(&fs->keep->place_high);

@@ -33,22 +33,22 @@ void draft_caller(struct fs *fs, const struct keep_draft *k, struct caller *ret)
 }
 
 /* Descriptors of the same file that belong to that process's other opens. */
-static unsigned other_opens(struct drafts *ds, const struct draft *d, pid_t tgid)
+static unsigned other_opens(struct drafts *ds, const struct draft *d, uint64_t file, pid_t tgid)
 {
 	struct draft *o, *tmp;
 	unsigned n = 0;
 
 	LOCK_SCOPE(&ds->lock);
 	HASH_ITER (hh, ds->all, o, tmp)
-		n += o != d && o->k->file == d->k->file && o->k->tgid == tgid && o->k->opens > 0;
+		n += o != d && o->k->file == file && o->k->tgid == tgid && o->k->opens > 0;
 	return n;
 }
 
-bool draft_held(struct fs *fs, struct draft *d, pid_t tgid)
+bool draft_held(struct fs *fs, const struct draft *d, uint64_t file, pid_t tgid)
 {
-	unsigned n = tgid > 0 ? who_descriptors(tgid, draft_ino(fs, d->k->file)) : 0;
+	unsigned n = tgid > 0 ? who_descriptors(tgid, draft_ino(fs, file)) : 0;
 
-	return n > 0 && n > other_opens(fs->drafts, d, tgid);
+	return n > 0 && n > other_opens(fs->drafts, d, file, tgid);
 }
 
 /* Parses text for the name that the file gives. On failure *ret is released. */
@@ -106,18 +106,26 @@ int draft_judge(struct fs *fs, const struct keep_draft *k, size_t len, struct er
 	return r;
 }
 
+static void add_shown(struct drafts *ds, const struct draft *d, struct buf *out)
+{
+	const struct keep_draft_state *s;
+
+	LOCK_SCOPE(&ds->lock);
+	s = keep_draft_now(d->k);
+	buf_add(out, d->k->text, s->len);
+	if (s->done)
+		buf_addf(out, "%s\n", d->k->uuid);
+	else if (s->refused)
+		buf_addf(out, "%s\n", s->reason);
+	else if (s->len == 0 && d->k->file == 0)
+		spec_template(out);
+}
+
 void draft_reply_read(struct fs *fs, struct draft *d, fuse_req_t req, size_t size, off_t off)
 {
-	const struct keep_draft_state *s = keep_draft_now(d->k);
 	struct buf text = { 0 };
 
-	buf_add(&text, d->k->text, s->len);
-	if (s->done)
-		buf_addf(&text, "%s\n", d->k->uuid);
-	else if (s->refused)
-		buf_addf(&text, "%s\n", s->reason);
-	else if (s->len == 0 && d->k->file == 0)
-		spec_template(&text);
+	add_shown(fs->drafts, d, &text);
 	if (buf_failed(&text))
 		fuse_reply_err(req, ENOMEM);
 	else
@@ -127,12 +135,14 @@ void draft_reply_read(struct fs *fs, struct draft *d, fuse_req_t req, size_t siz
 
 /* Writes the outcome into the keep. A refused rename leaves the draft as it was: to be mended and
  * tried again. */
-static void settle(struct draft *d, int code, const char *text)
+static void settle(struct drafts *ds, struct draft *d, int code, const char *text)
 {
-	struct keep_draft_state *next = keep_draft_next(d->k);
+	struct keep_draft_state *next;
 
+	LOCK_SCOPE(&ds->lock);
 	if (code < 0 && d->to[0])
 		return;
+	next = keep_draft_next(d->k);
 	next->submitted = next->len;
 	if (code < 0) {
 		next->refused = code;
@@ -189,7 +199,7 @@ static void finish(struct fs *fs, struct draft *d, int code, const char *text)
 
 	if (d->to[0])
 		code = rename_code(code);
-	settle(d, code, text);
+	settle(fs->drafts, d, code, text);
 	if (code < 0) {
 		draft_caller(fs, d->k, &who);
 		(void)snprintf(file, sizeof file, "new/%s",

@@ -23,8 +23,8 @@ enum { HEAD_BEGIN = ~0, BAR = 10, ANSWER_MAX = 128 * 1024 };
 struct writer {
 	struct ctx *c;
 	uint64_t fh;
-	off_t begin;	   /* of text */
-	int64_t pos, next; /* places of its begin and its end */
+	struct part part; /* of text: lines that nobody asks for are cut off at its begin */
+	int64_t next;	  /* what comes at its end */
 	struct buf text, head;
 	bool walks; /* a walk over volumes has begun */
 };
@@ -288,11 +288,11 @@ static int write_lines(struct writer *w, size_t size, off_t off)
 
 		if (r <= 0)
 			return r;
-		if (w->begin + (off_t)w->text.len <= off) {
-			w->begin += (off_t)w->text.len;
-			w->pos = w->next;
+		if (w->part.begin + (off_t)w->text.len <= off) {
+			w->part.begin += (off_t)w->text.len;
+			w->part.pos = w->next;
 			buf_clear(&w->text);
-		} else if (before && w->begin + (off_t)w->text.len > off + (off_t)size) {
+		} else if (before && w->part.begin + (off_t)w->text.len > off + (off_t)size) {
 			buf_cut(&w->text, before);
 			w->next = next;
 			return 0;
@@ -300,26 +300,11 @@ static int write_lines(struct writer *w, size_t size, off_t off)
 	}
 }
 
-/* False: no read of this open has led there. */
-static bool find_place(struct writer *w, off_t off)
-{
-	off_t end;
-
-	w->begin = off;
-	w->pos = HEAD_BEGIN;
-	return off == 0 || place_find(w->c->fs, w->fh, off, &w->pos) ||
-	       place_within(w->c->fs, w->fh, off, &w->begin, &w->pos, &end);
-}
-
 static void answer(struct writer *w, size_t size, off_t off)
 {
-	struct fs *fs = w->c->fs;
-
-	if (w->text.len) {
-		place_next(fs, w->fh, w->begin, w->pos);
-		place_next(fs, w->fh, w->begin + (off_t)w->text.len, w->next);
-	}
-	reply_slice(w->c->req, buf_text(&w->text), w->text.len, size, off - w->begin);
+	if (w->text.len)
+		place_part_read(w->c->fs, w->fh, &w->part, w->text.len, w->next);
+	reply_slice(w->c->req, buf_text(&w->text), w->text.len, size, off - w->part.begin);
 }
 
 void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct fuse_file_info *fi)
@@ -327,11 +312,11 @@ void summary_read(struct ctx *c, struct node n, size_t size, off_t off, struct f
 	struct writer w = { .c = c, .fh = fi->fh };
 	int r;
 
-	if (!find_place(&w, off)) {
+	if (!place_part(c->fs, fi->fh, off, HEAD_BEGIN, &w.part)) {
 		refuse_node(c, n, -EINVAL, "it is read from its beginning on, without leaps");
 		return;
 	}
-	w.next = w.pos;
+	w.next = w.part.pos;
 	size = size < ANSWER_MAX ? size : ANSWER_MAX;
 	r = write_lines(&w, size, off);
 	if (w.walks)

@@ -91,15 +91,14 @@ static int by_number(const void *a, const void *b)
 static int ids_of(struct view *v, int64_t project, int64_t after, int64_t *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t got = 0;
 	int r = conn_rows(&v->conn, &st,
 		"SELECT id FROM volume INDEXED BY volume_by_project "
 		"WHERE project = ? AND trashed = 0 AND id > ? ORDER BY id LIMIT ?",
 		"iii", project, after, (int64_t)n);
 
-	while (r >= 0 && (r = conn_next(&v->conn, st)) > 0)
-		ret[got++] = sqlite3_column_int64(st, 0);
-	return r < 0 ? r : (int)got;
+	while (conn_take(&v->conn, st, n, &r))
+		ret[r - 1] = sqlite3_column_int64(st, 0);
+	return r;
 }
 
 /* The first n of each project hold the first n of them all. */

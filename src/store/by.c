@@ -90,27 +90,19 @@ int view_by_key_find(struct view *v, enum vol_by by, const char *name, struct vo
 int view_by_keys(struct view *v, enum vol_by by, int64_t after, struct vol_key *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
-	int r;
+	int r = 0;
 
 	if (by == BY_STATUS) {
-		while (i < n && status_key(after + 1 + (int64_t)i, &ret[i]) == 0)
-			i++;
-		return (int)i;
+		while ((size_t)r < n && status_key(after + 1 + r, &ret[r]) == 0)
+			r++;
+		return r;
 	}
 	if (!keys[by].list)
 		return 0;
 	r = conn_rows(&v->conn, &st, keys[by].list, "i", after);
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		key_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)i;
+	while (conn_take(&v->conn, st, n, &r))
+		key_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int tx_zone(struct tx *tx, const char *name)
@@ -181,17 +173,9 @@ int view_by(
 	struct view *v, enum vol_by by, int64_t key, int64_t after, struct vol_link *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
 	int r = conn_rows(&v->conn, &st, lists[by], "ii", key, after);
 
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		link_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)i;
+	while (conn_take(&v->conn, st, n, &r))
+		link_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }

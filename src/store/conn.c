@@ -172,6 +172,21 @@ int conn_next(struct conn *c, sqlite3_stmt *st)
 	return r;
 }
 
+bool conn_take(struct conn *c, sqlite3_stmt *st, size_t n, int *r)
+{
+	int taken = *r, next;
+
+	if (taken < 0)
+		return false;
+	if ((size_t)taken == n) {
+		conn_end(st);
+		return false;
+	}
+	next = conn_next(c, st);
+	*r = next < 0 ? next : taken + next;
+	return next > 0;
+}
+
 static int start(struct conn *c, sqlite3_stmt **ret, const char *sql, const char *types, va_list ap)
 {
 	if (c->lost)

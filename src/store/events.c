@@ -173,15 +173,12 @@ int view_history(struct view *v, int64_t id, struct buf *ret)
 int view_changed_last(struct view *v, int64_t *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	int r, done = 0;
-
-	r = conn_rows(&v->conn, &st,
+	int r = conn_rows(&v->conn, &st,
 		"SELECT DISTINCT volume FROM (SELECT volume FROM event WHERE volume <> 0 "
 		"ORDER BY id DESC LIMIT ?)",
 		"i", (int64_t)n);
-	if (r < 0)
-		return view_result(v, r);
-	while ((r = conn_next(&v->conn, st)) > 0)
-		ret[done++] = sqlite3_column_int64(st, 0);
-	return r < 0 ? view_result(v, r) : done;
+
+	while (conn_take(&v->conn, st, n, &r))
+		ret[r - 1] = sqlite3_column_int64(st, 0);
+	return view_result(v, r);
 }

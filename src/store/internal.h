@@ -51,6 +51,11 @@ int conn_row(struct conn *c, sqlite3_stmt **ret, const char *sql, const char *ty
 int conn_rows(struct conn *c, sqlite3_stmt **ret, const char *sql, const char *types, ...);
 int conn_next(struct conn *c, sqlite3_stmt *st); /* 1: a row, 0: the end, or -errno */
 void conn_end(sqlite3_stmt *st);
+/*
+ * For a loop over at most n rows. *r: conn_rows()'s result, and then how many were taken, or -errno. True: the row there is number *r - 1.
+ * False: there are no more, and the statement is given back.
+ */
+bool conn_take(struct conn *c, sqlite3_stmt *st, size_t n, int *r);
 int conn_exec(struct conn *c, const char *sql); /* several statements, no arguments */
 
 /* conn_do()'s result: 0 for at least one changed row, else -ENOENT. */

@@ -239,25 +239,16 @@ int view_jobs(struct view *v, int64_t backend, enum job_class class, int64_t aft
 	struct job_brief *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
-	int r;
-
-	r = conn_rows(&v->conn, &st,
+	int r = conn_rows(&v->conn, &st,
 		"SELECT id, volume, project, kind FROM job INDEXED BY job_backend "
 		"WHERE backend = ? AND class = ? AND id > ? ORDER BY id",
 		"iii", backend, (int64_t) class, after);
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		ret[i].id = sqlite3_column_int64(st, 0);
-		ret[i].volume = sqlite3_column_int64(st, 1);
-		ret[i].project = sqlite3_column_int64(st, 2);
-		ret[i].kind = (enum job_kind)sqlite3_column_int(st, 3);
-		ret[i].class = class;
-	}
-	conn_end(st);
-	return (int)i;
+
+	while (conn_take(&v->conn, st, n, &r))
+		ret[r - 1] = (struct job_brief){ .id = sqlite3_column_int64(st, 0),
+			.volume = sqlite3_column_int64(st, 1),
+			.project = sqlite3_column_int64(st, 2),
+			.kind = (enum job_kind)sqlite3_column_int(st, 3),
+			.class = class };
+	return view_result(v, r);
 }

@@ -50,22 +50,13 @@ int view_meta_by_key(struct view *v, int64_t volume, const char *key, struct met
 int view_metas(struct view *v, int64_t volume, int64_t after, struct meta_entry *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
-	int r;
-
-	r = conn_rows(&v->conn, &st,
+	int r = conn_rows(&v->conn, &st,
 		META "INDEXED BY meta_list WHERE volume = ? AND id > ? ORDER BY id", "ii", volume,
 		after);
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		meta_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)i;
+
+	while (conn_take(&v->conn, st, n, &r))
+		meta_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int tx_meta_get(struct tx *tx, int64_t volume, const char *key, int64_t *ret_id,

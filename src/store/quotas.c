@@ -117,25 +117,14 @@ int view_type_quota(struct view *v, int64_t id, struct quota *ret)
 	return view_result(v, quota_end(st, r, &v->store->defaults, ret));
 }
 
-static int quota_rows(struct view *v, sqlite3_stmt *st, struct quota *ret, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int r = conn_next(&v->conn, st);
-
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		quota_row(st, &v->store->defaults, &ret[i]);
-	}
-	conn_end(st);
-	return (int)n;
-}
-
 int view_quotas(struct view *v, int64_t after, struct quota *ret, size_t n)
 {
 	sqlite3_stmt *st;
 	int r = conn_rows(&v->conn, &st, PROJECT_QUOTA "WHERE q.id > ? ORDER BY q.id", "i", after);
 
-	return r < 0 ? view_result(v, r) : quota_rows(v, st, ret, n);
+	while (conn_take(&v->conn, st, n, &r))
+		quota_row(st, &v->store->defaults, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int view_type_quotas(struct view *v, int64_t project, int64_t after, struct quota *ret, size_t n)
@@ -144,7 +133,9 @@ int view_type_quotas(struct view *v, int64_t project, int64_t after, struct quot
 	int r = conn_rows(&v->conn, &st,
 		TYPE_QUOTA "WHERE q.project = ? AND q.id > ? ORDER BY q.id", "ii", project, after);
 
-	return r < 0 ? view_result(v, r) : quota_rows(v, st, ret, n);
+	while (conn_take(&v->conn, st, n, &r))
+		quota_row(st, &v->store->defaults, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int tx_project(struct tx *tx, const char *name, int64_t *ret_id)

@@ -97,14 +97,15 @@ static int sweep_part(struct tx *tx, int64_t after, int64_t to)
 {
 	int64_t volume[SWEPT_AT_ONCE];
 	sqlite3_stmt *st;
-	int n = 0, r = sweep_dead(tx, after, to);
+	int n, r = sweep_dead(tx, after, to);
 
-	if (r >= 0)
-		r = conn_rows(tx->conn, &st,
-			"SELECT DISTINCT volume FROM event WHERE id > ? AND id <= ?", "ii", after,
-			to);
-	while (r >= 0 && (r = conn_next(tx->conn, st)) > 0)
-		volume[n++] = sqlite3_column_int64(st, 0);
+	if (r < 0)
+		return r;
+	r = conn_rows(tx->conn, &st, "SELECT DISTINCT volume FROM event WHERE id > ? AND id <= ?",
+		"ii", after, to);
+	while (conn_take(tx->conn, st, SWEPT_AT_ONCE, &r))
+		volume[r - 1] = sqlite3_column_int64(st, 0);
+	n = r;
 	for (int i = 0; i < n && r >= 0; i++)
 		r = sweep_volume(tx, volume[i], to);
 	return r;

@@ -54,20 +54,6 @@ static int snapshot_by_uuid(struct conn *c, const char *uuid, struct snapshot *r
 	return snapshot_end(st, r, ret);
 }
 
-static int take_rows(struct conn *c, sqlite3_stmt *st, int r, struct snapshot *ret, size_t n)
-{
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		r = conn_next(c, st);
-		if (r <= 0)
-			return r < 0 ? r : (int)i;
-		snapshot_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)n;
-}
-
 int snapshots_from(struct conn *c, sqlite3_stmt **ret, int64_t volume)
 {
 	return conn_rows(c, ret,
@@ -99,7 +85,9 @@ int view_snapshots(struct view *v, int64_t volume, int64_t after, struct snapsho
 			 "WHERE volume = ? AND id > ? AND name IS NOT NULL ORDER BY id",
 		"ii", volume, after);
 
-	return view_result(v, take_rows(&v->conn, st, r, ret, n));
+	while (conn_take(&v->conn, st, n, &r))
+		snapshot_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int view_snapshot_count(struct view *v, int64_t volume, uint64_t *ret)
@@ -150,7 +138,9 @@ int tx_snapshots(struct tx *tx, int64_t volume, int64_t after, struct snapshot *
 		SNAPSHOT "INDEXED BY snapshot_list WHERE volume = ? AND id > ? ORDER BY id", "ii",
 		volume, after);
 
-	return take_rows(tx->conn, st, r, ret, n);
+	while (conn_take(tx->conn, st, n, &r))
+		snapshot_row(st, &ret[r - 1]);
+	return r;
 }
 
 int tx_snapshot_sums(struct tx *tx, int64_t volume, uint64_t *ret_count, uint64_t *ret_size)

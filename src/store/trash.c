@@ -9,16 +9,9 @@ int tx_trash_expired(struct tx *tx, int64_t now_us, int64_t *ret, size_t n)
 		"WHERE expires_us <= ? ORDER BY expires_us, id",
 		"i", now_us);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		r = conn_next(tx->conn, st);
-		if (r <= 0)
-			return r < 0 ? r : (int)i;
-		ret[i] = sqlite3_column_int64(st, 0);
-	}
-	conn_end(st);
-	return (int)n;
+	while (conn_take(tx->conn, st, n, &r))
+		ret[r - 1] = sqlite3_column_int64(st, 0);
+	return r;
 }
 
 int view_trash_next(struct view *v, int64_t *ret_us)

@@ -84,19 +84,11 @@ int view_type_default(struct view *v, const char *project, struct vol_type *ret)
 int view_types(struct view *v, int64_t after, struct vol_type *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
 	int r = conn_rows(&v->conn, &st, TYPE "WHERE t.id > ? ORDER BY t.id", "i", after);
 
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		type_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)i;
+	while (conn_take(&v->conn, st, n, &r))
+		type_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int tx_type(struct tx *tx, int64_t id, struct vol_type *ret)
@@ -209,23 +201,14 @@ static int type_entries(struct conn *c, int64_t type, enum type_list list, int64
 	struct type_entry *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
-	int r;
-
-	r = conn_rows(c, &st,
+	int r = conn_rows(c, &st,
 		TYPE_ENTRY "INDEXED BY type_entry_list WHERE type = ? AND list = ? AND id > ? "
 			   "ORDER BY id",
 		"iii", type, (int64_t)list, after);
-	if (r < 0)
-		return r;
-	for (; i < n; i++) {
-		r = conn_next(c, st);
-		if (r <= 0)
-			return r < 0 ? r : (int)i;
-		type_entry_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)i;
+
+	while (conn_take(c, st, n, &r))
+		type_entry_row(st, &ret[r - 1]);
+	return r;
 }
 
 int view_type_entry(struct view *v, int64_t id, struct type_entry *ret)

@@ -62,16 +62,9 @@ int view_unmanageds(struct view *v, int64_t backend, int64_t after, struct unman
 		UNMANAGED "INDEXED BY unmanaged_list WHERE backend = ? AND id > ? ORDER BY id",
 		"ii", backend, after);
 
-	if (r < 0)
-		return view_result(v, r);
-	for (size_t i = 0; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		unmanaged_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)n;
+	while (conn_take(&v->conn, st, n, &r))
+		unmanaged_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 int tx_unmanaged(struct tx *tx, int64_t id, struct unmanaged *ret)

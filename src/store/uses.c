@@ -50,19 +50,6 @@ static int use_by_name(struct conn *c, int64_t volume, const char *name, struct 
 	return use_end(st, r, ret);
 }
 
-static int take_rows(struct conn *c, sqlite3_stmt *st, struct use *ret, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int r = conn_next(c, st);
-
-		if (r <= 0)
-			return r < 0 ? r : (int)i;
-		use_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)n;
-}
-
 static int uses_list(struct conn *c, int64_t volume, int64_t after, struct use *ret, size_t n)
 {
 	sqlite3_stmt *st;
@@ -70,7 +57,9 @@ static int uses_list(struct conn *c, int64_t volume, int64_t after, struct use *
 		USE "INDEXED BY attachment_list WHERE volume = ? AND id > ? ORDER BY id", "ii",
 		volume, after);
 
-	return r < 0 ? r : take_rows(c, st, ret, n);
+	while (conn_take(c, st, n, &r))
+		use_row(st, &ret[r - 1]);
+	return r;
 }
 
 int uses_from(struct conn *c, sqlite3_stmt **ret, int64_t volume)
@@ -123,7 +112,9 @@ int tx_opens(struct tx *tx, int64_t after, struct use *ret, size_t n)
 	sqlite3_stmt *st;
 	int r = conn_rows(tx->conn, &st, USE "WHERE kind = 2 AND id > ? ORDER BY id", "i", after);
 
-	return r < 0 ? r : take_rows(tx->conn, st, ret, n);
+	while (conn_take(tx->conn, st, n, &r))
+		use_row(st, &ret[r - 1]);
+	return r;
 }
 
 int tx_use_holder(struct tx *tx, int64_t volume, bool holds, struct use *ret)

@@ -110,7 +110,6 @@ int view_entries(
 	struct view *v, enum vol_list which, int64_t after, struct vol_entry *ret, size_t n)
 {
 	sqlite3_stmt *st;
-	size_t i = 0;
 	int r;
 
 	if (which == LIST_TRASH)
@@ -122,16 +121,9 @@ int view_entries(
 		r = conn_rows(&v->conn, &st,
 			"SELECT " ENTRY " FROM volume WHERE id > ? AND +trashed = 0 ORDER BY id",
 			"i", after);
-	if (r < 0)
-		return view_result(v, r);
-	for (; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		entry_row(st, &ret[i]);
-	}
-	conn_end(st);
-	return (int)i;
+	while (conn_take(&v->conn, st, n, &r))
+		entry_row(st, &ret[r - 1]);
+	return view_result(v, r);
 }
 
 /* The columns of a struct volume, in the order of volume_row(). */
@@ -221,17 +213,11 @@ int view_images(struct view *v, int64_t backend, int64_t after, struct vol_image
 		"SELECT id, image_id FROM volume WHERE id > ? AND backend = ? ORDER BY id", "ii",
 		after, backend);
 
-	if (r < 0)
-		return view_result(v, r);
-	for (size_t i = 0; i < n; i++) {
-		r = conn_next(&v->conn, st);
-		if (r <= 0)
-			return r < 0 ? view_result(v, r) : (int)i;
-		ret[i].id = sqlite3_column_int64(st, 0);
-		col_text(st, 1, ret[i].image_id);
+	while (conn_take(&v->conn, st, n, &r)) {
+		ret[r - 1].id = sqlite3_column_int64(st, 0);
+		col_text(st, 1, ret[r - 1].image_id);
 	}
-	conn_end(st);
-	return (int)n;
+	return view_result(v, r);
 }
 
 int view_status(struct view *v, int64_t id, enum vol_status *ret, bool *ret_trashed)

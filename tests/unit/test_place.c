@@ -102,6 +102,34 @@ static void others_moved_on_while_it_waited(void **state)
 	place_drop(&fs, fh);
 }
 
+static void a_part_is_found_by_every_offset_in_it(void **state)
+{
+	enum { FIRST = 7 };
+	struct part p;
+	uint64_t fh;
+
+	assert_int_equal(open_as(ALICE, &fh), 0);
+	assert_true(place_part(&fs, fh, 0, FIRST, &p));
+	assert_int_equal(p.pos, FIRST);
+	assert_int_equal(p.end, 0);
+	place_part_read(&fs, fh, &p, 100, 20);
+	assert_true(place_part(&fs, fh, 100, FIRST, &p));
+	assert_int_equal(p.begin, 100);
+	assert_int_equal(p.pos, 20);
+	place_part_read(&fs, fh, &p, 50, 30);
+	for (off_t off = 101; off < 150; off++) {
+		assert_true(place_part(&fs, fh, off, FIRST, &p));
+		assert_int_equal(p.begin, 100);
+		assert_int_equal(p.end, 150);
+		assert_int_equal(p.pos, 20);
+	}
+	assert_false(place_part(&fs, fh, 99, FIRST, &p)); /* a part before the latest */
+	assert_false(place_part(&fs, fh, 151, FIRST, &p));
+	assert_true(place_part(&fs, fh, 0, FIRST, &p)); /* anew */
+	assert_int_equal(p.pos, FIRST);
+	place_drop(&fs, fh);
+}
+
 static void nobody_takes_all_of_them(void **state)
 {
 	uint64_t fh[MAX + 1], other, again;
@@ -143,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_answer_can_be_given_any_number_of_times),
 		TEST(others_moved_on_while_it_waited),
+		TEST(a_part_is_found_by_every_offset_in_it),
 		TEST(nobody_takes_all_of_them),
 		TEST(an_open_that_is_sent_again_makes_no_second_one),
 	};
