@@ -23,20 +23,32 @@ static void wake(struct data_io *io, int code)
 	pthread_cond_signal(&w->over_cond);
 }
 
+static void waited_init(struct waited *w, enum data_op op, uint64_t off, uint64_t len)
+{
+	*w = (struct waited){ .io = { .op = op, .off = off, .len = len, .done = wake } };
+	lock_init(&w->lock);
+	cond_init(&w->over_cond);
+}
+
+/* Waits for its code. */
+static int waited_end(struct waited *w)
+{
+	lock_take(&w->lock);
+	while (!w->over)
+		lock_wait(&w->lock, &w->over_cond);
+	lock_drop(&w->lock);
+	pthread_cond_destroy(&w->over_cond);
+	lock_release(&w->lock);
+	return w->code;
+}
+
 int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len)
 {
-	struct waited w = { .io = { .op = op, .off = off, .len = len, .done = wake } };
+	struct waited w;
 
-	lock_init(&w.lock);
-	cond_init(&w.over_cond);
+	waited_init(&w, op, off, len);
 	data_submit(i, &w.io);
-	lock_take(&w.lock);
-	while (!w.over)
-		lock_wait(&w.lock, &w.over_cond);
-	lock_drop(&w.lock);
-	pthread_cond_destroy(&w.over_cond);
-	lock_release(&w.lock);
-	return w.code;
+	return waited_end(&w);
 }
 
 /* The driver's answer; nobody closes the image meanwhile, since the caller has it. */
@@ -88,26 +100,6 @@ static void look(struct slow_task *t)
 	free(q);
 }
 
-static void discard(struct slow_task *t)
-{
-	struct question *q = of_task(t);
-	struct data_image *i = q->image;
-	uint64_t size = data_size(i), from = 0, to = 0;
-	int r = q->drained;
-
-	while (r == 0 && to < size) {
-		r = next(i, to, size, false, &from);
-		if (r == 0 && from < size)
-			r = next(i, from, size, true, &to);
-		else
-			to = size;
-		if (r == 0 && from < size)
-			r = io_wait(i, DATA_ZERO, from, to - from);
-	}
-	q->done(q->arg, r, 0);
-	free(q);
-}
-
 static void drained(struct data_io *io, int code)
 {
 	struct question *q = (struct question *)io;
@@ -116,8 +108,7 @@ static void drained(struct data_io *io, int code)
 	slow_run(q->image->d->slow, q->image->at.be, &q->task);
 }
 
-static void ask(struct data_image *i, enum data_op first, void (*run)(struct slow_task *),
-	uint64_t off, bool hole, data_found *done, void *arg)
+void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)
 {
 	struct question *q = calloc(1, sizeof *q);
 
@@ -125,8 +116,8 @@ static void ask(struct data_image *i, enum data_op first, void (*run)(struct slo
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){ .io = { .op = first, .done = drained },
-		.task.run = run,
+	*q = (struct question){ .io = { .op = DATA_DRAIN, .done = drained },
+		.task = { .run = look },
 		.image = i,
 		.off = off,
 		.hole = hole,
@@ -135,12 +126,50 @@ static void ask(struct data_image *i, enum data_op first, void (*run)(struct slo
 	data_submit(i, &q->io);
 }
 
-void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)
+/* --- emptying */
+
+struct emptying {
+	struct slow_task task;
+	struct data_image *image;
+	struct data_io *io;
+};
+
+static int zero_now(struct data_image *i, uint64_t off, uint64_t len)
 {
-	ask(i, DATA_DRAIN, look, off, hole, done, arg);
+	struct waited w;
+
+	waited_init(&w, DATA_ZERO, off, len);
+	io_send_now(i, &w.io);
+	return waited_end(&w);
 }
 
-void data_discard(struct data_image *i, data_found *done, void *arg)
+static void empty_all(struct slow_task *t)
 {
-	ask(i, DATA_TURN, discard, 0, false, done, arg);
+	struct emptying e = *(struct emptying *)t;
+	uint64_t size = data_size(e.image), from = 0, to = 0;
+	int r = 0;
+
+	free(t);
+	while (r == 0 && to < size) {
+		r = next(e.image, to, size, false, &from);
+		if (r == 0 && from < size)
+			r = next(e.image, from, size, true, &to);
+		else
+			to = size;
+		if (r == 0 && from < size)
+			r = zero_now(e.image, from, to - from);
+	}
+	io_ended(e.io, r);
+}
+
+void empty(struct data_image *i, struct data_io *io)
+{
+	struct emptying *e = malloc(sizeof *e);
+
+	if (!e) {
+		io_ended(io, -ENOMEM);
+		return;
+	}
+	*e = (struct emptying){ .task = { .run = empty_all }, .image = i, .io = io };
+	slow_run(i->d->slow, i->at.be, &e->task);
 }

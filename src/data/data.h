@@ -11,7 +11,7 @@
  * done to that image. A flush waits for all that was kept before it. What fails later is told to hooks.failed.
  *
  * Order: whatever overlaps a kept write that came before waits for it. Requests that overlap and whose callers have not been told come in
- * any order, as on a disk.
+ * any order, as on a disk; but for those whose callers are gone (data_leave).
  */
 #ifndef VOLFS_DATA_DATA_H
 #define VOLFS_DATA_DATA_H
@@ -86,11 +86,11 @@ enum data_op {
 	DATA_ZERO,  /* the range reads as zeroes, its space is given back; any length */
 	DATA_FLUSH, /* off, len: 0 */
 	DATA_DRAIN, /* waits for what was kept, no more */
-	DATA_TURN,  /* the same, and until writes may be sent */
+	DATA_EMPTY, /* all of it reads as zeroes, its space is given back; what is a hole costs nothing. What comes later waits for it */
 };
 
 /*
- * One request; embedded in the caller's struct, which lives until done(). off, len: within data_size(). buf: borrowed until done. done:
+ * One request; embedded in the caller's struct, all zero but for what is said here, which lives until done(). off, len: within data_size(). buf: borrowed until done. done:
  * once, from any thread, perhaps within data_submit(); 0 or -errno. It must not block.
  */
 struct data_io {
@@ -100,15 +100,26 @@ struct data_io {
 	void (*done)(struct data_io *io, int code);
 	/* the module's */
 	struct data_image *image;
-	uint64_t mark; /* kept writes up to this number come first; of one that is kept: its own */
-	uint64_t sent; /* DATA_ZERO: bytes of which the driver has been told */
-	_Atomic int step;		       /* DATA_ZERO: see io.c */
-	int code;			       /* DATA_ZERO: of its last step */
-	int slot;			       /* a kept write's place in the keep; -1 */
-	struct data_io *prev, *next;	       /* of those that wait */
-	struct data_io *kept_prev, *kept_next; /* of those that are kept */
+	uint64_t mark; /* its number: rising on one image */
+	enum { DATA_NEW, DATA_WAITS, DATA_SENT, DATA_OVER } state; /* the image's lock */
+	bool left;	  /* the image's lock; see data_leave() */
+	bool first;	  /* the image's lock; it is in the list of those that come first */
+	uint64_t sent;	  /* DATA_ZERO: bytes of which the driver has been told */
+	_Atomic int step; /* DATA_ZERO: see io.c */
+	int code;	  /* DATA_ZERO: of its last step */
+	int slot;	  /* a kept write's place in the keep; -1 */
+	struct data_io *prev, *next;		 /* of those that wait */
+	struct data_io *kept_prev, *kept_next;	 /* of those that are kept */
+	struct data_io *first_prev, *first_next; /* of those that come first */
 };
 void data_submit(struct data_image *i, struct data_io *io);
+
+/*
+ * Its caller was killed, and is about to be told that it was ended. One that waits, or is yet to be submitted, is not carried out: done with
+ * -EINTR. Another may still land, so whatever overlaps it and comes later waits for that. From any thread; it may be over by now, but
+ * io is there, and somebody has the image.
+ */
+void data_leave(struct data_image *i, struct data_io *io);
 
 /*
  * Keeps a write: true, and its caller may be told that it is done; *ret is to be passed to data_submit_kept() next. false: it is to be
@@ -121,8 +132,5 @@ void data_submit_kept(struct data_io *io); /* NULL is fine: it waits for another
 /* Where the next data (hole: the next hole) is at or after off; -ENXIO: there is none before the end. done: from a thread of the module. */
 typedef void data_found(void *arg, int code, uint64_t off);
 void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg);
-
-/* All of it reads as zeroes and its space is given back; what is a hole costs nothing. done as in data_next(). */
-void data_discard(struct data_image *i, data_found *done, void *arg);
 
 #endif

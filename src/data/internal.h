@@ -2,8 +2,9 @@
  * The folder's map: what each file of data/ offers to its siblings.
  *
  *      image.c   an image's life: got, opened, idle, closed     keep.c   writes that are kept, and their places
- *      io.c      requests: order, sending, ending              slow.c   threads for what blocks
- *      ask.c     what is done in those                         quiet.c  nothing is written while a snapshot is taken
+ *      io.c      requests: sending, ending                     slow.c   threads for what blocks
+ *      order.c   which of them waits for which                 ask.c    what is done in those
+ *      quiet.c   nothing is written while a snapshot is taken
  *
  * Locks: data.lock → image.lock → keeper.lock; slow.lock is a leaf. None is held over a done(), or over a driver call
  * but data_close(), which does not block: data.lock keeps the image from being freed meanwhile.
@@ -67,10 +68,11 @@ struct data_image {
 	bool stopped; /* lock; and data.lock to change it: a snapshot is taken, so only kept writes are sent, and none is kept */
 	struct data_io *kept; /* lock; kept writes that have not ended, in order */
 	unsigned kept_count;  /* lock */
-	bool shared; /* lock; others must see a write when its caller is told: none is kept */
-	uint64_t kept_last; /* lock; number of the last kept write */
+	bool shared;   /* lock; others must see a write when its caller is told: none is kept */
+	uint64_t last; /* lock; number of the last request */
 	uint16_t *
-		kept_at; /* lock; how many kept writes touch a block (io.c); NULL before the first */
+		kept_at; /* lock; how many kept writes touch a block (order.c); NULL before the first */
+	struct data_io *first; /* lock; of those under way, the ones that come first (order.c) */
 	uint64_t
 		trouble; /* lock; the last kept write that failed: none is kept until a flush after it succeeds; 0 */
 	struct data_io
@@ -134,10 +136,27 @@ void io_fail_locked(struct data_image *i, int code, bool lose);
 int io_recover(struct data_image *i, int slot); /* a kept write of a dead server, in order */
 void io_forget(struct data_image *i); /* nobody has it any more: kept writes stay in the keep */
 bool io_quiet_locked(const struct data_image *i); /* nothing is under way or to be done */
+/* Sends it, whatever there is: it is part of another, which is under way and has waited for everything. */
+void io_send_now(struct data_image *i, struct data_io *io);
+void io_ended(void *arg, int code); /* a driver_done; arg: the struct data_io */
+
+/* --- order.c --- */
+
+bool io_changes(const struct data_io *io);
+/* Must it wait for another, or until the image goes on? */
+bool order_waits_locked(struct data_image *i, const struct data_io *io);
+/* It is under way, and what comes later waits for it; until it is over. */
+void order_first_locked(struct data_image *i, struct data_io *io);
+void order_over_locked(struct data_image *i, struct data_io *io);
+/* Counts a kept write in (1), or out (-1). Before that: can it, is there memory? */
+void order_count_locked(struct data_image *i, const struct data_io *io, int by);
+bool order_may_count_locked(struct data_image *i);
 
 /* --- ask.c: what takes a thread that may block --- */
 
 /* Submits a request and waits for its code. */
 int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len);
+/* Carries out a DATA_EMPTY that is under way: in a thread, which ends it. */
+void empty(struct data_image *i, struct data_io *io);
 
 #endif

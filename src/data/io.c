@@ -18,71 +18,10 @@ enum {
 	KEPT_MAX =
 		KEEP_WRITES /
 		4, /* of one image: what a disk's cache holds, and no more than the others need */
-	BLOCK_SHIFT = 14, /* a kept write touches two blocks at most */
-	BLOCKS = 4096,	  /* counters of an image: block numbers modulo this */
 };
 #define ZERO_STEP                                                                                  \
 	(UINT64_C(256)                                                                             \
 		<< 20) /* bytes of one call: a driver may send an operation for each object */
-
-/* Of a part of the image, and not of all that came before. */
-static bool has_range(const struct data_io *io)
-{
-	return io->op == DATA_READ || io->op == DATA_WRITE || io->op == DATA_ZERO;
-}
-
-static bool changes(const struct data_io *io)
-{
-	return io->op == DATA_WRITE || io->op == DATA_ZERO;
-}
-
-static bool overlap(const struct data_io *a, const struct data_io *b)
-{
-	if (!has_range(a))
-		return true;
-	return a->off < b->off + b->len && b->off < a->off + a->len;
-}
-
-/* Counts a kept write in, or out. */
-static void count_locked(struct data_image *i, const struct data_io *io, int by)
-{
-	uint64_t first = io->off >> BLOCK_SHIFT, last = (io->off + io->len - 1) >> BLOCK_SHIFT;
-
-	for (uint64_t b = first; b <= last; b++)
-		i->kept_at[b % BLOCKS] = (uint16_t)(i->kept_at[b % BLOCKS] + by);
-}
-
-/* Does any kept write touch its blocks? Most requests meet none, and need not be held against each. */
-static bool may_meet_locked(const struct data_image *i, const struct data_io *io)
-{
-	uint64_t first = io->off >> BLOCK_SHIFT, last = (io->off + io->len - 1) >> BLOCK_SHIFT;
-
-	if (!has_range(io) || last - first >= BLOCKS)
-		return true;
-	for (uint64_t b = first; b <= last; b++)
-		if (i->kept_at[b % BLOCKS] > (io->slot >= 0))
-			return true;
-	return false;
-}
-
-/* Must it wait for a kept write, or until the image goes on? */
-static bool blocked_locked(const struct data_image *i, const struct data_io *io)
-{
-	const struct data_io *k;
-
-	if (i->stopped && io->slot < 0 && (changes(io) || io->op == DATA_TURN))
-		return true;
-	if (!i->kept || !may_meet_locked(i, io))
-		return false;
-	DL_FOREACH2(i->kept, k, kept_next)
-	{
-		if (k->mark > io->mark)
-			return false; /* in order: all the others are later still */
-		if (k != io && overlap(io, k))
-			return true;
-	}
-	return false;
-}
 
 bool io_quiet_locked(const struct data_image *i)
 {
@@ -90,8 +29,6 @@ bool io_quiet_locked(const struct data_image *i)
 }
 
 /* --- the end of a request */
-
-static void io_ended(void *arg, int code);
 
 /*
  * A long one goes in steps. Each has two ends, in any order: the driver's call returns, and tells its code. Who comes second goes on, so
@@ -146,8 +83,10 @@ static void send(struct data_image *i, struct data_io *io)
 	case DATA_FLUSH:
 		driver->data_flush(i->handle, io_ended, io);
 		break;
+	case DATA_EMPTY:
+		empty(i, io);
+		break;
 	case DATA_DRAIN:
-	case DATA_TURN:
 		io_ended(io, 0);
 		break;
 	}
@@ -172,25 +111,28 @@ static void kept_remove_locked(struct data_image *i, struct data_io *io)
 {
 	DL_DELETE2(i->kept, io, kept_prev, kept_next);
 	i->kept_count--;
-	count_locked(i, io, -1);
+	order_count_locked(i, io, -1);
 }
 
 /* It is about to be sent. */
-static void count_in_locked(struct data_image *i, const struct data_io *io)
+static void count_in_locked(struct data_image *i, struct data_io *io)
 {
+	io->state = DATA_SENT;
 	i->under_way++;
-	i->changing += changes(io);
+	i->changing += io_changes(io);
+	if (io->op == DATA_EMPTY)
+		order_first_locked(i, io);
 }
 
 static void count_out_locked(struct data_image *i, const struct data_io *io)
 {
 	i->under_way--;
-	i->changing -= changes(io);
+	i->changing -= io_changes(io);
 	if (!i->under_way || (i->stopped && !i->changing))
 		pthread_cond_broadcast(&i->changed);
 }
 
-static void io_ended(void *arg, int code)
+void io_ended(void *arg, int code)
 {
 	struct data_io *io = arg;
 	struct data_image *i = io->image;
@@ -209,6 +151,8 @@ static void io_ended(void *arg, int code)
 	} else if (io->op == DATA_FLUSH && code >= 0 && io->mark >= i->trouble) {
 		i->trouble = 0;
 	}
+	io->state = DATA_OVER;
+	order_over_locked(i, io);
 	if (i->waiting)
 		io_send_locked(i);
 	count_out_locked(i, io); /* only now: it holds the image while the lock is given up */
@@ -227,7 +171,7 @@ static struct data_io *next_locked(struct data_image *i)
 	struct data_io *io;
 
 	DL_FOREACH(i->waiting, io)
-	if (!blocked_locked(i, io)) {
+	if (!order_waits_locked(i, io)) {
 		DL_DELETE(i->waiting, io);
 		return io;
 	}
@@ -265,6 +209,7 @@ void io_fail_locked(struct data_image *i, int code, bool lose)
 		if (io->slot >= 0 && !lose)
 			continue;
 		DL_DELETE(i->waiting, io);
+		io->state = DATA_OVER;
 		if (io->slot >= 0)
 			kept_remove_locked(i, io);
 		DL_APPEND(failed, io);
@@ -284,23 +229,57 @@ void io_fail_locked(struct data_image *i, int code, bool lose)
 
 void data_submit(struct data_image *i, struct data_io *io)
 {
-	bool now;
+	bool now, left;
 
 	io->image = i;
 	io->slot = -1;
 	io->sent = 0;
 	lock_take(&i->lock);
-	io->mark = i->kept_last;
-	now = i->state == IMAGE_OPEN && !blocked_locked(i, io);
+	io->mark = ++i->last;
+	left = io->left;
+	now = !left && i->state == IMAGE_OPEN && !order_waits_locked(i, io);
 	if (now) {
 		count_in_locked(i, io);
-	} else {
+	} else if (!left) {
+		io->state = DATA_WAITS;
 		DL_APPEND(i->waiting, io);
 		image_want_locked(i);
 	}
 	lock_drop(&i->lock);
-	if (now)
+	if (left)
+		io->done(io, -EINTR);
+	else if (now)
 		send(i, io);
+}
+
+void io_send_now(struct data_image *i, struct data_io *io)
+{
+	io->image = i;
+	io->slot = -1;
+	io->sent = 0;
+	lock_take(&i->lock);
+	count_in_locked(i, io);
+	lock_drop(&i->lock);
+	send(i, io);
+}
+
+void data_leave(struct data_image *i, struct data_io *io)
+{
+	bool unsent;
+
+	lock_take(&i->lock);
+	io->left = true;
+	unsent = io->state == DATA_WAITS;
+	if (unsent) {
+		DL_DELETE(i->waiting, io);
+		io->state = DATA_OVER;
+		pthread_cond_broadcast(&i->changed);
+	} else if (io->state == DATA_SENT && io_changes(io)) {
+		order_first_locked(i, io);
+	}
+	lock_drop(&i->lock);
+	if (unsent)
+		io->done(io, -EINTR);
 }
 
 /* --- kept writes */
@@ -316,22 +295,14 @@ static struct data_io *kept_new(struct data_image *i, uint64_t off, size_t len)
 	return io;
 }
 
-/* Has an image its counters? */
-static bool may_keep_locked(struct data_image *i)
-{
-	if (!i->kept_at)
-		i->kept_at = calloc(BLOCKS, sizeof *i->kept_at);
-	return i->kept_at;
-}
-
 static void kept_add_locked(struct data_image *i, struct data_io *io, int slot)
 {
 	io->slot = slot;
 	io->buf = keeper_at(i->d->keeper, slot)->bytes;
-	io->mark = ++i->kept_last;
+	io->mark = ++i->last;
 	DL_APPEND2(i->kept, io, kept_prev, kept_next);
 	i->kept_count++;
-	count_locked(i, io, 1);
+	order_count_locked(i, io, 1);
 }
 
 bool data_keep_write(
@@ -348,12 +319,12 @@ bool data_keep_write(
 		return false;
 	lock_take(&i->lock);
 	if (i->state == IMAGE_OPEN && !i->shared && !i->stopped && !i->trouble &&
-		i->kept_count < KEPT_MAX && may_keep_locked(i))
+		i->kept_count < KEPT_MAX && order_may_count_locked(i))
 		slot = keeper_take(i->d->keeper, i->key.volume, off, len, buf);
 	if (slot >= 0)
 		kept_add_locked(i, io, slot);
 	/* One that has to wait for another is sent, and freed, by that one's end. */
-	now = slot >= 0 && !blocked_locked(i, io);
+	now = slot >= 0 && !order_waits_locked(i, io);
 	if (now)
 		count_in_locked(i, io);
 	if (slot >= 0 && !now)
@@ -381,7 +352,7 @@ int io_recover(struct data_image *i, int slot)
 	if (!io)
 		return -ENOMEM;
 	lock_take(&i->lock);
-	can = may_keep_locked(i);
+	can = order_may_count_locked(i);
 	if (can) {
 		kept_add_locked(i, io, slot);
 		DL_APPEND(i->waiting, io);

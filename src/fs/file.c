@@ -84,7 +84,7 @@ static int handle_make(struct fs *fs, int slot, struct view *v, struct err *err)
 		return r;
 	}
 	h->fh = fh_of(o, slot);
-	h->writes = o->writes;
+	h->writes = o->writes != 0;
 	atomic_store(&fs->handles->at[slot], h);
 	return 0;
 }
@@ -162,6 +162,9 @@ static int restore(struct fs *fs, struct view *v, struct err *err)
 			fh[n++] = fh_of(o, (int)i);
 		if (handle_make(fs, (int)i, v, err) < 0)
 			log_err("an open `data` cannot be gone on with: %s", err->text);
+		else if (o->writes == KEEP_EMPTIES)
+			file_empty_left(fs, handle_find(fs, fh_of(o, (int)i)),
+				(struct node){ .kind = KIND_DATA, .row = o->row });
 	}
 	if (r == 0) {
 		qsort(fh, n, sizeof *fh, by_value);
@@ -299,14 +302,15 @@ void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_
 
 /* --- open and release */
 
-/* The slot of a request that a dead server began to carry out. */
+/* The slot of a request that a dead server began to carry out. One whose caller was killed is nobody's any more, and ends by itself. */
 static int slot_again(struct fs *fs, const struct change_id *id)
 {
 	uint32_t high = atomic_load(&fs->keep->open_high);
 
 	for (uint32_t i = 0; id->resent && i < high; i++)
 		if (atomic_load(&fs->keep->open[i].used) == KEEP_USED &&
-			fs->keep->open[i].made_by == id->unique)
+			fs->keep->open[i].made_by == id->unique &&
+			fs->keep->open[i].writes != KEEP_EMPTIES)
 			return (int)i;
 	return -1;
 }
@@ -329,7 +333,7 @@ static int slot_take(struct fs *fs, const struct change *ch, bool writes)
 	return slot;
 }
 
-/* No slot is taken, so none has to be given back. */
+/* No slot is taken, or it was given back. */
 static void refuse_open(struct change *ch, int code, const char *text)
 {
 	ch->reply = REPLY_CODE;
@@ -382,8 +386,7 @@ void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 			change_done, ch);
 }
 
-/* The description is gone before anybody had it. */
-static void forget(struct fs *fs, uint64_t fh, struct node n)
+void file_forget(struct fs *fs, uint64_t fh, struct node n)
 {
 	handle_end(fs, handle_find(fs, fh));
 	slot_drop(fs, fh);
@@ -397,7 +400,7 @@ void file_not_opened(struct change *ch)
 	slot_drop(ch->fs, ch->fi.fh);
 }
 
-static void reply_open(struct change *ch)
+void file_reply_open(struct change *ch)
 {
 	struct fuse_open_out {
 		uint64_t fh;
@@ -413,24 +416,16 @@ static void reply_open(struct change *ch)
 		out.open_flags |= OPEN_KEEP_CACHE;
 	/* The caller was killed meanwhile: no RELEASE will come. */
 	if (fuse_reply_buf(ch->req, (const char *)&out, sizeof out) == -ENOENT)
-		forget(ch->fs, ch->fi.fh, ch->node);
+		file_forget(ch->fs, ch->fi.fh, ch->node);
 	free(ch);
 }
 
-static void emptied(void *arg, int code, uint64_t off)
+void file_refuse_opened(struct change *ch, int code, const char *text)
 {
-	struct change *ch = arg;
-
-	if (code < 0) {
-		forget(ch->fs, ch->fi.fh, ch->node);
-		ch->reply = REPLY_CODE;
-		change_answer(ch, code, "its blocks cannot be discarded");
-	} else {
-		reply_open(ch);
-	}
+	file_forget(ch->fs, ch->fi.fh, ch->node);
+	refuse_open(ch, code, text);
 }
 
-/* Accepted by the engine. cp skips the holes of its source and trusts that an emptied file has zeroes there. */
 void file_opened(struct change *ch)
 {
 	struct view *v = fs_view(ch->fs);
@@ -440,16 +435,14 @@ void file_opened(struct change *ch)
 	int r = h ? 0 : v ? handle_make(ch->fs, slot, v, &err) : -EIO;
 
 	if (r < 0) {
-		forget(ch->fs, ch->fi.fh, ch->node);
-		ch->reply = REPLY_CODE;
-		change_answer(ch, r, err.text);
+		file_refuse_opened(ch, r, err.text);
 		return;
 	}
 	h = handle_find(ch->fs, ch->fi.fh);
 	if ((ch->fi.flags & O_TRUNC) && h->writes)
-		data_discard(h->image, emptied, ch);
+		file_empty(ch, h);
 	else
-		reply_open(ch);
+		file_reply_open(ch);
 }
 
 struct release {
@@ -472,7 +465,7 @@ void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi)
 	struct release *r = n.index == DATA_OF_SNAPSHOT ? NULL : malloc(sizeof *r);
 
 	if (!r) {
-		forget(c->fs, fi->fh, n);
+		file_forget(c->fs, fi->fh, n);
 		fuse_reply_err(c->req, 0);
 		return;
 	}

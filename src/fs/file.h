@@ -1,4 +1,4 @@
-/* What file.c (open descriptions of `data`) and file_io.c (requests on them) share. */
+/* What file.c (open descriptions of `data`), file_empty.c (those with O_TRUNC) and file_io.c (requests on them) share. */
 #ifndef VOLFS_FS_FILE_H
 #define VOLFS_FS_FILE_H
 
@@ -15,5 +15,20 @@ struct handle {
 /* NULL: there is none (a description whose volume could not be found again). It lives until its RELEASE, which the kernel sends after
  * everything else on it was answered. */
 struct handle *handle_find(struct fs *fs, uint64_t fh);
+
+/* --- file.c, for file_empty.c */
+
+/* Ends an open that the engine has accepted: with its descriptor; with an error. The change is over. */
+void file_reply_open(struct change *ch);
+void file_refuse_opened(struct change *ch, int code, const char *text);
+/* A description that nobody has: it is closed, and the engine hears of it. */
+void file_forget(struct fs *fs, uint64_t fh, struct node n);
+
+/* --- file_empty.c: O_TRUNC */
+
+/* Discards all blocks, then answers the open. */
+void file_empty(struct change *ch, struct handle *h);
+/* Goes on with what a dead server did after the opener was killed; then the description ends. */
+void file_empty_left(struct fs *fs, struct handle *h, struct node n);
 
 #endif

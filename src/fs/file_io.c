@@ -46,13 +46,25 @@ static int errno_of(int code)
 	}
 }
 
+static struct move *of_patient(struct patient *p)
+{
+	return (struct move *)((char *)p - offsetof(struct move, patient));
+}
+
 static void move_free(struct patient *p)
 {
-	struct move *m = (struct move *)((char *)p - offsetof(struct move, patient));
+	struct move *m = of_patient(p);
 
 	if (m->message)
 		session_message_give(m->fs->session, m->message);
 	free(m);
+}
+
+static void move_leave(struct patient *p)
+{
+	struct move *m = of_patient(p);
+
+	data_leave(m->handle->image, &m->io);
 }
 
 /* What failed behind a caller's back is told once. */
@@ -120,7 +132,7 @@ static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data
 	m->fs = c->fs;
 	m->req = c->req;
 	m->handle = h;
-	patient_begin(&m->patient, c->req, move_free);
+	patient_begin(&m->patient, c->req, move_free, move_leave);
 	return m;
 }
 
@@ -260,16 +272,34 @@ void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t of
 	data_submit(h->image, &m->io);
 }
 
+static void seek_free(struct patient *p)
+{
+	free(p);
+}
+
 static void found(void *arg, int code, uint64_t off)
 {
-	fuse_req_t req = arg;
+	struct patient *p = arg;
 
-	if (code == -ENXIO)
-		fuse_reply_err(req, ENXIO);
+	if (!patient_claim(p))
+		; /* its caller was killed */
 	else if (code < 0)
-		fuse_reply_err(req, errno_of(code));
+		fuse_reply_err(p->req, code == -ENXIO ? ENXIO : errno_of(code));
 	else
-		fuse_reply_lseek(req, (off_t)off);
+		fuse_reply_lseek(p->req, (off_t)off);
+	patient_end(p);
+}
+
+static void seek(struct ctx *c, struct handle *h, uint64_t off, bool hole)
+{
+	struct patient *p = malloc(sizeof *p);
+
+	if (!p) {
+		fuse_reply_err(c->req, ENOMEM);
+		return;
+	}
+	patient_begin(p, c->req, seek_free, NULL);
+	data_next(h->image, off, hole, found, p);
 }
 
 void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)
@@ -283,5 +313,5 @@ void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)
 	else if (off < 0 || (uint64_t)off >= data_size(h->image))
 		fuse_reply_err(c->req, ENXIO);
 	else
-		data_next(h->image, (uint64_t)off, whence == SEEK_HOLE, found, c->req);
+		seek(c, h, (uint64_t)off, whence == SEEK_HOLE);
 }

@@ -494,6 +494,8 @@ struct patient {
 	fuse_req_t req;
 	pid_t tid;
 	void (*release)(struct patient *p);
+	void (*leave)(
+		struct patient *p); /* the caller was killed, and goes when this returns; NULL */
 	atomic_uint refs;
 	atomic_bool claimed;
 	bool listed;		     /* killed.lock */
@@ -502,7 +504,8 @@ struct patient {
 int killed_new(struct killed **ret);
 void killed_free(struct killed *k);
 /* Embedded in what a request's answer needs, from before the storage is asked. release() is called when nobody refers to it any more. */
-void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct patient *p));
+void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct patient *p),
+	void (*leave)(struct patient *p));
 bool patient_claim(
 	struct patient *p); /* true: the caller answers the request. false: it was answered */
 void patient_end(struct patient *p); /* the storage has ended, and the answer is out */

@@ -39,11 +39,13 @@ static void on_interrupt(fuse_req_t req, void *arg)
 	pthread_cond_signal(&k->more);
 }
 
-void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct patient *p))
+void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct patient *p),
+	void (*leave)(struct patient *p))
 {
 	p->req = req;
 	p->tid = fuse_req_ctx(req)->pid;
 	p->release = release;
+	p->leave = leave;
 	p->listed = false;
 	atomic_init(&p->refs, 1);
 	atomic_init(&p->claimed, false);
@@ -71,8 +73,11 @@ static bool look(struct patient *p)
 		return true;
 	if (!who_is_killed(p->tid))
 		return false;
-	if (patient_claim(p))
-		fuse_reply_err(p->req, EINTR);
+	if (!patient_claim(p))
+		return true;
+	if (p->leave)
+		p->leave(p);
+	fuse_reply_err(p->req, EINTR);
 	return true;
 }
 

@@ -167,7 +167,6 @@ int rb_revert(void *backend, const struct driver_image *image, const struct driv
 
 struct flatten {
 	struct rb_header h;
-	bool blank; /* the map knows of no object */
 	struct rb_meter m;
 };
 
@@ -185,46 +184,57 @@ static int flatten_opened(struct rb_change *c, void *arg)
 			return r < 0 ? r : -ENOTEMPTY;
 	}
 	r = rbd_flatten_with_progress(c->image, rb_meter_tell, &f->m);
-	if (r == -EINVAL) /* somebody else has done it */
-		r = 0;
-	if (r >= 0 && c->features & RBD_FEATURE_OBJECT_MAP && !f->blank)
-		(void)rbd_rebuild_object_map(c->image, rb_meter_tell, &f->m);
-	return r;
+	return r == -EINVAL ? 0 : r; /* -EINVAL: somebody else has done it */
 }
 
-static bool is_blank(const struct rb_change *c, const struct rb_header *h)
+/* A map that knows of no object. It is called invalid, so nobody believes it; who has it in memory goes on with that. */
+static void empty_map(const struct rb_change *c, const struct rb_header *h)
 {
-	uint64_t count = rb_object_count(h->size, h->order);
-	CLEANUP_FREE unsigned char *bits = NULL;
+	rados_write_op_t op = rados_create_write_op();
+	struct enc in = { .len = 0 };
+	char object[RB_OBJECT_ROOM];
+	struct flight f;
 
-	if (h->flags & MAP_FLAGS || rb_format_map(c->p, c->id, count, &bits) < 0)
-		return false;
-	for (uint64_t i = 0; i < count; i++)
-		if (rb_map_state(bits, i))
-			return false;
-	return true;
+	enc_u64(&in, rb_object_count(h->size, h->order));
+	enc_u8(&in, 0);
+	rados_write_op_assert_exists(op);
+	rados_write_op_truncate(op, 0);
+	rados_write_op_exec(op, "rbd", "object_map_resize", in.at, in.len, NULL);
+	rb_fly(c->be, &f, c->p->io, rb_object(object, "rbd_object_map.", c->id), op);
+	(void)rb_land(&f); /* as it was: it tells of too many objects, no more */
+}
+
+static int rebuild_map(struct rb_change *c, void *arg)
+{
+	struct flatten *f = arg;
+
+	return rbd_rebuild_object_map(c->image, rb_meter_tell, &f->m);
 }
 
 /*
  * librbd (16.2) skips objects that the map knows. But a writer enters an object into the map first and copies it from the source after
- * that; where it died in between, the object would be lost with the source. So librbd is told not to trust the map, unless that
- * knows of nothing; and should it die itself, the next one is told so, too.
+ * that; where it died in between, the object would be lost with the source. So librbd is told not to trust the map; and should it
+ * die itself, the next one is told so, too.
+ *
+ * It enters all objects, those too of which the source has nothing and which are not made. To make the map anew does not help alone: what
+ * an old one knows may just be about to be written, and stays. So that begins with none.
  */
 static int flatten_mapped(struct rb_change *c, struct flatten *f)
 {
-	int r;
+	int r = write_flags(c, MAP_FLAGS);
 
-	f->blank = is_blank(c, &f->h);
-	r = write_flags(c, MAP_FLAGS);
 	if (r < 0)
 		return r;
 	tell_watchers(c);
 	r = rb_change_image(c, flatten_opened, f);
-	if (r < 0 || f->blank) {
+	if (r < 0) {
 		(void)write_flags(c, f->h.flags);
 		tell_watchers(c);
+		return r;
 	}
-	return r;
+	empty_map(c, &f->h);
+	(void)rb_change_image(c, rebuild_map, f); /* without it all is slower, no more */
+	return 0;
 }
 
 /* Is the snapshot that a clone is made of gone? 0, -EEXIST, or another -errno. */
@@ -269,7 +279,7 @@ static int finish_flatten(struct rb_change *c, const struct rb_header *h)
 
 static int flatten_image(struct rb_change *c, struct driver_progress *progress)
 {
-	struct flatten f = { .blank = false };
+	struct flatten f = { 0 };
 	int r = rb_format_find(c->p, c->name, c->id);
 
 	if (r >= 0)

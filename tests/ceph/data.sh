@@ -154,20 +154,42 @@ verified db 8 stand_still
 wait_for 60 grep -qx up .volfs/backends/ssd/state
 
 note "a program that waits for it can be killed"
-kill -STOP "$osd"
-for what in 'if=/dev/urandom of=db/data bs=1M oflag=direct conv=notrunc' 'if=/dev/urandom of=db/data bs=1M conv=notrunc' \
-	'if=db/data of=/dev/null bs=1M iflag=direct'; do
-	# shellcheck disable=SC2086
-	dd $what count=10 status=none 2>"$T/err" &
-	program=$!
+killed() # COMMAND…
+{
+	"$@" 2>"$T/err" &
+	local program=$!
 	sleep 1
 	not gone "$program"
 	kill -9 "$program"
 	wait_for 5 gone "$program"
+}
+kill -STOP "$osd"
+for what in 'if=/dev/urandom of=db/data bs=1M oflag=direct conv=notrunc' 'if=/dev/urandom of=db/data bs=1M conv=notrunc' \
+	'if=db/data of=/dev/null bs=1M iflag=direct'; do
+	# shellcheck disable=SC2086
+	killed dd $what count=10 status=none
 done
+killed python3 -c 'import os; os.lseek(os.open("db/data", os.O_RDONLY), 0, os.SEEK_HOLE)'
 kill -CONT "$osd"
 wait_for 60 grep -qx up .volfs/backends/ssd/state
 wait_for 30 grep -qx available db/status
+same db
+
+note "who empties it, too, and what comes later waits until it is empty"
+dirty db
+kill -STOP "$osd"
+killed bash -c ': >db/data'
+dd if="$T/short" of=db/data bs=1M count=1 seek=9 oflag=direct conv=notrunc status=none &
+later=$!
+sleep 1
+eq in-use "$(timeout 5 cat db/status)"
+not gone "$later"
+kill -CONT "$osd"
+wait "$later"
+wait_for 60 grep -qx up .volfs/backends/ssd/state
+wait_for 30 grep -qx available db/status
+ok cmp -n $((1 << 20)) -i $((9 << 20)):0 db/data "$T/short"
+ok cmp <(tr -d '\0' <db/data) <(head -c 1M "$T/short" | tr -d '\0')
 same db
 
 note "extension under verified load"

@@ -91,6 +91,15 @@ static void flatten(const struct driver_image *image)
 	assert_true(progress.done <= progress.total);
 }
 
+static uint64_t used(const struct driver_image *image)
+{
+	struct err err = { 0 };
+	uint64_t bytes;
+
+	must(backend.driver->used(backend.be, image, &bytes, &err), &err, "used");
+	return bytes;
+}
+
 static void nothing_left(void)
 {
 	rig_same_soon(before, rig.vols, backend.conf.namespace);
@@ -364,6 +373,7 @@ static void test_flatten(void **state)
 	flatten(&clone);
 	flatten(&clone);
 	check_map(&clone);
+	assert_int_equal(used(&clone), 3 * 4 * MIB); /* what the source had, and no object more */
 	/* The source's snapshot went with its last clone: else the image could not be removed. */
 	rig_must_remove(&backend, &image);
 	assert_true(rig_sum(&backend, &clone, clone.size, NULL) == sum);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # `data` while its storage is not there: what is asked of it waits, and is answered when the storage comes back; who is killed meanwhile
-# goes; a close and a deletion at once.
+# goes, and what that one asked for does no harm; a close and a deletion at once.
 # timeout: 120
 # sanitize
 # shellcheck source=/dev/null
@@ -98,6 +98,85 @@ kill -9 "$writer"
 wait_for 5 gone "$writer"
 fsfreeze -u "$T/disk"
 eq x "$(timeout 10 head -c 1 "$MNT/db/data")"
+
+# killed COMMAND…: it hangs, is killed, and gone
+killed()
+{
+	"$@" &
+	local pid=$!
+	sleep 0.3
+	not gone "$pid"
+	kill -9 "$pid"
+	wait_for 5 gone "$pid"
+}
+fill() # two stretches of data, and holes
+{
+	dd if="$T/full" of="$MNT/db/data" bs=1M count=1 seek="$1" conv=notrunc,fsync status=none
+}
+
+note "who looks for holes, or empties it, is killed while the disk hangs"
+head -c 1M /dev/zero | tr '\0' x >"$T/full"
+fill 1
+fill 5
+dd if=/dev/zero of="$MNT/db/data" bs=1M count=1 conv=notrunc,fsync status=none
+fsfreeze -f "$T/disk"
+dd if="$T/full" of="$MNT/db/data" bs=4k count=1 conv=notrunc status=none 2>"$T/out" & # kept; its close waits
+closer=$!
+wait_for 10 test -e "$T/out"
+sleep 0.2
+killed python3 -c 'import os, sys
+os.lseek(os.open(sys.argv[1], os.O_RDONLY), 0, os.SEEK_DATA)' "$MNT/db/data"
+killed bash -c ': >"$1"' - "$MNT/db/data" # it has not begun: that write comes first
+fsfreeze -u "$T/disk"
+wait "$closer"
+ok cmp -n 4096 "$T/full" "$MNT/db/data"
+ok cmp -n $((1 << 20)) "$T/full" "$MNT/db/data" 0 $((5 << 20))
+
+note "one that was begun is gone on with, and what comes later waits for it"
+exec 7<&-
+wait_for 10 grep -qx available "$MNT/db/status"
+fsfreeze -f "$T/disk"
+killed bash -c ': >"$1"' - "$MNT/db/data"
+eq in-use "$(timeout 5 cat "$MNT/db/status")"
+dd if="$T/full" of="$MNT/db/data" bs=1M count=1 seek=1 oflag=direct conv=notrunc status=none &
+writer=$!
+head -c 8M "$MNT/db/data" >"$T/read" &
+reader=$!
+sleep 0.5
+not gone "$writer"
+not gone "$reader"
+fsfreeze -u "$T/disk"
+wait "$writer" "$reader"
+ok cmp -n $((1 << 20)) "$T/full" "$MNT/db/data" 0 $((1 << 20))
+eq 1048576 "$(tr -d '\0' <"$MNT/db/data" | wc -c)"
+not cmp -s -n $((1 << 20)) "$T/full" "$T/read" 0 $((5 << 20))
+wait_for 10 grep -qx available "$MNT/db/status"
+
+note "also by the next server"
+fill 3
+fill 5
+wait_for 10 grep -qx available "$MNT/db/status"
+fsfreeze -f "$T/disk"
+killed bash -c ': >"$1"' - "$MNT/db/data"
+server=$(server_pid)
+kill -9 "$server"
+fsfreeze -u "$T/disk" # it cannot die before
+wait_for 20 new_server "$server"
+wait_for 20 grep -qx available "$MNT/db/status"
+eq 0 "$(timeout 20 cat "$MNT/db/data" | tr -d '\0' | wc -c)"
+
+note "a write whose writer was killed does not land on a later one"
+exec 7<>"$MNT/db/data"
+for _ in 1 2 3; do
+	fsfreeze -f "$T/disk"
+	killed dd if="$T/full" of="$MNT/db/data" bs=1M count=1 oflag=direct conv=notrunc status=none
+	dd if=/dev/zero of="$MNT/db/data" bs=1M count=1 oflag=direct conv=notrunc status=none &
+	writer=$!
+	sleep 0.2
+	fsfreeze -u "$T/disk"
+	wait "$writer"
+	eq 0 "$(head -c 1M "$MNT/db/data" | tr -d '\0' | wc -c)"
+done
 exec 7<&-
 
 stop_volfs

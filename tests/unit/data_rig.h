@@ -109,7 +109,7 @@ bool keep_c(struct data_image *i, uint64_t off, size_t len, char c);
 bool keeps(
 	struct data_image *i, uint64_t off, size_t len); /* would it, with zeroes? It does, then */
 
-/* An answer of data_next() or data_discard(). */
+/* An answer of data_next(). */
 struct answer {
 	_Atomic bool over;
 	int code;

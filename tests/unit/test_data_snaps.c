@@ -283,20 +283,20 @@ static void one_that_cannot_be_opened(void **state)
 static void discards_wait_without_a_thread(void **state)
 {
 	enum { MANY = 10 };
-	static struct answer a[MANY];
+	static struct req r[MANY];
 	struct data_image *i = open_image(1), *k;
 
 	memset(disk_bytes(1), 'x', MIB);
-	memset(a, 0, sizeof a);
+	memset(r, 0, sizeof r);
 	assert_int_equal(quiet(1, true), 0);
 	for (int n = 0; n < MANY; n++)
-		data_discard(i, answered, &a[n]);
+		req_begin(&r[n], i, DATA_EMPTY, 0, 0, NULL);
 	k = open_image(2);
 	assert_int_equal(request(k, DATA_READ, 0, 512, buf), 0);
 	assert_true(all(disk_bytes(1), MIB, 'x'));
 	go_on(1);
 	for (int n = 0; n < MANY; n++)
-		assert_int_equal(answer_wait(&a[n], NULL), 0);
+		assert_int_equal(req_wait(&r[n]), 0);
 	assert_true(all(disk_bytes(1), DISK_BYTES, 0));
 	data_put(i);
 	data_put(k);
