@@ -105,7 +105,7 @@ static bool is_alone_locked(const struct waiters *w)
 {
 	const struct watched *x = w->woken;
 
-	return x && !x->next && !x->pollers && x->waiters && !x->waiters->next;
+	return x && !x->next && !x->pollers && waiters_is_one_locked(x);
 }
 
 void waiters_go(struct waiters *w)

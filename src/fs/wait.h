@@ -49,7 +49,8 @@ void watched_put_locked(struct waiters *w, struct watched *x); /* freed if nobod
 /* What a reader of `wait` is told now: false while it must wait. error: of the read after it. */
 bool wait_look(struct ctx *c, int64_t volume, struct buf *text, int *ret_error);
 
-/* Of the thread. Takes all who block on x, and answers them; or those that it took off w->interrupted. */
+/* Of the thread, and of waiters_go(). Takes all who block on x, and answers them; or those that it took off w->interrupted. */
+bool waiters_is_one_locked(const struct watched *x); /* exactly one blocks */
 struct waiter *waiters_take_locked(struct waiters *w, struct watched *x);
 void waiters_answer(struct fs *fs, struct waiter *list, const struct buf *text, int error);
 void waiters_interrupted(struct waiter *list);

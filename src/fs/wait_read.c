@@ -135,6 +135,11 @@ static void take_locked(struct waiters *w, struct waiter *v)
 	forget_locked(w, v);
 }
 
+bool waiters_is_one_locked(const struct watched *x)
+{
+	return x->waiters && !x->waiters->next;
+}
+
 struct waiter *waiters_take_locked(struct waiters *w, struct watched *x)
 {
 	struct waiter *list = x->waiters, *v;
