@@ -256,6 +256,11 @@ void backend_name_thread(const struct backend *b, const char *what); /* the call
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
 
+/* --- fence.c --- */
+
+/* At each look of the monitor: b->address follows a new connection; what is earlier is fenced until b is ready. 0, or its failure. */
+int fence_put_up(struct backend *b, struct err *err);
+
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
 bool measure_asked_locked(
@@ -443,6 +448,8 @@ void request_counts(struct request *q, enum engine_op op);
 
 /* Answers code from a thread of the engine; err may be NULL. */
 void request_refuse(struct request *q, int code, const struct err *err);
+/* Refuses it if code is negative, or else submits it. */
+void request_send(struct request *q, int code, const struct err *err);
 
 /* Runs apply in the writer and waits for it: for start and monitors. ret_row, err may be NULL. */
 int request_wait(struct request *q, int64_t *ret_row, struct err *err);

@@ -166,10 +166,7 @@ void engine_disown(struct engine *e, struct change_id id, const struct caller *w
 		r = err_set(&err, -EACCES, "only an administrator lets an image go");
 	else if (!d->image)
 		r = -ENOMEM;
-	if (r < 0)
-		request_refuse(&d->q, r, &err);
-	else
-		request_submit(&d->q);
+	request_send(&d->q, r, &err);
 }
 
 /* --- the image --- */

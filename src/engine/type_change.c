@@ -40,10 +40,7 @@ void type_edit_send(struct type_edit *c, int r, struct err *err)
 {
 	if (r == 0 && !c->q.admin)
 		r = err_set(err, -EACCES, "only an administrator changes volume types");
-	if (r < 0)
-		request_refuse(&c->q, r, err);
-	else
-		request_submit(&c->q);
+	request_send(&c->q, r, err);
 }
 
 int type_there(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err)
