@@ -120,6 +120,18 @@ void worker_kick(struct backend *b);
 /* Gives up the creations that wait or hang on a backend that is down. */
 void worker_give_up(struct backend *b);
 
+/* --- pace.c: which jobs may begin. Under b->lock --- */
+
+unsigned pace_threads_max(const struct backend *b); /* for all that the limits allow */
+/* Of which class the next one may begin now, creations first; CLASS_COUNT: of none. */
+enum job_class pace_next_locked(const struct backend *b);
+/* Is a worker to wait by the clock, for there is something to begin later? One is enough. How long, ns. */
+bool pace_wants_timer_locked(const struct backend *b);
+int64_t pace_timer_locked(const struct backend *b);
+/* A worker has begun something of that class; its call has returned. */
+void pace_began_locked(struct backend *b, enum job_class class);
+void pace_ended_locked(struct backend *b, enum job_class class);
+
 /* --- run.c --- */
 
 /* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
