@@ -207,9 +207,18 @@ static int unmanaged_space(struct ctx *c, int64_t row, struct statvfs *ret)
 	return row ? dir_backend.space(c, row, ret) : backend_space(c, NULL, ret);
 }
 
+static void unmanaged_rmdir(struct ctx *c, const struct entry *e)
+{
+	refuse(c, -EPERM, e->name,
+		e->node.kind == KIND_UNMANAGED_IMAGE
+			? "an image that no volume owns is not removed from here: adopt it first"
+			: "this directory is part of the filesystem");
+}
+
 const struct dir dir_unmanaged = {
 	.stat = unmanaged_stat,
 	.find = unmanaged_find,
 	.list = unmanaged_list,
+	.rmdir = unmanaged_rmdir,
 	.space = unmanaged_space,
 };
