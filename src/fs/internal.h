@@ -210,6 +210,11 @@ void refuse_node(struct ctx *c, struct node n, int code, const char *text); /* o
 /* The errno that the kernel may see of a code (never ENOSYS, never positive). */
 int reply_errno(int code);
 
+/* --- named.c: a file as `errors` names it, in text; or else `otherwise` */
+
+enum { NAMED_MAX = 3 * NAME_LEN };
+const char *named(struct fs *fs, struct node n, const char *otherwise, char text[NAMED_MAX]);
+
 /* --- errlog.c: .volfs/errors */
 
 int errlog_new(struct keep *keep, struct errlog **ret);
