@@ -376,6 +376,12 @@ static const struct {
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; },\n { name = \"b\"; driver = \"rbd\"; },\n"
 	  " { name = \"a\"; driver = \"rbd\"; } );",
 		"3: name: a second backend has the name 'a'" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; },\n { name = \"b\"; driver = \"rbd\"; namespace = \"n\"; },\n"
+	  " { name = \"c\"; driver = \"rbd\"; data_pool = \"d\"; } );",
+		"3: backend 'c' is where 'a' is: give it another pool or namespace" },
+	{ "backends = ( { name = \"a\"; driver = \"local\"; path = \"/x\"; },\n { name = \"b\"; driver = \"local\"; path = \"/y\"; },\n"
+	  " { name = \"c\"; driver = \"local\"; path = \"/y\"; } );",
+		"3: backend 'c' is where 'b' is: give it another path" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; foo = 1; } );",
 		"1: unknown option 'foo'" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; chunk_size = \"3M\"; } );",
