@@ -480,11 +480,11 @@ static void add_escaped(struct buf *b, const char *text)
 	}
 }
 
-int conf_local(const char *dir, struct conf *ret, struct err *err)
+int conf_local(const char *dir, bool make, struct conf *ret, struct err *err)
 {
 	CLEANUP(buf_release) struct buf text = { 0 };
 	CLEANUP_FREE char *path = NULL;
-	int code = make_dirs(dir, err);
+	int code = make ? make_dirs(dir, err) : 0;
 
 	if (code < 0)
 		return code;
