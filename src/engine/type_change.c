@@ -78,7 +78,6 @@ static int add(struct type_edit *c, struct tx *tx, struct err *err)
 
 static int made(struct type_edit *c, struct tx *tx)
 {
-	log_info("volume type '%s' made by %s", c->values.name, c->q.who);
 	return request_event_of(&c->q, tx, 0, c->values.name, "volume_type.create", "%s",
 		c->values.is_public ? "" : "private");
 }
@@ -127,7 +126,6 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	note(q->e, (struct change_note){ .kind = CHANGE_TYPE, .row = t.id });
-	log_info("volume type '%s' renamed to '%s' by %s", t.name, c->key, q->who);
 	return request_event_of(q, tx, 0, c->key, "volume_type.update", "was %s", t.name);
 }
 
@@ -183,7 +181,6 @@ static int remove_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : tx_type_remove(tx, t.id);
 	if (r < 0)
 		return r;
-	log_info("volume type '%s' removed by %s", t.name, q->who);
 	return request_event_of(q, tx, 0, t.name, "volume_type.delete", "%s", "");
 }
 
