@@ -514,8 +514,10 @@ int rb_others(const char *reply, size_t len,
 int rb_watchers_of(
 	struct rb_backend *be, rbd_image_t image, struct driver_watcher *ret, size_t room);
 
-/* Has somebody besides this handle, which is open for writing, the image open? 0, -EBUSY, or another -errno. */
-int rb_is_open_beside(rbd_image_t image);
+/* Waits until this handle, which is open for writing, is the image's only one. What of ours has it open besides ends by itself: librbd,
+ * removing the last clone of a snapshot, opens the snapshot's image. 0, -EBUSY (a program outside, or ours that does not end), or another
+ * -errno. May take 30 s. */
+int rb_wait_alone(struct rb_backend *be, rbd_image_t image);
 
 /* Who holds the lock of an image. */
 struct rb_locker {

@@ -122,7 +122,7 @@ static int roll_back(struct rb_change *c, void *arg)
 	struct rb_meter m;
 	struct rb_snap snap;
 	uint64_t now;
-	int r = rb_is_open_beside(c->image);
+	int r = rb_wait_alone(c->be, c->image);
 
 	if (r >= 0)
 		r = rb_snap_find(c->p, c->id, v->snap, &snap);

@@ -13,16 +13,20 @@
  */
 #include "rbd/internal.h"
 
+#include "base/clock.h"
 #include "rbd/encode.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	NOTIFY_MS = 5000, /* who has not acknowledged by then is there, but slow */
 	LIST_MAX = 64,
+	ALONE_MS = 30000,
+	ALONE_STEP_US = 20000,
 };
 
 /* --- ourselves */
@@ -256,7 +260,8 @@ static int list(struct rb_backend *be, struct rb_pool *p, const char *name,
 	return r;
 }
 
-int rb_is_open_beside(rbd_image_t image)
+/* Who has it open besides the caller: 0, 1 (we ourselves), -EBUSY (a program outside), or another -errno. */
+static int look_beside(struct rb_backend *be, rbd_image_t image)
 {
 	rbd_image_watcher_t found[LIST_MAX];
 	size_t n = LIST_MAX;
@@ -264,8 +269,22 @@ int rb_is_open_beside(rbd_image_t image)
 
 	if (r < 0)
 		return r == -ERANGE ? -EBUSY : r;
+	r = n > 1;
+	for (size_t i = 0; i < n; i++)
+		if (!rb_is_own(be, (uint64_t)found[i].id))
+			r = -EBUSY;
 	rbd_watchers_list_cleanup(found, n);
-	return n > 1 ? -EBUSY : 0;
+	return r;
+}
+
+int rb_wait_alone(struct rb_backend *be, rbd_image_t image)
+{
+	int64_t until = clock_mono_ns() + ALONE_MS * INT64_C(1000000);
+	int r;
+
+	while ((r = look_beside(be, image)) > 0 && clock_mono_ns() < until)
+		usleep(ALONE_STEP_US);
+	return r > 0 ? -EBUSY : r;
 }
 
 int rb_watchers(void *backend, const struct driver_image *image, struct driver_watcher *ret,

@@ -599,14 +599,18 @@ int snap_tests(void)
 		cmocka_unit_test(test_many_of_one_image),
 		cmocka_unit_test(test_clones_go_meanwhile),
 	};
+	const struct CMUnitTest by_librbd[] = { cmocka_unit_test(test_clones_go_meanwhile) };
 
 	int failed = cmocka_run_group_tests_name("snap: direct", tests, setup_direct, teardown) +
 		     cmocka_run_group_tests_name("snap: direct, data pool, namespace", tests,
 			     setup_direct_apart, teardown);
 
-	/* The same calls; only images are made and removed otherwise. */
+	/* The same calls; only images are made and removed otherwise: librbd then opens what a clone was made of. */
 	if (rig.full)
 		failed +=
 			cmocka_run_group_tests_name("snap: librbd", tests, setup_librbd, teardown);
+	else
+		failed += cmocka_run_group_tests_name(
+			"snap: librbd", by_librbd, setup_librbd, teardown);
 	return failed;
 }
