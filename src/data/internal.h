@@ -148,6 +148,7 @@ bool order_waits_locked(struct data_image *i, const struct data_io *io);
 /* It is under way, and what comes later waits for it; until it is over. */
 void order_first_locked(struct data_image *i, struct data_io *io);
 void order_over_locked(struct data_image *i, struct data_io *io);
+bool order_is_emptied_locked(struct data_image *i); /* just now */
 /* Counts a kept write in (1), or out (-1). Before that: can it, is there memory? */
 void order_count_locked(struct data_image *i, const struct data_io *io, int by);
 bool order_may_count_locked(struct data_image *i);

@@ -158,12 +158,17 @@ fill 5
 wait_for 10 grep -qx available "$MNT/db/status"
 fsfreeze -f "$T/disk"
 killed bash -c ': >"$1"' - "$MNT/db/data"
+dd if="$T/full" of="$MNT/db/data" bs=4k count=1 conv=notrunc status=none & # nobody may tell it that this is done
+writer=$!
+sleep 0.3
 server=$(server_pid)
 kill -9 "$server"
 fsfreeze -u "$T/disk" # it cannot die before
 wait_for 20 new_server "$server"
+wait "$writer"
 wait_for 20 grep -qx available "$MNT/db/status"
-eq 0 "$(timeout 20 cat "$MNT/db/data" | tr -d '\0' | wc -c)"
+ok cmp -n 4096 "$T/full" "$MNT/db/data"
+eq 4096 "$(timeout 20 cat "$MNT/db/data" | tr -d '\0' | wc -c)"
 
 note "a write whose writer was killed does not land on a later one"
 exec 7<>"$MNT/db/data"
