@@ -51,7 +51,7 @@ int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len)
 	return waited_end(&w);
 }
 
-/* The driver's answer; nobody closes the image meanwhile, since the caller has it. */
+/* The driver's answer; nobody closes the image meanwhile. -EIO: it is closed, since who asked was killed and has put it. */
 static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, uint64_t *ret)
 {
 	int r;

@@ -57,6 +57,13 @@ int data_get_snapshot(struct data *d, const struct volume *vol, const struct sna
 	struct data_image **ret, struct err *err);
 void data_put(struct data_image *i);
 
+/*
+ * For a request whose caller may be killed and put the image before the request is over: the image stays in memory, though it may be closed.
+ * While somebody has it; from any thread.
+ */
+void data_hold(struct data_image *i);
+void data_unhold(struct data_image *i);
+
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
 
 /* The volume has grown to that size: the engine's commit, before anybody is told; and who got the image after reading the catalogue, for

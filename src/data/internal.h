@@ -56,8 +56,9 @@ struct data_image {
 	struct driver_snap snap; /* of a snapshot */
 	_Atomic uint64_t size;
 
-	unsigned users;	 /* data.lock */
-	int64_t idle_ns; /* data.lock; since when without users; 0 */
+	unsigned users;	  /* data.lock */
+	atomic_uint held; /* rises only while there are users */
+	int64_t idle_ns;  /* data.lock; since when without users; 0 */
 	UT_hash_handle hh;
 
 	struct lock lock;

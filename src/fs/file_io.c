@@ -21,8 +21,8 @@ struct move {
 	struct patient patient;
 	struct fs *fs;
 	fuse_req_t req;
-	struct handle
-		*handle; /* lives until its RELEASE, which the kernel sends after the answer */
+	struct data_image *image; /* held: once its caller is killed, the description may go */
+	uint64_t fh;
 	void *message;	 /* of the session; NULL */
 	bool then_flush; /* O_SYNC: the write is followed by a flush */
 	bool error;	 /* tells what kept writes have failed */
@@ -64,25 +64,31 @@ static void move_leave(struct patient *p)
 {
 	struct move *m = of_patient(p);
 
-	data_leave(m->handle->image, &m->io);
+	data_leave(m->image, &m->io);
 }
 
 /* What failed behind a caller's back is told once. */
-static int take_error(struct fs *fs, const struct handle *h)
+static int take_error(struct fs *fs, uint64_t fh)
 {
-	return atomic_exchange(&fs->keep->open[h->fh % KEEP_OPENS].error, 0);
+	return atomic_exchange(&fs->keep->open[fh % KEEP_OPENS].error, 0);
 }
 
 static void moved(struct data_io *io, int code);
 
+static void move_over(struct move *m)
+{
+	data_unhold(m->image);
+	patient_end(&m->patient);
+}
+
 static void answer(struct move *m, int code)
 {
 	if (!patient_claim(&m->patient)) { /* its caller was killed */
-		patient_end(&m->patient);
+		move_over(m);
 		return;
 	}
 	if (code == 0 && m->error)
-		code = take_error(m->fs, m->handle);
+		code = take_error(m->fs, m->fh);
 	if (code < 0)
 		fuse_reply_err(m->req, errno_of(code));
 	else if (m->io.op == DATA_READ)
@@ -91,7 +97,7 @@ static void answer(struct move *m, int code)
 		fuse_reply_write(m->req, m->io.len);
 	else
 		fuse_reply_err(m->req, 0);
-	patient_end(&m->patient);
+	move_over(m);
 }
 
 /* The flush behind a write: the write is what is answered. */
@@ -131,7 +137,9 @@ static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data
 	};
 	m->fs = c->fs;
 	m->req = c->req;
-	m->handle = h;
+	m->image = h->image;
+	m->fh = h->fh;
+	data_hold(m->image);
 	patient_begin(&m->patient, c->req, move_free, move_leave);
 	return m;
 }
@@ -161,12 +169,12 @@ void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 		}
 	}
 	if (m)
-		data_submit(h->image, &m->io);
+		data_submit(m->image, &m->io);
 }
 
 /* text lies in the session's message. */
-static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info *fi,
-	const char *text, size_t size, uint64_t off, bool sync)
+static void write_through(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size,
+	uint64_t off, bool sync)
 {
 	bool take = size >= LARGE;
 	struct move *m = move_new(c, fi, DATA_WRITE, off, size, take ? 0 : size);
@@ -184,7 +192,7 @@ static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info
 		answer(m, -ENOMEM);
 		return;
 	}
-	data_submit(h->image, &m->io);
+	data_submit(m->image, &m->io);
 }
 
 void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off)
@@ -201,7 +209,7 @@ void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
 	if (sync || !data_keep_write(h->image, (uint64_t)off, size, text, &kept)) {
-		write_through(c, h, fi, text, size, (uint64_t)off, sync);
+		write_through(c, fi, text, size, (uint64_t)off, sync);
 		return;
 	}
 	/* Only now: a close that takes the mark meanwhile must find the write kept. */
@@ -218,7 +226,7 @@ void file_fsync(struct ctx *c, struct fuse_file_info *fi)
 	if (!m)
 		return;
 	m->error = true;
-	data_submit(m->handle->image, &m->io);
+	data_submit(m->image, &m->io);
 }
 
 /* close(2): what others read from now on holds what was written here, and what went wrong is told. */
@@ -242,7 +250,7 @@ void file_flush(struct ctx *c, struct fuse_file_info *fi)
 	if (!m)
 		return;
 	m->error = true;
-	data_submit(h->image, &m->io);
+	data_submit(m->image, &m->io);
 }
 
 /* As on a block device: only what lies within, and nothing grows. */
@@ -269,37 +277,46 @@ void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t of
 	m = move_new(c, fi, DATA_ZERO, from, n < end - from ? n : end - from, 0);
 	if (!m)
 		return;
-	data_submit(h->image, &m->io);
+	data_submit(m->image, &m->io);
 }
 
-static void seek_free(struct patient *p)
+struct question {
+	struct patient patient;
+	struct data_image *image; /* held, as that of a move */
+};
+
+static void question_free(struct patient *p)
 {
 	free(p);
 }
 
 static void found(void *arg, int code, uint64_t off)
 {
-	struct patient *p = arg;
+	struct question *q = arg;
+	fuse_req_t req = q->patient.req;
 
-	if (!patient_claim(p))
+	if (!patient_claim(&q->patient))
 		; /* its caller was killed */
 	else if (code < 0)
-		fuse_reply_err(p->req, code == -ENXIO ? ENXIO : errno_of(code));
+		fuse_reply_err(req, code == -ENXIO ? ENXIO : errno_of(code));
 	else
-		fuse_reply_lseek(p->req, (off_t)off);
-	patient_end(p);
+		fuse_reply_lseek(req, (off_t)off);
+	data_unhold(q->image);
+	patient_end(&q->patient);
 }
 
 static void seek(struct ctx *c, struct handle *h, uint64_t off, bool hole)
 {
-	struct patient *p = malloc(sizeof *p);
+	struct question *q = calloc(1, sizeof *q);
 
-	if (!p) {
+	if (!q) {
 		fuse_reply_err(c->req, ENOMEM);
 		return;
 	}
-	patient_begin(p, c->req, seek_free, NULL);
-	data_next(h->image, off, hole, found, p);
+	q->image = h->image;
+	data_hold(q->image);
+	patient_begin(&q->patient, c->req, question_free, NULL);
+	data_next(q->image, off, hole, found, q);
 }
 
 void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)

@@ -203,6 +203,30 @@ static void a_snapshot_waits_until_it_is_empty(void **state)
 	data_put(i);
 }
 
+/* It waits for a thread, its caller is killed and puts the image, which is let go: a question of nobody, and still one. */
+static void who_asks_may_put_the_image(void **state)
+{
+	struct data_image *busy = open_image(1), *i = open_image(2);
+	struct answer first[4] = { 0 }, last = { 0 };
+	uint64_t off;
+
+	disk_hold(HOLD(DISK_NEXT));
+	for (int n = 0; n < 4; n++)
+		data_next(busy, 0, false, answered, &first[n]);
+	WAIT_FOR(disk_begun(DISK_NEXT) == 4);
+	data_hold(i);
+	data_next(i, 0, false, answered, &last);
+	data_put(i);
+	assert_int_equal(data_let_go(server, disk_backend(), volumes[2].uuid), 0);
+	pause_ms(1500); /* it would be forgotten by now */
+	disk_answer_all();
+	for (int n = 0; n < 4; n++)
+		assert_int_equal(answer_wait(&first[n], &off), -ENXIO);
+	assert_int_equal(answer_wait(&last, &off), -EIO);
+	data_unhold(i);
+	data_put(busy);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, data_set_up, data_tear_down)
@@ -214,6 +238,7 @@ int main(void)
 		TEST(what_is_emptied_is_waited_for),
 		TEST(nothing_is_kept_while_it_is_emptied),
 		TEST(a_snapshot_waits_until_it_is_empty),
+		TEST(who_asks_may_put_the_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
