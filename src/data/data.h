@@ -27,7 +27,8 @@ struct data;
 struct data_image;
 
 struct data_hooks {
-	/* A kept write of that volume failed: -errno. From any thread. */
+	/* A kept write of that volume failed, or a flush: the storage tells of what it lost only once. -errno; from any thread, before who
+	 * asked for the flush is told. */
 	void (*failed)(void *arg, int64_t volume, int code);
 	void *arg;
 };

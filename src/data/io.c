@@ -143,6 +143,8 @@ void io_ended(void *arg, int code)
 		engine_fenced(i->d->engine, i->at.be);
 	if (kept)
 		kept_landed(i, io, code);
+	else if (code < 0 && io->op == DATA_FLUSH && !i->key.snapshot)
+		i->d->hooks.failed(i->d->hooks.arg, i->key.volume, code);
 	lock_take(&i->lock);
 	if (kept) {
 		kept_remove_locked(i, io);

@@ -25,7 +25,7 @@ struct move {
 	uint64_t fh;
 	void *message;	 /* of the session; NULL */
 	bool then_flush; /* O_SYNC: the write is followed by a flush */
-	bool error;	 /* tells what kept writes have failed */
+	bool error;	 /* tells what failed behind its caller's back */
 	char bytes[];
 };
 
@@ -83,12 +83,14 @@ static void move_over(struct move *m)
 
 static void answer(struct move *m, int code)
 {
+	int error;
+
 	if (!patient_claim(&m->patient)) { /* its caller was killed */
 		move_over(m);
 		return;
 	}
-	if (code == 0 && m->error)
-		code = take_error(m->fs, m->fh);
+	error = m->error ? take_error(m->fs, m->fh) : 0;
+	code = code < 0 ? code : error;
 	if (code < 0)
 		fuse_reply_err(m->req, errno_of(code));
 	else if (m->io.op == DATA_READ)
