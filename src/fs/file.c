@@ -145,6 +145,17 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* One of a server before, which may have kept writes that came by it, or noted that one has failed: its close asks. */
+static int handle_remake(struct fs *fs, int slot, struct view *v, struct err *err)
+{
+	int r = handle_make(fs, slot, v, err);
+	struct handle *h = r == 0 ? atomic_load(&fs->handles->at[slot]) : NULL;
+
+	if (h)
+		atomic_store(&h->dirty, h->writes);
+	return r;
+}
+
 /* The descriptions of the servers before: their volumes are open anew, and the engine forgets all others. */
 static int restore(struct fs *fs, struct view *v, struct err *err)
 {
@@ -160,7 +171,7 @@ static int restore(struct fs *fs, struct view *v, struct err *err)
 			continue;
 		if (!o->of_snapshot)
 			fh[n++] = fh_of(o, (int)i);
-		if (handle_make(fs, (int)i, v, err) < 0)
+		if (handle_remake(fs, (int)i, v, err) < 0)
 			log_err("an open `data` cannot be gone on with: %s", err->text);
 		else if (o->writes == KEEP_EMPTIES)
 			file_empty_left(fs, handle_find(fs, fh_of(o, (int)i)),
