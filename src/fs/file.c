@@ -373,13 +373,14 @@ static void open_snapshot(struct ctx *c, struct change *ch)
 
 void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 {
-	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY, snapshot = n.index == DATA_OF_SNAPSHOT;
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
+	bool snapshot = n.index == DATA_OF_SNAPSHOT;
 	struct change *ch = change_new(c, REPLY_DATA, n, "data");
 	int slot;
 
 	if (!ch)
 		return;
-	if (snapshot && (writes || fi->flags & O_TRUNC)) {
+	if (snapshot && writes) {
 		refuse_open(ch, -EROFS, never_changes);
 		return;
 	}
@@ -450,7 +451,7 @@ void file_opened(struct change *ch)
 		return;
 	}
 	h = handle_find(ch->fs, ch->fi.fh);
-	if ((ch->fi.flags & O_TRUNC) && h->writes)
+	if (ch->fi.flags & O_TRUNC)
 		file_empty(ch, h);
 	else
 		file_reply_open(ch);
