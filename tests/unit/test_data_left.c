@@ -203,6 +203,29 @@ static void a_snapshot_waits_until_it_is_empty(void **state)
 	data_put(i);
 }
 
+/* It takes long, and as many at once as there are threads are no reason that no image can be opened. */
+static void emptying_takes_no_thread(void **state)
+{
+	struct data_image *i[6];
+	struct req empty[6];
+
+	disk_hold(HOLD(DISK_ZERO));
+	for (int n = 1; n < 6; n++) {
+		i[n] = open_image(n);
+		disk_bytes(n)[0] = 'x';
+		req_begin(&empty[n], i[n], DATA_EMPTY, 0, 0, NULL);
+	}
+	WAIT_FOR(disk_held(DISK_ZERO) == 5);
+	data_put(open_image(6));
+	disk_answer(DISK_ZERO, -EIO);
+	disk_answer_all();
+	assert_int_equal(req_wait(&empty[1]) + req_wait(&empty[2]) + req_wait(&empty[3]) +
+				 req_wait(&empty[4]) + req_wait(&empty[5]),
+		-EIO);
+	for (int n = 1; n < 6; n++)
+		data_put(i[n]);
+}
+
 /* It waits for a thread, its caller is killed and puts the image, which is let go: a question of nobody, and still one. */
 static void who_asks_may_put_the_image(void **state)
 {
@@ -238,6 +261,7 @@ int main(void)
 		TEST(what_is_emptied_is_waited_for),
 		TEST(nothing_is_kept_while_it_is_emptied),
 		TEST(a_snapshot_waits_until_it_is_empty),
+		TEST(emptying_takes_no_thread),
 		TEST(who_asks_may_put_the_image),
 	};
 
