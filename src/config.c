@@ -75,6 +75,8 @@ static const struct option options[] = {
 		.help = "events that the log keeps" },
 	{ "history_age", conf_set_delay, CONF(history_age), "\"30d\"", 0, INT_MAX,
 		.help = "how long it keeps them at most: seconds, or 30m, 12h, 1d; 0: no limit" },
+	{ "io_memory", conf_set_size_limit, CONF(io_memory), "\"256M\"",
+		.help = "memory for reads and writes under way; what writes carry beyond it goes to files; -1: no limit" },
 	{ "snapshot_timeout", conf_set_long, CONF(snapshot_timeout), "60", 1, 86400,
 		.help = "seconds after which mkdir of a snapshot gives up" },
 	{ "max_clone_depth", conf_set_long, CONF(max_clone_depth), "5", 0, 64,

@@ -35,6 +35,7 @@ struct conf {
 	long trash_delay;      /* seconds a deleted volume stays; 0: it is purged at once */
 	long history_events;   /* that the log keeps */
 	long history_age;      /* seconds, at most; 0: no limit */
+	int64_t io_memory;     /* bytes of requests under way; -1: no limit */
 	long snapshot_timeout; /* seconds that mkdir of a snapshot waits at most */
 	long max_clone_depth; /* a clone of a volume that has so many ancestors is flattened; 0: nothing stays a clone */
 	long copies;		 /* CLASS_COPY jobs of a backend at a time */

@@ -39,61 +39,49 @@ int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len)
 	return w.code;
 }
 
-/* The driver's answer; nobody closes the image meanwhile. -EIO: it is closed, since who asked was killed and has put it. */
+/* The image is open, and stays so, for whoever asks is a request that is under way. */
 static int next(struct data_image *i, uint64_t off, uint64_t size, bool hole, uint64_t *ret)
 {
-	int r;
-
-	lock_take(&i->lock);
-	r = i->state == IMAGE_OPEN ? 0 : -EIO;
-	i->under_way += r == 0;
-	lock_drop(&i->lock);
-	if (r < 0)
-		return r;
-	r = i->at.driver->data_next(i->handle, off, size, hole, ret);
-	LOCK_SCOPE(&i->lock);
-	if (--i->under_way == 0)
-		pthread_cond_broadcast(&i->changed);
-	return r;
+	return i->at.driver->data_next(i->handle, off, size, hole, ret);
 }
 
-/* Its io waits for what must come first, without a thread: those are needed to open images. */
+/* --- where data is */
+
 struct question {
 	struct data_io io;
 	struct slow_task task;
-	int drained; /* -errno */
-	struct data_image *image;
-	uint64_t off;
+	uint64_t off, at;
 	bool hole;
 	data_found *done;
 	void *arg;
 };
 
-static struct question *of_task(struct slow_task *t)
-{
-	return (struct question *)((char *)t - offsetof(struct question, task));
-}
-
 static void look(struct slow_task *t)
 {
-	struct question *q = of_task(t);
-	uint64_t size = data_size(q->image), at = size;
-	int r = q->drained;
+	struct question *q = (struct question *)((char *)t - offsetof(struct question, task));
+	uint64_t size = data_size(q->io.image);
+	int r;
 
-	if (r == 0)
-		r = next(q->image, q->off, size, q->hole, &at);
-	if (r == 0 && at >= size && !q->hole)
+	q->at = size;
+	r = next(q->io.image, q->off, size, q->hole, &q->at);
+	if (r == 0 && q->at >= size && !q->hole)
 		r = -ENXIO;
-	q->done(q->arg, r, at < size ? at : size);
-	free(q);
+	if (q->at > size)
+		q->at = size;
+	io_ended(&q->io, r);
 }
 
-static void drained(struct data_io *io, int code)
+void ask(struct data_image *i, struct data_io *io)
+{
+	slow_run(i->d->slow, i->at.be, &((struct question *)io)->task);
+}
+
+static void answered(struct data_io *io, int code)
 {
 	struct question *q = (struct question *)io;
 
-	q->drained = code;
-	slow_run(q->image->d->slow, q->image->at.be, &q->task);
+	q->done(q->arg, code, q->at);
+	free(q);
 }
 
 void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, void *arg)
@@ -104,9 +92,8 @@ void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, 
 		done(arg, -ENOMEM, 0);
 		return;
 	}
-	*q = (struct question){ .io = { .op = DATA_DRAIN, .done = drained },
+	*q = (struct question){ .io = { .op = DATA_NEXT, .done = answered },
 		.task = { .run = look },
-		.image = i,
 		.off = off,
 		.hole = hole,
 		.done = done,

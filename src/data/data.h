@@ -94,6 +94,7 @@ enum data_op {
 	DATA_ZERO,  /* the range reads as zeroes, its space is given back; any length */
 	DATA_FLUSH, /* off, len: 0 */
 	DATA_DRAIN, /* waits for what was kept, no more */
+	DATA_NEXT,  /* of data_next() alone */
 	DATA_EMPTY, /* all of it reads as zeroes, its space is given back; what is a hole costs nothing. What comes later waits for it */
 };
 

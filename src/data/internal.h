@@ -158,7 +158,8 @@ bool order_may_count_locked(struct data_image *i);
 
 /* Submits a request and waits for its code. */
 int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len);
-/* Carries out a DATA_EMPTY that is under way, and ends it. */
+/* Carry out a DATA_NEXT, a DATA_EMPTY that is under way, and end it. */
+void ask(struct data_image *i, struct data_io *io);
 void empty(struct data_image *i, struct data_io *io);
 
 #endif

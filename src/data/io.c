@@ -83,6 +83,9 @@ static void send(struct data_image *i, struct data_io *io)
 	case DATA_FLUSH:
 		driver->data_flush(i->handle, io_ended, io);
 		break;
+	case DATA_NEXT:
+		ask(i, io);
+		break;
 	case DATA_EMPTY:
 		empty(i, io);
 		break;

@@ -17,6 +17,26 @@ struct handle {
  * everything else on it was answered. */
 struct handle *handle_find(struct fs *fs, uint64_t fh);
 
+/* --- overflow.c: memory of requests under way, and what writes carry beyond it */
+
+/* Are n bytes within io_memory? Then they are counted, until they are given back. From any thread, without a lock. */
+bool overflow_room(struct overflow *o, size_t n);
+void overflow_back(struct overflow *o, size_t n);
+
+/* What a read or write carries; embedded in the request, zeroed but for ready. */
+struct parcel {
+	void (*ready)(struct parcel *p); /* of overflow_put() */
+	void *at;
+	size_t len;
+	struct parcel *next;
+};
+/* Memory of which none is taken before it is written to. NULL: there is none. */
+void *overflow_space(struct parcel *p, size_t len);
+/* Copies bytes, which are moved to a file where that is possible, and never waits for it; ready() once they are at `at`, perhaps within this
+ * call. false: no memory, and no ready(). */
+bool overflow_put(struct overflow *o, struct parcel *p, const void *bytes, size_t len);
+void overflow_drop(struct parcel *p); /* its bytes, if it has any */
+
 /* --- file.c, for file_empty.c */
 
 /* Ends an open that the engine has accepted: with its descriptor; with an error. The change is over. */

@@ -1,7 +1,7 @@
 /*
  * Requests on an open `data`. Each is answered by whoever has its result: the storage's library calls back (src/data), and that thread
  * replies; no thread of the session waits. A large write is not copied: the message that brought it is taken from the session until the
- * storage has it.
+ * storage has it; when too much is under way (overflow.c) its bytes go elsewhere.
  */
 #include "fs/file.h"
 
@@ -12,8 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes from which a write's message is taken and not copied, and a read goes into such a message's memory, whose pages are there. */
-enum { LARGE = 64 * 1024 };
+/* Bytes from which a write's message is taken and not copied, and a read goes into such a message's memory, whose pages are there; and up
+ * to which they do not count, being no more than a request takes anyway. */
+enum { LARGE = 64 * 1024, TINY = 4096 };
 
 /* One on its way. */
 struct move {
@@ -23,9 +24,11 @@ struct move {
 	fuse_req_t req;
 	struct data_image *image; /* held: once its caller is killed, the description may go */
 	uint64_t fh;
-	void *message;	 /* of the session; NULL */
-	bool then_flush; /* O_SYNC: the write is followed by a flush */
-	bool error;	 /* tells what failed behind its caller's back */
+	void *message;	      /* of the session; NULL */
+	struct parcel parcel; /* of a large one that found no room */
+	size_t held;	      /* counted as memory of requests under way */
+	bool then_flush;      /* O_SYNC: the write is followed by a flush */
+	bool error;	      /* tells what failed behind its caller's back */
 	char bytes[];
 };
 
@@ -57,6 +60,8 @@ static void move_free(struct patient *p)
 
 	if (m->message)
 		session_message_give(m->fs->session, m->message);
+	overflow_drop(&m->parcel);
+	overflow_back(m->fs->overflow, m->held);
 	free(m);
 }
 
@@ -67,6 +72,12 @@ static void move_leave(struct patient *p)
 	data_leave(m->image, &m->io);
 }
 
+static void move_over(struct move *m)
+{
+	data_unhold(m->image);
+	patient_end(&m->patient);
+}
+
 /* What failed behind a caller's back is told once. */
 static int take_error(struct fs *fs, uint64_t fh)
 {
@@ -74,12 +85,6 @@ static int take_error(struct fs *fs, uint64_t fh)
 }
 
 static void moved(struct data_io *io, int code);
-
-static void move_over(struct move *m)
-{
-	data_unhold(m->image);
-	patient_end(&m->patient);
-}
 
 static void answer(struct move *m, int code)
 {
@@ -122,14 +127,15 @@ static void moved(struct data_io *io, int code)
 	}
 }
 
-/* NULL: answered. */
+/* held: counted by the caller, and given back with it. NULL: answered. From move_submit() on a killed caller is let go. */
 static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data_op op,
-	uint64_t off, uint64_t len, size_t bytes)
+	uint64_t off, uint64_t len, size_t bytes, size_t held)
 {
 	struct handle *h = handle_find(c->fs, fi->fh);
 	struct move *m = h ? malloc(sizeof *m + bytes) : NULL;
 
 	if (!m) {
+		overflow_back(c->fs->overflow, held);
 		fuse_reply_err(c->req, h ? ENOMEM : EIO);
 		return NULL;
 	}
@@ -142,15 +148,30 @@ static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data
 	m->image = h->image;
 	m->fh = h->fh;
 	data_hold(m->image);
-	patient_begin(&m->patient, c->req, move_free, move_leave);
+	m->held = held;
 	return m;
 }
 
+static void move_submit(struct move *m)
+{
+	patient_begin(&m->patient, m->req, move_free, move_leave);
+	data_submit(m->image, &m->io);
+}
+
+static void move_refuse(struct move *m)
+{
+	fuse_reply_err(m->req, ENOMEM);
+	data_unhold(m->image);
+	move_free(&m->patient);
+}
+
+/* Into memory whose pages are there; else into some that takes none before the storage answers. */
 void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 {
 	struct handle *h = handle_find(c->fs, fi->fh);
 	uint64_t end = h ? data_size(h->image) : 0;
 	struct move *m;
+	bool large, room;
 
 	if (!h || (uint64_t)off >= end) {
 		if (h)
@@ -161,29 +182,50 @@ void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 	}
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
-	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, size < LARGE ? size : 0);
-	if (m && size >= LARGE) {
-		m->io.buf = m->message =
-			size <= SESSION_SPACE ? session_message_space(c->fs->session) : NULL;
-		if (!m->message) {
-			answer(m, -ENOMEM);
-			return;
-		}
-	}
-	if (m)
-		data_submit(m->image, &m->io);
+	large = size >= LARGE;
+	room = large && overflow_room(c->fs->overflow, SESSION_MESSAGE);
+	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, large ? 0 : size,
+		room ? SESSION_MESSAGE : 0);
+	if (!m)
+		return;
+	if (room)
+		m->io.buf = m->message = session_message_space(c->fs->session);
+	else if (large)
+		m->io.buf = overflow_space(&m->parcel, size);
+	if (m->io.buf)
+		move_submit(m);
+	else
+		move_refuse(m);
+}
+
+/* Its bytes have found a place. */
+static void carried(struct parcel *p)
+{
+	struct move *m = (struct move *)((char *)p - offsetof(struct move, parcel));
+
+	m->io.buf = p->at;
+	move_submit(m);
 }
 
 /* text lies in the session's message. */
 static void write_through(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size,
 	uint64_t off, bool sync)
 {
-	bool take = size >= LARGE;
-	struct move *m = move_new(c, fi, DATA_WRITE, off, size, take ? 0 : size);
+	bool take = size >= LARGE, tiny = size <= TINY;
+	size_t need = take ? SESSION_MESSAGE : tiny ? 0 : size;
+	bool room = tiny || overflow_room(c->fs->overflow, need);
+	struct move *m =
+		move_new(c, fi, DATA_WRITE, off, size, room && !take ? size : 0, room ? need : 0);
 
 	if (!m)
 		return;
 	m->then_flush = m->error = sync;
+	if (!room) {
+		m->parcel.ready = carried;
+		if (!overflow_put(c->fs->overflow, &m->parcel, text, size))
+			move_refuse(m);
+		return;
+	}
 	if (take) {
 		m->message = session_message_take(c->fs->session);
 		m->io.buf = (void *)text;
@@ -191,10 +233,10 @@ static void write_through(struct ctx *c, struct fuse_file_info *fi, const char *
 		memcpy(m->bytes, text, size);
 	}
 	if (take && !m->message) {
-		answer(m, -ENOMEM);
+		move_refuse(m);
 		return;
 	}
-	data_submit(m->image, &m->io);
+	move_submit(m);
 }
 
 void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size, off_t off)
@@ -223,12 +265,12 @@ void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size
 
 void file_fsync(struct ctx *c, struct fuse_file_info *fi)
 {
-	struct move *m = move_new(c, fi, DATA_FLUSH, 0, 0, 0);
+	struct move *m = move_new(c, fi, DATA_FLUSH, 0, 0, 0, 0);
 
 	if (!m)
 		return;
 	m->error = true;
-	data_submit(m->image, &m->io);
+	move_submit(m);
 }
 
 /* close(2): what others read from now on holds what was written here, and what went wrong is told. */
@@ -248,11 +290,11 @@ void file_flush(struct ctx *c, struct fuse_file_info *fi)
 		fuse_reply_err(c->req, 0);
 		return;
 	}
-	m = move_new(c, fi, DATA_DRAIN, 0, 0, 0);
+	m = move_new(c, fi, DATA_DRAIN, 0, 0, 0, 0);
 	if (!m)
 		return;
 	m->error = true;
-	data_submit(m->image, &m->io);
+	move_submit(m);
 }
 
 /* As on a block device: only what lies within, and nothing grows. */
@@ -276,10 +318,10 @@ void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t of
 		fuse_reply_err(c->req, error);
 		return;
 	}
-	m = move_new(c, fi, DATA_ZERO, from, n < end - from ? n : end - from, 0);
+	m = move_new(c, fi, DATA_ZERO, from, n < end - from ? n : end - from, 0, 0);
 	if (!m)
 		return;
-	data_submit(m->image, &m->io);
+	move_submit(m);
 }
 
 struct question {
@@ -307,7 +349,7 @@ static void found(void *arg, int code, uint64_t off)
 	patient_end(&q->patient);
 }
 
-static void seek(struct ctx *c, struct handle *h, uint64_t off, bool hole)
+static void seek(struct ctx *c, struct data_image *i, uint64_t off, bool hole)
 {
 	struct question *q = calloc(1, sizeof *q);
 
@@ -315,10 +357,10 @@ static void seek(struct ctx *c, struct handle *h, uint64_t off, bool hole)
 		fuse_reply_err(c->req, ENOMEM);
 		return;
 	}
-	q->image = h->image;
-	data_hold(q->image);
+	q->image = i;
+	data_hold(i);
 	patient_begin(&q->patient, c->req, question_free, NULL);
-	data_next(q->image, off, hole, found, q);
+	data_next(i, off, hole, found, q);
 }
 
 void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)
@@ -332,5 +374,5 @@ void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)
 	else if (off < 0 || (uint64_t)off >= data_size(h->image))
 		fuse_reply_err(c->req, ENXIO);
 	else
-		seek(c, h, (uint64_t)off, whence == SEEK_HOLE);
+		seek(c, h->image, (uint64_t)off, whence == SEEK_HOLE);
 }

@@ -60,6 +60,7 @@ static int build(struct fs *fs, int fuse_fd, struct err *err)
 	if (errlog_new(fs->keep, &fs->errlog) < 0 || opens_new(fs, &fs->opens) < 0 ||
 		guard_new(&fs->keep->refused, &fs->guard) < 0 ||
 		guard_new(&fs->keep->unlinked, &fs->unlinked) < 0 || killed_new(&fs->killed) < 0 ||
+		overflow_new(fs->conf, &fs->overflow) < 0 ||
 		changes_new(atomic_load(&fs->keep->server) > 1, &fs->changes) < 0 ||
 		places_new(fs) < 0 || openers_new(&fs->openers) < 0 ||
 		admit_new(fs->keep, fs->conf->max_blocked, &fs->admit) < 0)
@@ -146,6 +147,7 @@ void fs_quit(struct fs *fs)
 void fs_stop(struct fs *fs)
 {
 	session_stop(fs->session);
+	overflow_end(fs->overflow);
 }
 
 void fs_free(struct fs *fs)
@@ -159,6 +161,7 @@ void fs_free(struct fs *fs)
 	waiters_free(fs->waiters);
 	admit_free(fs->admit);
 	killed_free(fs->killed);
+	overflow_free(fs->overflow);
 	drafts_free(fs->drafts);
 	session_free(fs->session);
 	openers_free(fs->openers);

@@ -115,6 +115,7 @@ struct fs {
 	struct again *again;
 	struct handles *handles; /* open `data` */
 	struct killed *killed;
+	struct overflow *overflow;
 	struct places *places;	 /* of open streams */
 	struct openers *openers; /* the same */
 	struct follow *follow;
@@ -509,6 +510,13 @@ void patient_begin(struct patient *p, fuse_req_t req, void (*release)(struct pat
 bool patient_claim(
 	struct patient *p); /* true: the caller answers the request. false: it was answered */
 void patient_end(struct patient *p); /* the storage has ended, and the answer is out */
+
+/* --- overflow.c: see file.h */
+
+int overflow_new(const struct conf *conf, struct overflow **ret);
+void overflow_end(
+	struct overflow *o); /* what is on its way to a file is ready at once; nothing more comes */
+void overflow_free(struct overflow *o);
 
 /* --- wait.c, wait_read.c, wait_poll.c: readers that block until a volume has settled, and poll(2) */
 

@@ -43,8 +43,7 @@
 
 enum {
 	PAGE = 4096,
-	READ_SIZE = SESSION_WRITE_MAX + PAGE, /* a WRITE of full size and its header */
-	WAKE_SIGNAL = SIGUSR1,		      /* ends a read(2) of a session thread */
+	WAKE_SIGNAL = SIGUSR1, /* ends a read(2) of a session thread */
 	WAKE_MS = 5,
 };
 
@@ -118,7 +117,7 @@ ssize_t session_next_message(struct reader *r)
 	ssize_t n;
 
 	atomic_store(&r->reading, true);
-	n = atomic_load(&s->quitting) ? 0 : read(s->fd, r->buffer, READ_SIZE);
+	n = atomic_load(&s->quitting) ? 0 : read(s->fd, r->buffer, SESSION_MESSAGE);
 	atomic_store(&r->reading, false);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN ||
 			     errno == ENOENT)) /* ENOENT: it was interrupted meanwhile */
@@ -186,13 +185,13 @@ static int catch_wake_signal(void)
 
 static char *message_new(void)
 {
-	char *at = mmap(NULL, READ_SIZE, PROT_READ | PROT_WRITE,
+	char *at = mmap(NULL, SESSION_MESSAGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (at == MAP_FAILED)
 		return NULL;
-	(void)mlock(
-		at, READ_SIZE); /* else swapping could take a page: rare, and no reason to refuse */
+	(void)mlock(at,
+		SESSION_MESSAGE); /* else swapping could take a page: rare, and no reason to refuse */
 	return at;
 }
 
@@ -229,7 +228,7 @@ void session_message_give(struct session *s, void *message)
 		s->spare[s->spare_count++] = message;
 	lock_drop(&s->spare_lock);
 	if (full)
-		(void)munmap(message, READ_SIZE);
+		(void)munmap(message, SESSION_MESSAGE);
 }
 
 static int buffers_new(struct session *s)
@@ -303,9 +302,9 @@ void session_free(struct session *s)
 		fuse_session_destroy(s->fuse);
 	for (unsigned i = 0; s->reader && i < s->thread_count; i++)
 		if (s->reader[i].buffer)
-			(void)munmap(s->reader[i].buffer, READ_SIZE);
+			(void)munmap(s->reader[i].buffer, SESSION_MESSAGE);
 	while (s->spare_count)
-		(void)munmap(s->spare[--s->spare_count], READ_SIZE);
+		(void)munmap(s->spare[--s->spare_count], SESSION_MESSAGE);
 	lock_release(&s->spare_lock);
 	(void)sem_destroy(&s->ended);
 	free(s->reader);

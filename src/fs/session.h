@@ -26,7 +26,12 @@
 
 struct session;
 
-enum { SESSION_THREADS = 10, SESSION_SPACE = 1 << 20 };
+enum {
+	SESSION_THREADS = 10,
+	SESSION_SPACE = 1 << 20,
+	SESSION_MESSAGE =
+		SESSION_SPACE + 4096, /* memory of a message: a WRITE of full size and its header */
+};
 
 /* INIT flags of the kernel that libfuse 3.14 has no name for; for session_offers(). */
 #define SESSION_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)

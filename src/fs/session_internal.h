@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 
 enum {
-	SESSION_WRITE_MAX = 1 << 20,
+	SESSION_WRITE_MAX = SESSION_SPACE,
 	SESSION_SPARE = 32, /* messages that are kept for the next that is taken */
 };
 

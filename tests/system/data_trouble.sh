@@ -77,7 +77,7 @@ not grep -q "in use here" "$LOG"
 stop_volfs
 
 note "a writer is killed while the disk hangs: it goes at once, and what it was told to be written is there afterwards"
-truncate -s 64M "$T/img"
+truncate -s 160M "$T/img"
 mkfs.ext4 -q "$T/img"
 mount -o loop "$T/img" "$T/disk" || { note "no loop devices here" && exit 0; }
 # shellcheck disable=SC2016
@@ -183,5 +183,48 @@ for _ in 1 2 3; do
 	eq 0 "$(head -c 1M "$MNT/db/data" | tr -d '\0' | wc -c)"
 done
 exec 7<&-
+
+stop_volfs
+
+note "what many writes carry while the disk hangs is not held in memory, and who uses another disk does not wait"
+mkdir "$T/other"
+cat >"$T/volfs.conf" <<-END
+	database = "$T/volfs.db"; trash_delay = 0; stats_interval = 1; io_memory = "4M";
+	backends = ( { name = "disk"; driver = "local"; path = "$T/disk"; },
+		{ name = "other"; driver = "local"; path = "$T/other"; zone = "other"; } );
+END
+allow_log "backend other: "
+start_volfs -c "$T/volfs.conf"
+volume big size=64M
+volume beside size=8M zone=other
+memory() # MiB
+{
+	awk '/^RssAnon/ { print int($2 / 1024) }' "/proc/$(server_pid)/status"
+}
+asked()
+{
+	awk '/^volfs_fuse_requests_total.*"write"/ { print $2 }' "$MNT/.volfs/metrics"
+}
+many_asked() # BEFORE
+{
+	[ "$(asked)" -ge $(($1 + 60)) ]
+}
+memory_is_small() # BEFORE
+{
+	[ "$(memory)" -lt $(($1 + 16)) ]
+}
+dd if=/dev/zero of="$MNT/big/data" bs=1M count=1 oflag=direct conv=notrunc status=none
+before=$(memory) writes=$(asked)
+fsfreeze -f "$T/disk"
+(cd "$T" && exec timeout 60 fio --name=load --filename="$MNT/big/data" --ioengine=libaio --direct=1 --iodepth=64 --bsrange=512k-1M --size=60M \
+	--rw=write --verify=crc32c --do_verify=1 --verify_fatal=1 --fallocate=none --output="$T/fio.out") &
+load=$!
+wait_for 20 many_asked "$writes"
+wait_for 10 memory_is_small "$before" # of some 45 MiB that are under way
+ok timeout 10 dd if="$T/full" of="$MNT/beside/data" bs=1M oflag=direct conv=notrunc,fsync status=none
+ok timeout 10 cmp -n $((1 << 20)) "$T/full" "$MNT/beside/data"
+fsfreeze -u "$T/disk"
+wait "$load" || fail "$(cat "$T/fio.out")"
+memory_is_small "$before"
 
 stop_volfs

@@ -59,6 +59,7 @@ static void the_smallest_file_has_every_default(void **state)
 	assert_int_equal(c.trash_delay, 86400);
 	assert_int_equal(c.history_events, 1000000);
 	assert_int_equal(c.history_age, 30 * 86400);
+	assert_int_equal(c.io_memory, 256 * MIB);
 	assert_int_equal(c.snapshot_timeout, 60);
 	assert_int_equal(c.max_clone_depth, 5);
 	assert_int_equal(c.copies, 3);
@@ -133,7 +134,7 @@ static void everything_can_be_written(void **state)
 		"scheduler = { filters = [ ]; weighers = ( { name = \"capacity\"; multiplier = -1; } ); attempts = 1; };\n"
 		"limits = { drafts = 1; blocked = 2; requests = 3; queue = 4; };\n"
 		"snapshot_timeout = 9; max_clone_depth = 0; copies = 64; clone_in_same_zone = false;\n"
-		"history_events = 1000; history_age = 0;\n"
+		"history_events = 1000; history_age = 0; io_memory = -1;\n"
 		"backends = ( { name = \"a\"; driver = \"rbd\"; ceph_conf = \"/c\"; ceph_user = \"u\"; pool = \"p\";\n"
 		"  namespace = \"n\"; zone = \"y\"; chunk_size = \"64K\"; features = \"layering\"; data_pool = \"d\";\n"
 		"  reserved_percentage = 12.5; max_over_subscription_ratio = \"auto\"; thin = false; timeout = 3;\n"
@@ -148,6 +149,7 @@ static void everything_can_be_written(void **state)
 	assert_int_equal(c.trash_delay, 12 * 3600);
 	assert_int_equal(c.history_events, 1000);
 	assert_int_equal(c.history_age, 0);
+	assert_int_equal(c.io_memory, SIZE_LIMIT_NONE);
 	assert_int_equal(c.snapshot_timeout, 9);
 	assert_int_equal(c.max_clone_depth, 0);
 	assert_int_equal(c.copies, 64);

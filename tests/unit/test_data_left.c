@@ -226,27 +226,35 @@ static void emptying_takes_no_thread(void **state)
 		data_put(i[n]);
 }
 
-/* It waits for a thread, its caller is killed and puts the image, which is let go: a question of nobody, and still one. */
-static void who_asks_may_put_the_image(void **state)
+/* A caller is killed, and its description goes, while it waits for a thread to look for a hole, or before it submits what comes next. */
+static void who_is_killed_puts_the_image(void **state)
 {
-	struct data_image *busy = open_image(1), *i = open_image(2);
+	struct data_image *busy = open_image(1), *asked = open_image(2), *held = open_image(3);
 	struct answer first[4] = { 0 }, last = { 0 };
 	uint64_t off;
+	struct req r;
 
 	disk_hold(HOLD(DISK_NEXT));
 	for (int n = 0; n < 4; n++)
 		data_next(busy, 0, false, answered, &first[n]);
 	WAIT_FOR(disk_begun(DISK_NEXT) == 4);
-	data_hold(i);
-	data_next(i, 0, false, answered, &last);
-	data_put(i);
-	assert_int_equal(data_let_go(server, disk_backend(), volumes[2].uuid), 0);
-	pause_ms(1500); /* it would be forgotten by now */
+	data_next(asked, 0, false, answered, &last);
+	data_put(asked);
+	data_hold(held);
+	req_begin(&r, held, DATA_WRITE, 0, 512, buf);
+	data_put(held);
+	assert_int_equal(data_let_go(server, disk_backend(), volumes[3].uuid), 0);
+	run_ahead(60);
+	pause_ms(1500); /* they would be forgotten by now */
 	disk_answer_all();
 	for (int n = 0; n < 4; n++)
 		assert_int_equal(answer_wait(&first[n], &off), -ENXIO);
-	assert_int_equal(answer_wait(&last, &off), -EIO);
-	data_unhold(i);
+	assert_int_equal(answer_wait(&last, &off), -ENXIO);
+	data_leave(held, &r.io);
+	r.over = false;
+	data_submit(held, &r.io);
+	assert_int_equal(req_wait(&r), -EINTR);
+	data_unhold(held);
 	data_put(busy);
 }
 
@@ -262,7 +270,7 @@ int main(void)
 		TEST(nothing_is_kept_while_it_is_emptied),
 		TEST(a_snapshot_waits_until_it_is_empty),
 		TEST(emptying_takes_no_thread),
-		TEST(who_asks_may_put_the_image),
+		TEST(who_is_killed_puts_the_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
