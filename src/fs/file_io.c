@@ -183,7 +183,7 @@ void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
 	large = size >= LARGE;
-	room = large && overflow_room(c->fs->overflow, SESSION_MESSAGE);
+	room = large && size <= SESSION_MESSAGE && overflow_room(c->fs->overflow, SESSION_MESSAGE);
 	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, large ? 0 : size,
 		room ? SESSION_MESSAGE : 0);
 	if (!m)
