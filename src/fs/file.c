@@ -106,7 +106,7 @@ static void slot_drop(struct fs *fs, uint64_t fh)
 	int slot = (int)(fh % KEEP_OPENS);
 	struct keep_open *o = &fs->keep->open[slot];
 
-	if (atomic_load(&o->used) == KEEP_USED && fh_of(o, slot) == fh)
+	if (atomic_load(&o->used) != KEEP_FREE && fh_of(o, slot) == fh)
 		keep_open_drop(fs->keep, slot);
 }
 
@@ -313,7 +313,7 @@ void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_
 
 /* --- open and release */
 
-/* The slot of a request that a dead server began to carry out. One whose caller was killed is nobody's any more, and ends by itself. */
+/* The slot of a request that a dead server was about to answer. One whose caller was killed is nobody's any more, and ends by itself. */
 static int slot_again(struct fs *fs, const struct change_id *id)
 {
 	uint32_t high = atomic_load(&fs->keep->open_high);
@@ -326,6 +326,10 @@ static int slot_again(struct fs *fs, const struct change_id *id)
 	return -1;
 }
 
+/*
+ * A volume's is only claimed until the open is answered: a successor frees it, and is asked again, unless the caller was killed just before
+ * it read the request, which the kernel takes back then without a word. Nothing waits in a snapshot's open, whose slot must be seen at once.
+ */
 static int slot_take(struct fs *fs, const struct change *ch, bool writes)
 {
 	int slot = slot_again(fs, &ch->id);
@@ -340,7 +344,8 @@ static int slot_take(struct fs *fs, const struct change *ch, bool writes)
 	o->of_snapshot = ch->node.index == DATA_OF_SNAPSHOT;
 	o->writes = writes;
 	o->made_by = ch->id.unique;
-	atomic_store(&o->used, KEEP_USED);
+	if (o->of_snapshot)
+		atomic_store(&o->used, KEEP_USED);
 	return slot;
 }
 
@@ -426,6 +431,7 @@ void file_reply_open(struct change *ch)
 	/* Else each open drops what is cached: a volume may have been reverted, or written to elsewhere. */
 	if (ch->node.index == DATA_OF_SNAPSHOT)
 		out.open_flags |= OPEN_KEEP_CACHE;
+	atomic_store(&ch->fs->keep->open[ch->fi.fh % KEEP_OPENS].used, KEEP_USED);
 	/* The caller was killed meanwhile: no RELEASE will come. */
 	if (fuse_reply_buf(ch->req, (const char *)&out, sizeof out) == -ENOENT)
 		file_forget(ch->fs, ch->fi.fh, ch->node);
