@@ -336,13 +336,47 @@ static int set_weighers(
 	return code;
 }
 
+/* Each would take the other's volumes for images that nobody owns, and --check would say of them to remove them. */
+static bool share_place(const struct backend_conf *a, const struct backend_conf *b)
+{
+	if (strcmp(a->driver, b->driver) != 0)
+		return false;
+	if (!strcmp(a->driver, "local"))
+		return !strcmp(a->path, b->path);
+	return !strcmp(a->ceph_conf, b->ceph_conf) && !strcmp(a->pool, b->pool) &&
+	       !strcmp(a->namespace, b->namespace);
+}
+
+static int check_places(const config_setting_t *list, struct reader *r)
+{
+	const struct backend_conf *all = r->conf->backends;
+
+	for (size_t i = 0; i < r->conf->backend_count; i++)
+		for (size_t j = 0; j < i; j++) {
+			const config_setting_t *s = config_setting_get_elem(list, (unsigned)i);
+			const char *file = config_setting_source_file(s);
+
+			if (share_place(&all[i], &all[j]))
+				return err_set(r->err, -EINVAL,
+					"%s:%u: backend '%s' is where '%s' is: give it another %s",
+					file ? file : r->file, config_setting_source_line(s),
+					all[i].name, all[j].name,
+					strcmp(all[i].driver, "local") ? "pool or namespace"
+								       : "path");
+		}
+	return 0;
+}
+
 static int set_backends(
 	const struct option *o, const config_setting_t *s, void *field, struct reader *r)
 {
+	int code;
+
 	if (config_setting_is_list(s) && config_setting_length(s) == 0)
 		return conf_refuse(r, s, "must have at least one backend");
-	return read_list(
+	code = read_list(
 		s, o->path, sizeof *r->conf->backends, (void **)field, &r->conf->backend_count, r);
+	return code < 0 ? code : check_places(s, r);
 }
 
 static int set_types(
@@ -448,11 +482,11 @@ static void add_escaped(struct buf *b, const char *text)
 	}
 }
 
-int conf_local(const char *dir, struct conf *ret, struct err *err)
+int conf_local(const char *dir, bool make, struct conf *ret, struct err *err)
 {
 	CLEANUP(buf_release) struct buf text = { 0 };
 	CLEANUP_FREE char *path = NULL;
-	int code = make_dirs(dir, err);
+	int code = make ? make_dirs(dir, err) : 0;
 
 	if (code < 0)
 		return code;

@@ -63,8 +63,8 @@ struct conf {
 int conf_read(const char *file, struct conf *ret, struct err *err);
 
 /* Defaults with one backend "local" of driver local in dir, the database in dir/volfs.db, no quota
- * limits: `volfs --local DIR`. */
-int conf_local(const char *dir, struct conf *ret, struct err *err);
+ * limits: `volfs --local DIR`. make: dir and what belongs into it, where it is missing. */
+int conf_local(const char *dir, bool make, struct conf *ret, struct err *err);
 void conf_release(struct conf *c);
 
 /* Walks the table of options, for lint and `volfs --help-config`: path ("scheduler.attempts",

@@ -203,6 +203,7 @@ struct driver {
 		const struct driver_snap *snap, struct err *err);
 	int (*disown)(
 		void *be, const struct driver_image *image, const char *name, struct err *err);
+	bool (*can_be_called)(const char *name); /* what disown() would answer -EINVAL to; no I/O */
 
 	/* Bytes really allocated. */
 	int (*used)(void *be, const struct driver_image *image, uint64_t *ret, struct err *err);

@@ -212,7 +212,7 @@ static int settle_paths(struct arguments *a, struct err *err)
 static int read_config(const struct arguments *a, struct conf *ret, struct err *err)
 {
 	if (a->local_path)
-		return conf_local(a->local_path, ret, err);
+		return conf_local(a->local_path, a->action == RUN, ret, err);
 	return conf_read(a->config_path, ret, err);
 }
 

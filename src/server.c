@@ -69,7 +69,7 @@ static void catch_signals(void)
 
 static int read_config(struct server *s, struct err *err)
 {
-	int r = s->args->local ? conf_local(s->args->local, &s->conf, err)
+	int r = s->args->local ? conf_local(s->args->local, true, &s->conf, err)
 			       : conf_read(s->args->config, &s->conf, err);
 
 	if (r < 0)

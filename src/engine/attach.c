@@ -27,14 +27,6 @@ static struct attach *attach_new(struct engine *e, struct change_id id, const st
 	return a;
 }
 
-static void send(struct attach *a, int r, const struct err *err)
-{
-	if (r < 0)
-		request_refuse(&a->q, r, err);
-	else
-		request_submit(&a->q);
-}
-
 /* --- attach --- */
 
 static int may_attach(struct tx *tx, const struct volume *v, struct err *err)
@@ -93,7 +85,7 @@ void engine_attach(struct engine *e, struct change_id id, const struct caller *w
 	};
 	(void)snprintf(a->use.name, sizeof a->use.name, "%s", name);
 	memcpy(a->use.host, e->host, sizeof e->host);
-	send(a, r, &err);
+	request_send(&a->q, r, &err);
 }
 
 /* --- detach --- */
@@ -228,5 +220,5 @@ void engine_use_set(struct engine *e, struct change_id id, const struct caller *
 	a->use = *values;
 	a->use.id = a->q.row = use;
 	a->fields = fields;
-	send(a, fields & USE_SET_HOST ? host_check(values->host, &err) : 0, &err);
+	request_send(&a->q, fields & USE_SET_HOST ? host_check(values->host, &err) : 0, &err);
 }

@@ -1,5 +1,5 @@
 /*
- * A backend's state and its monitor: statistics every stats_interval, and before the first change the fence.
+ * A backend's state and its monitor: statistics every stats_interval, and before the first change the fence (fence.c).
  *
  *     (last server's word) ──▶ look ──▶ UP, not ready ── own address in the catalogue, earlier ones fenced ──▶ UP, ready
  *                               │  ▲                                                                            │
@@ -266,96 +266,13 @@ void backend_overdue(struct backend *b)
 	}
 }
 
-/* --- the fence --- */
-
-struct client_change {
-	struct request q;
-	struct backend *b;
-	const char *address; /* to add; NULL: remove row */
-};
-
-static int client_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct client_change *c = (struct client_change *)q;
-
-	if (c->address)
-		return tx_client_add(tx, c->b->id, c->address, &q->row);
-	return tx_client_remove(tx, q->row);
-}
-
-static int client_change(struct backend *b, const char *address, int64_t *row)
-{
-	struct client_change *c =
-		request_new(b->e, sizeof *c, (struct change_id){ 0 }, NULL, NULL, NULL);
-	int r;
-
-	if (!c)
-		return -ENOMEM;
-	c->b = b;
-	c->address = address;
-	c->q.row = *row;
-	c->q.apply = client_apply;
-	r = request_wait(&c->q, row, NULL);
-	return r == -ENOENT ? 0 : r;
-}
-
-/* This server's address is in the catalogue before its first change; a new one (a new connection) is added. */
-static int write_address(struct backend *b, struct err *err)
-{
-	char now[sizeof b->address];
-	int r;
-
-	r = driver_said(b, b->driver->address(b->be, now, sizeof now, err), err);
-	if (r < 0 || strcmp(now, b->address) == 0)
-		return r;
-	b->client = 0;
-	r = client_change(b, now, &b->client);
-	if (r < 0)
-		return err_set(
-			err, r, "cannot write its address into the catalogue: %s", strerror(-r));
-	memcpy(b->address, now, sizeof now);
-	return 0;
-}
-
-static int fence_one(struct backend *b, int64_t row, const char *address, struct err *err)
-{
-	int r = driver_said(b, b->driver->fence(b->be, address, err), err);
-
-	if (r < 0)
-		return err_in(err, "cannot fence the server before");
-	log_info("backend %s: fenced the server before (%s)", b->conf->name, address);
-	r = client_change(b, NULL, &row);
-	return r < 0 ? err_set(err, r, "cannot forget a fenced address: %s", strerror(-r)) : 0;
-}
-
-static int fence_earlier(struct backend *b, struct err *err)
-{
-	char address[sizeof b->address];
-	int64_t row = 0;
-	int r;
-
-	for (;;) {
-		lock_take(&b->view_lock);
-		r = view_client(b->view, b->id, row, &row, address, sizeof address);
-		lock_drop(&b->view_lock);
-		if (r == -ENOENT || row >= b->client)
-			return 0;
-		r = r < 0 ? r : strcmp(address, b->address) ? fence_one(b, row, address, err) : 0;
-		if (r < 0)
-			return r;
-	}
-}
+/* --- the monitor --- */
 
 static int make_ready(struct backend *b, struct err *err)
 {
 	struct engine_ready *waiting, *next;
-	int r = 0;
+	int r = fence_put_up(b, err);
 
-	if (b->driver->fence) {
-		r = write_address(b, err);
-		if (r == 0 && !b->ready)
-			r = fence_earlier(b, err);
-	}
 	if (r < 0 || b->ready)
 		return r;
 	lock_take(&b->lock);
@@ -370,8 +287,6 @@ static int make_ready(struct backend *b, struct err *err)
 	first_look_begin(b);
 	return 0;
 }
-
-/* --- the monitor --- */
 
 /* false: the engine stops. */
 static bool pause_for(struct backend *b, long seconds)

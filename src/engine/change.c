@@ -1,35 +1,23 @@
-/* Changes that need no job: name, owner, text, metadata, status by an administrator, limits. */
+/* Changes of a volume that need no job: name, owner, text, flags, status by an administrator. */
 #include "engine/internal.h"
 
 #include "base/cleanup.h"
-#include "base/text.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One struct for all of them: what each needs of it is named in its own function. */
 struct edit {
 	struct request q;
-	unsigned fields;
+	unsigned fields; /* of values */
 	struct volume values;
-	char project[NAME_LEN + 1];
-	char *key, *value;
-	enum meta_how how;
-	bool limited; /* by limit and max */
-	enum quota_resource limit;
-	int64_t max;
-	int64_t type; /* whose quota; 0: of all types */
-	struct backend *b;
-	bool disabled;
+	char project[NAME_LEN + 1]; /* with SET_GID */
+	char *name;		    /* of a rename */
 };
 
 static void edit_release(struct request *q)
 {
-	free(((struct edit *)q)->key);
-	free(((struct edit *)q)->value);
+	free(((struct edit *)q)->name);
 }
 
 static struct edit *edit_new(struct engine *e, struct change_id id, const struct caller *who,
@@ -44,15 +32,6 @@ static struct edit *edit_new(struct engine *e, struct change_id id, const struct
 	c->q.apply = apply;
 	c->q.release = edit_release;
 	return c;
-}
-
-/* Submits it, or refuses it with what r and err say. */
-static void send(struct edit *c, int r, const struct err *err)
-{
-	if (r < 0)
-		request_refuse(&c->q, r, err);
-	else
-		request_submit(&c->q);
 }
 
 int volume_live(struct tx *tx, int64_t id, struct volume *ret, struct err *err)
@@ -76,14 +55,14 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	int r;
 
 	r = volume_live(tx, q->volume, &v, err);
-	r = r < 0 ? r : spec_name_check(c->key, v.uuid, err);
-	if (r < 0 || strcmp(v.name, c->key) == 0)
+	r = r < 0 ? r : spec_name_check(c->name, v.uuid, err);
+	if (r < 0 || strcmp(v.name, c->name) == 0)
 		return r;
-	r = name_free(tx, c->key, err);
-	r = r < 0 ? r : tx_volume_rename(tx, v.id, c->key);
+	r = name_free(tx, c->name, err);
+	r = r < 0 ? r : tx_volume_rename(tx, v.id, c->name);
 	r = r < 0 ? r
 		  : request_event(
-			    q, tx, v.id, "volume.update.end", "name %s, was %s", c->key, v.name);
+			    q, tx, v.id, "volume.update.end", "name %s, was %s", c->name, v.name);
 	note_volume(q->e, v.id, VOL_CHANGED_NAME, v.status, false);
 	note(q->e, (struct change_note){ .kind = CHANGE_LIST, .volume = v.id });
 	return r;
@@ -97,8 +76,8 @@ void engine_rename(struct engine *e, struct change_id id, const struct caller *w
 	if (!c)
 		return;
 	request_counts(&c->q, OP_RENAME);
-	c->key = strdup(name);
-	send(c, c->key ? 0 : -ENOMEM, NULL);
+	c->name = strdup(name);
+	request_send(&c->q, c->name ? 0 : -ENOMEM, NULL);
 }
 
 /* --- owner and text --- */
@@ -291,7 +270,7 @@ void engine_set(struct engine *e, struct change_id id, const struct caller *who,
 		r = project_of_gid(e, values->gid, c->project, &err);
 	if (r == 0 && fields & SET_DESCRIPTION)
 		r = spec_value_check(values->description, strlen(values->description), &err);
-	send(c, r, &err);
+	request_send(&c->q, r, &err);
 }
 
 /* --- the administrator's reset --- */
@@ -340,250 +319,5 @@ void engine_reset(struct engine *e, struct change_id id, const struct caller *wh
 	else if (!may_claim(status))
 		r = err_set(
 			&err, -EINVAL, "a status cannot be reset to %s", vol_status_name(status));
-	send(c, r, &err);
-}
-
-/* --- metadata --- */
-
-static int meta_remove(struct edit *c, struct tx *tx, struct err *err)
-{
-	int r = tx_meta_find(tx, c->q.volume, c->key, &c->q.row);
-
-	if (r == -ENOENT)
-		return err_set(err, r, "no such metadata: '%s'", c->key);
-	return r < 0 ? r : tx_meta_remove(tx, c->q.row);
-}
-
-static int meta_put(struct edit *c, struct tx *tx, struct err *err)
-{
-	char had[NAME_LEN + 1] = "";
-	const char *value = c->value;
-	int64_t row;
-	int r = c->how == META_SET ? 0 : tx_meta_get(tx, c->q.volume, c->key, &row, had);
-
-	if (r == 0 && c->how == META_CREATE)
-		return err_set(err, -EEXIST, "metadata '%s' exists", c->key);
-	if (r == -ENOENT)
-		r = 0;
-	if (r == 0 && c->how == META_APPEND) {
-		r = value_append(had, c->value, err);
-		value = had;
-	}
-	return r < 0 ? r : tx_meta_set(tx, c->q.volume, c->key, value, &c->q.row);
-}
-
-/* May its metadata be changed now? */
-static int meta_volume(struct request *q, struct tx *tx, struct volume *ret, struct err *err)
-{
-	int r = volume_live(tx, q->volume, ret, err);
-
-	if (r == 0 && (ret->status == VOL_MAINTENANCE || ret->status == VOL_UPLOADING))
-		r = err_set(
-			err, -EBUSY, "volume '%s' is %s", ret->name, vol_status_name(ret->status));
-	return r;
-}
-
-static void note_meta(struct engine *e, const struct volume *v, int64_t row)
-{
-	note(e, (struct change_note){
-			.kind = CHANGE_META, .volume = v->id, .row = row, .status = v->status });
-}
-
-static int meta_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct edit *c = (struct edit *)q;
-	struct volume v;
-	int r = meta_volume(q, tx, &v, err);
-
-	if (r == 0)
-		r = c->value ? meta_put(c, tx, err) : meta_remove(c, tx, err);
-	if (r < 0)
-		return r;
-	note_meta(q->e, &v, q->row);
-	return request_event(q, tx, v.id, "volume.update.end", "metadata %s %s", c->key,
-		c->value ? "set" : "removed");
-}
-
-void engine_meta(struct engine *e, struct change_id id, const struct caller *who, int64_t volume,
-	const char *key, const char *value, enum meta_how how, engine_done *done, void *arg)
-{
-	struct edit *c = edit_new(e, id, who, volume, meta_apply, done, arg);
-	struct err err = { 0 };
-	int r;
-
-	if (!c)
-		return;
-	request_counts(&c->q, OP_UPDATE);
-	r = value ? spec_metadata_key_check(key, &err) : 0;
-	if (r == 0 && value)
-		r = spec_value_check(value, strlen(value), &err);
-	c->key = strdup(key);
-	c->value = value ? strdup(value) : NULL;
-	c->how = how;
-	if (r == 0 && (!c->key || (value && !c->value)))
-		r = -ENOMEM;
-	send(c, r, &err);
-}
-
-/* value: the other key. The row moves, as an inode does. */
-static int meta_rename_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct edit *c = (struct edit *)q;
-	int64_t replaced;
-	struct volume v;
-	int r = meta_volume(q, tx, &v, err);
-
-	if (r < 0)
-		return r;
-	r = tx_meta_find(tx, v.id, c->key, &q->row);
-	if (r == -ENOENT)
-		return err_set(err, r, "no such metadata: '%s'", c->key);
-	if (r == 0 && tx_meta_find(tx, v.id, c->value, &replaced) == 0 && replaced != q->row) {
-		r = tx_meta_remove(tx, replaced);
-		note_meta(q->e, &v, replaced);
-	}
-	r = r < 0 ? r : tx_meta_rename(tx, q->row, c->value);
-	if (r < 0)
-		return r;
-	note_meta(q->e, &v, q->row);
-	return request_event(
-		q, tx, v.id, "volume.update.end", "metadata %s set, was %s", c->value, c->key);
-}
-
-void engine_meta_rename(struct engine *e, struct change_id id, const struct caller *who,
-	int64_t volume, const char *key, const char *to, engine_done *done, void *arg)
-{
-	struct edit *c = edit_new(e, id, who, volume, meta_rename_apply, done, arg);
-	struct err err = { 0 };
-	int r;
-
-	if (!c)
-		return;
-	request_counts(&c->q, OP_UPDATE);
-	r = spec_metadata_key_check(to, &err);
-	c->key = strdup(key);
-	c->value = strdup(to);
-	if (r == 0 && (!c->key || !c->value))
-		r = -ENOMEM;
-	send(c, r, &err);
-}
-
-/* --- quotas --- */
-
-/* type: its name; "": of all. */
-static int set_limit(struct edit *c, struct tx *tx, int64_t project, const char *type)
-{
-	const char *what = quota_resource_name(c->limit);
-	char max[TEXT_SIZE_MAX];
-	int r = tx_quota_limit(tx, c->q.row, c->type != 0, c->limit, c->max);
-
-	return r < 0 ? r
-		     : request_event_of(&c->q, tx, project, c->project, "quota.update", "%s %s%s%s",
-			       what, engine_limit_text(c->limit, c->max, max),
-			       *type ? ", type " : "", type);
-}
-
-/* With a row of the type's, too, if it is about one type. */
-static int quota_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct edit *c = (struct edit *)q;
-	struct vol_type t = { 0 };
-	int64_t project;
-	int r = tx_project(tx, c->project, &project);
-
-	q->row = project;
-	note_quota(q->e, project);
-	if (r == 0 && c->type) {
-		r = tx_type(tx, c->type, &t);
-		if (r == -ENOENT)
-			return err_set(err, r, "the volume type is gone");
-		r = r < 0 ? r : tx_type_quota(tx, q->row, c->type, &q->row);
-	}
-	if (r == 0 && c->limited)
-		r = set_limit(c, tx, project, t.name);
-	/* One for everybody who has none of his own ("default") shows with each project's next deletion. */
-	if (r == 0 && c->limited && c->limit == QUOTA_TRASH_SIZE)
-		r = trash_fit(q, tx, c->project, c->type);
-	return r;
-}
-
-/* A project that exists: a group, or one that has a row already (a group may go while its volumes stay). */
-static int known_project(struct engine *e, const char *project, struct edit *c, struct err *err)
-{
-	gid_t gid;
-	struct caller admin = { .admin = true };
-
-	(void)snprintf(c->project, sizeof c->project, "%s", project);
-	if (strcmp(project, "default") == 0 || strcmp(project, "root") == 0)
-		return 0;
-	return project_of(e, &admin, project, c->project, &gid, err);
-}
-
-void engine_quota_set(struct engine *e, struct change_id id, const struct caller *who,
-	const char *project, int64_t type, enum quota_resource what, int64_t max, engine_done *done,
-	void *arg)
-{
-	struct edit *c = edit_new(e, id, who, 0, quota_apply, done, arg);
-	struct err err = { 0 };
-	int r = 0;
-
-	if (!c)
-		return;
-	c->limited = true;
-	c->limit = what;
-	c->max = max;
-	c->type = type;
-	if (!who->admin)
-		r = err_set(&err, -EACCES, "only an administrator sets a quota");
-	(void)snprintf(c->project, sizeof c->project, "%s", project);
-	send(c, r, &err);
-}
-
-void engine_quota_row(
-	struct engine *e, const char *project, int64_t type, engine_done *done, void *arg)
-{
-	struct edit *c = edit_new(e, (struct change_id){ 0 }, NULL, 0, quota_apply, done, arg);
-	struct err err = { 0 };
-	int r = 0;
-
-	if (!c)
-		return;
-	c->type = type;
-	if (type) /* of a project that has its row */
-		(void)snprintf(c->project, sizeof c->project, "%s", project);
-	else
-		r = known_project(e, project, c, &err);
-	send(c, r, &err);
-}
-
-/* --- backends --- */
-
-static int disable_apply(struct request *q, struct tx *tx, struct err *err)
-{
-	struct edit *c = (struct edit *)q;
-
-	struct backend_row had;
-	int r = tx_backend_sums(tx, c->b->id, &had);
-
-	note(q->e, (struct change_note){ .kind = CHANGE_BACKEND, .row = c->b->id });
-	r = r < 0 ? r : tx_backend_disable(tx, c->b->id, c->disabled);
-	if (r < 0 || had.disabled == c->disabled)
-		return r;
-	return request_event_of(q, tx, 0, c->b->conf->name,
-		c->disabled ? "backend.disable" : "backend.enable", "%s", "");
-}
-
-void engine_backend_disable(struct engine *e, struct change_id id, const struct caller *who,
-	size_t i, bool disabled, engine_done *done, void *arg)
-{
-	struct edit *c = edit_new(e, id, who, 0, disable_apply, done, arg);
-	struct err err = { 0 };
-
-	if (!c)
-		return;
-	c->b = &e->backend[i];
-	c->q.row = c->b->id;
-	c->disabled = disabled;
-	send(c, who->admin ? 0 : err_set(&err, -EACCES, "only an administrator disables a backend"),
-		&err);
+	request_send(&c->q, r, &err);
 }

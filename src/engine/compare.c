@@ -15,8 +15,13 @@ void difference_text(const struct difference *d, char text[DIFFERENCE_TEXT])
 
 	switch (d->kind) {
 	case DIFF_ORPHAN:
-		(void)snprintf(text, DIFFERENCE_TEXT,
-			"image '%s' is no volume's: adopt it, or remove it by hand", name);
+		if (d->volume)
+			(void)snprintf(text, DIFFERENCE_TEXT,
+				"image '%s' bears the name of a volume that is on backend '%s': decide by hand",
+				name, detail);
+		else
+			(void)snprintf(text, DIFFERENCE_TEXT,
+				"image '%s' is no volume's: adopt it, or remove it by hand", name);
 		break;
 	case DIFF_PARTS:
 		(void)snprintf(text, DIFFERENCE_TEXT,

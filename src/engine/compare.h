@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum difference_kind {
-	DIFF_ORPHAN,	     /* an image with a volume's name, and there is no such volume */
+	DIFF_ORPHAN,	     /* an image with a volume's name, and no such volume is here */
 	DIFF_PARTS,	     /* what an interrupted change left over, and no job looks after it */
 	DIFF_MISSING,	     /* a volume's image */
 	DIFF_SIZE,	     /* it has another size */
@@ -27,13 +27,14 @@ enum difference_kind {
 
 struct difference {
 	enum difference_kind kind;
-	int64_t volume, snapshot;  /* rows; 0 */
+	int64_t volume, snapshot;  /* rows; 0. DIFF_ORPHAN: that of a volume on another backend */
 	struct driver_image image; /* size: what the catalogue says */
 	uint64_t size;		   /* DIFF_SIZE: what it is */
 	struct driver_snap snap;   /* DIFF_SNAP_… */
 	char name[NAME_LEN + 1];   /* the volume's; DIFF_ORPHAN, DIFF_PARTS: the image's own */
 	char detail[NAME_LEN +
-		    1]; /* DIFF_SNAP_…: the snapshot's name, its own where there is no row; DIFF_BROKEN: why */
+		    1]; /* DIFF_SNAP_…: the snapshot's name, its own where there is no row; DIFF_BROKEN: why;
+		      DIFF_ORPHAN: the volume's backend */
 };
 
 /* "volume 'db' (UUID): its image is missing". */

@@ -21,13 +21,14 @@ struct listing {
 	struct err *err;
 };
 
-/* Its volume is there, on this backend: 1, and whether the parts are that one's; 0; -errno. */
+/* Its volume is there, on this backend: 1. 0: on another one, or (ret->id 0) there is none. -errno. */
 static int find_volume(
 	struct compare *c, const struct driver_found *f, struct volume *ret, struct err *err)
 {
 	struct vol_entry entry;
 	int r = view_entry_by_uuid(c->view, f->uuid, &entry);
 
+	ret->id = 0;
 	if (r == 0)
 		r = view_volume(c->view, entry.id, ret);
 	if (r < 0)
@@ -50,14 +51,13 @@ static bool are_parts_of_nothing(const struct driver_found *f)
 	return f->parts && *f->image_id && strstr(f->name, f->image_id);
 }
 
-/* 1, 0 or -errno. *volume: whose name the parts bear, though they are not that one's; 0. */
+/* 1, 0 or -errno. d->volume: whose name it bears; of an image, d->detail: on which backend that volume is. */
 static int is_known(
-	struct compare *c, const struct driver_found *f, int64_t *volume, struct err *err)
+	struct compare *c, const struct driver_found *f, struct difference *d, struct err *err)
 {
 	struct volume v;
 	int r;
 
-	*volume = 0;
 	if (!*f->uuid)
 		return !are_parts_of_nothing(f);
 	r = find_volume(c, f, &v, err);
@@ -65,29 +65,29 @@ static int is_known(
 		return r;
 	if (r == 1 && (!f->parts || are_its_own(&v, f)))
 		return 1;
-	if (r == 1)
-		*volume = v.id;
+	if (r == 1 || (v.id && !f->parts))
+		d->volume = v.id;
+	if (r == 0 && d->volume)
+		memcpy(d->detail, v.backend, sizeof d->detail);
 	return compare_has_job(c, c->backend, f->uuid, err);
 }
 
 static int each_image(void *arg, const struct driver_found *f)
 {
 	struct listing *l = arg;
-	struct difference *d;
-	int64_t volume;
+	struct difference d = { .kind = f->parts ? DIFF_PARTS : DIFF_ORPHAN }, *at;
 	int r = ++l->listed % PAUSE_EVERY ? 0 : compare_pause(l->c, l->err);
 
-	r = r < 0 ? r : is_known(l->c, f, &volume, l->err);
+	r = r < 0 ? r : is_known(l->c, f, &d, l->err);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	d = differences_add(&l->unknown);
-	if (!d)
+	memcpy(d.name, f->name, sizeof f->name);
+	memcpy(d.image.uuid, f->uuid, sizeof f->uuid);
+	memcpy(d.image.image_id, f->image_id, sizeof f->image_id);
+	at = differences_add(&l->unknown);
+	if (!at)
 		return err_set(l->err, -ENOMEM, "out of memory");
-	d->kind = f->parts ? DIFF_PARTS : DIFF_ORPHAN;
-	d->volume = volume;
-	memcpy(d->name, f->name, sizeof f->name);
-	memcpy(d->image.uuid, f->uuid, sizeof f->uuid);
-	memcpy(d->image.image_id, f->image_id, sizeof f->image_id);
+	*at = d;
 	return 0;
 }
 

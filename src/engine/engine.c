@@ -367,6 +367,8 @@ int engine_backend(struct engine *e, struct view *v, size_t i, struct engine_bac
 	(void)snprintf(ret->reason, sizeof ret->reason, "%s",
 		row.disabled ? "disabled by an administrator" : b->reason);
 	ret->stats = b->stats;
+	if (!b->stats.total && !b->stats.total_infinite) /* it has never answered */
+		ret->stats.total_unknown = ret->stats.free_unknown = true;
 	ret->changed_us = b->changed_us;
 	return 0;
 }

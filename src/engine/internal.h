@@ -120,6 +120,18 @@ void worker_kick(struct backend *b);
 /* Gives up the creations that wait or hang on a backend that is down. */
 void worker_give_up(struct backend *b);
 
+/* --- pace.c: which jobs may begin. Under b->lock --- */
+
+unsigned pace_threads_max(const struct backend *b); /* for all that the limits allow */
+/* Of which class the next one may begin now, creations first; CLASS_COUNT: of none. */
+enum job_class pace_next_locked(const struct backend *b);
+/* Is a worker to wait by the clock, for there is something to begin later? One is enough. How long, ns. */
+bool pace_wants_timer_locked(const struct backend *b);
+int64_t pace_timer_locked(const struct backend *b);
+/* A worker has begun something of that class; its call has returned. */
+void pace_began_locked(struct backend *b, enum job_class class);
+void pace_ended_locked(struct backend *b, enum job_class class);
+
 /* --- run.c --- */
 
 /* Carries jobs out that a worker has taken; several: all of them creations of CLASS_CREATE. */
@@ -255,6 +267,11 @@ void backend_name_thread(const struct backend *b, const char *what); /* the call
 
 /* A view's query under view_lock. */
 int backend_job(struct backend *b, int64_t id, struct job_row *ret);
+
+/* --- fence.c --- */
+
+/* At each look of the monitor: b->address follows a new connection; what is earlier is fenced until b is ready. 0, or its failure. */
+int fence_put_up(struct backend *b, struct err *err);
 
 /* --- measure.c: what volumes really use; the monitor's thread. Gives b->lock up while it asks. --- */
 
@@ -443,6 +460,8 @@ void request_counts(struct request *q, enum engine_op op);
 
 /* Answers code from a thread of the engine; err may be NULL. */
 void request_refuse(struct request *q, int code, const struct err *err);
+/* Refuses it if code is negative, or else submits it. */
+void request_send(struct request *q, int code, const struct err *err);
 
 /* Runs apply in the writer and waits for it: for start and monitors. ret_row, err may be NULL. */
 int request_wait(struct request *q, int64_t *ret_row, struct err *err);

@@ -20,7 +20,7 @@
 /* --- the request --- */
 
 struct disown {
-	struct request q;
+	struct unused u;
 	int64_t backend;
 	char *image;
 };
@@ -30,13 +30,8 @@ static void disown_release(struct request *q)
 	free(((struct disown *)q)->image);
 }
 
-static int is_idle(struct tx *tx, const struct volume *v, struct err *err)
+static int check_status(const struct volume *v, struct err *err)
 {
-	char who[USE_WHO];
-	struct use u;
-
-	if (tx_use_holder(tx, v->id, false, &u) == 0)
-		return err_set(err, -EBUSY, "volume '%s' is %s", v->name, use_who(&u, who));
 	if (v->status != VOL_AVAILABLE)
 		return err_set(
 			err, -EBUSY, "volume '%s' is %s", v->name, vol_status_name(v->status));
@@ -69,7 +64,8 @@ static int is_needed(struct tx *tx, const struct volume *v, struct err *err)
 }
 
 /* May the image have that name? */
-static int name_check(struct disown *d, struct tx *tx, const struct volume *v, struct err *err)
+static int name_check(struct disown *d, struct tx *tx, const struct driver *driver,
+	const struct volume *v, struct err *err)
 {
 	char uuid[UUID_LEN + 1];
 	struct unmanaged u;
@@ -77,9 +73,14 @@ static int name_check(struct disown *d, struct tx *tx, const struct volume *v, s
 
 	if (!d->image[0] || strlen(d->image) > NAME_LEN)
 		return err_set(err, -EINVAL, "an image's name has 1 to %d bytes", (int)NAME_LEN);
-	if (image_is_ours(d->image, uuid) && strcmp(uuid, v->uuid) != 0)
+	if (!image_is_ours(d->image, uuid)) {
+		if (driver->can_be_called && !driver->can_be_called(d->image))
+			return err_set(err, -EINVAL, "no image on '%s' can be called '%s'",
+				v->backend, d->image);
+	} else if (strcmp(uuid, v->uuid) != 0) {
 		return err_set(
 			err, -EINVAL, "'%s' is the name of another volume's image", d->image);
+	}
 	if (tx_unmanaged_by_name(tx, d->backend, d->image, &u) == 0)
 		return err_set(err, -EEXIST, "image '%s' exists", d->image);
 	if (tx_job_of_name(tx, d->backend, d->image, &id) == 0)
@@ -90,7 +91,7 @@ static int name_check(struct disown *d, struct tx *tx, const struct volume *v, s
 static int find_backend(
 	struct disown *d, const struct volume *v, struct backend **ret, struct err *err)
 {
-	struct backend *b = *ret = backend_by_name(d->q.e, v->backend);
+	struct backend *b = *ret = backend_by_name(d->u.q.e, v->backend);
 
 	if (!b)
 		return err_set(err, -EIO, "backend '%s' is not configured", v->backend);
@@ -119,17 +120,18 @@ static int show(struct request *q, struct tx *tx, const struct volume *v, int64_
 
 static int begin(struct disown *d, struct tx *tx, struct backend *b, const struct volume *v)
 {
+	struct request *q = &d->u.q;
 	struct job_row job;
 	int r = job_for(tx, b, v, JOB_DISOWN, CLASS_OTHER, &job);
 
 	(void)snprintf(job.image, sizeof job.image, "%s", d->image);
-	r = r < 0 ? r : job_begin(&d->q, tx, b, &job);
+	r = r < 0 ? r : job_begin(q, tx, b, &job);
 	r = r < 0 ? r : tx_volume_status(tx, v->id, VOL_UNMANAGING, "");
-	r = r < 0 ? r : show(&d->q, tx, v, b->id, d->image);
+	r = r < 0 ? r : show(q, tx, v, b->id, d->image);
 	r = r < 0 ? r
-		  : request_event(&d->q, tx, v->id, "volume.unmanage.start", "image %s of %s",
-			    d->image, b->conf->name);
-	note_volume(d->q.e, v->id, VOL_CHANGED_STATUS, VOL_UNMANAGING, false);
+		  : request_event(q, tx, v->id, "volume.unmanage.start", "image %s of %s", d->image,
+			    b->conf->name);
+	note_volume(q->e, v->id, VOL_CHANGED_STATUS, VOL_UNMANAGING, false);
 	return r;
 }
 
@@ -138,13 +140,17 @@ static int disown_apply(struct request *q, struct tx *tx, struct err *err)
 	struct disown *d = (struct disown *)q;
 	struct backend *b;
 	struct volume v;
-	int r = volume_live(tx, q->volume, &v, err);
+	int r;
 
+	unused_begin(&d->u);
 	q->row = q->volume;
+	r = volume_live(tx, q->volume, &v, err);
 	r = r < 0 ? r : find_backend(d, &v, &b, err);
-	r = r < 0 ? r : is_idle(tx, &v, err);
+	r = r < 0 ? r : unused_here(&d->u, tx, &v, err);
+	r = r < 0 ? r : check_status(&v, err);
 	r = r < 0 ? r : is_needed(tx, &v, err);
-	r = r < 0 ? r : name_check(d, tx, &v, err);
+	r = r < 0 ? r : name_check(d, tx, b->driver, &v, err);
+	r = r < 0 ? r : unused_outside(&d->u, &v, err);
 	return r < 0 ? r : begin(d, tx, b, &v);
 }
 
@@ -157,19 +163,17 @@ void engine_disown(struct engine *e, struct change_id id, const struct caller *w
 
 	if (!d)
 		return;
-	d->q.volume = volume;
-	d->q.apply = disown_apply;
-	d->q.release = disown_release;
+	d->u.q.volume = volume;
+	d->u.q.apply = disown_apply;
+	d->u.q.divert = unused_divert;
+	d->u.q.release = disown_release;
 	d->backend = backend;
 	d->image = strdup(image);
 	if (!who->admin)
 		r = err_set(&err, -EACCES, "only an administrator lets an image go");
 	else if (!d->image)
 		r = -ENOMEM;
-	if (r < 0)
-		request_refuse(&d->q, r, &err);
-	else
-		request_submit(&d->q);
+	request_send(&d->u.q, r, &err);
 }
 
 /* --- the image --- */

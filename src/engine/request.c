@@ -161,6 +161,14 @@ void request_refuse(struct request *q, int code, const struct err *err)
 	request_submit(q);
 }
 
+void request_send(struct request *q, int code, const struct err *err)
+{
+	if (code < 0)
+		request_refuse(q, code, err);
+	else
+		request_submit(q);
+}
+
 struct waiting {
 	struct lock lock;
 	pthread_cond_t cond;

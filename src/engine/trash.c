@@ -239,8 +239,5 @@ void engine_restore(struct engine *e, struct change_id id, const struct caller *
 	c->q.apply = restore_apply;
 	c->q.release = restore_release;
 	c->name = strdup(name);
-	if (c->name)
-		request_submit(&c->q);
-	else
-		request_refuse(&c->q, -ENOMEM, NULL);
+	request_send(&c->q, c->name ? 0 : -ENOMEM, NULL);
 }

@@ -40,10 +40,7 @@ void type_edit_send(struct type_edit *c, int r, struct err *err)
 {
 	if (r == 0 && !c->q.admin)
 		r = err_set(err, -EACCES, "only an administrator changes volume types");
-	if (r < 0)
-		request_refuse(&c->q, r, err);
-	else
-		request_submit(&c->q);
+	request_send(&c->q, r, err);
 }
 
 int type_there(struct type_edit *c, struct tx *tx, struct vol_type *ret, struct err *err)
@@ -81,7 +78,6 @@ static int add(struct type_edit *c, struct tx *tx, struct err *err)
 
 static int made(struct type_edit *c, struct tx *tx)
 {
-	log_info("volume type '%s' made by %s", c->values.name, c->q.who);
 	return request_event_of(&c->q, tx, 0, c->values.name, "volume_type.create", "%s",
 		c->values.is_public ? "" : "private");
 }
@@ -130,7 +126,6 @@ static int rename_apply(struct request *q, struct tx *tx, struct err *err)
 	if (r < 0)
 		return r;
 	note(q->e, (struct change_note){ .kind = CHANGE_TYPE, .row = t.id });
-	log_info("volume type '%s' renamed to '%s' by %s", t.name, c->key, q->who);
 	return request_event_of(q, tx, 0, c->key, "volume_type.update", "was %s", t.name);
 }
 
@@ -186,7 +181,6 @@ static int remove_apply(struct request *q, struct tx *tx, struct err *err)
 	r = r < 0 ? r : tx_type_remove(tx, t.id);
 	if (r < 0)
 		return r;
-	log_info("volume type '%s' removed by %s", t.name, q->who);
 	return request_event_of(q, tx, 0, t.name, "volume_type.delete", "%s", "");
 }
 

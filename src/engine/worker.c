@@ -8,8 +8,8 @@
  * Memory holds at most WINDOW waiting jobs of a class; what does not fit is read from the job table when there is room again. A
  * start after a crash is the same thing: a window that holds nothing yet.
  *
- * Each class of jobs has its queue, its window and its limit, and a thread for all that the limits allow: so none of them waits for
- * another. Threads are started when there is something to do and none is idle, and do what comes next of any class. A driver call may
+ * Each class of jobs has its queue, its window and its limit (pace.c), and a thread for all that the limits allow: so none of them
+ * waits for another. Threads are started when there is something to do and none is idle, and do what comes next of any class. A driver call may
  * hang for ever: then its thread is lost to this class of this backend and to no other.
  */
 #include "engine/internal.h"
@@ -21,11 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	STACK = 512 * 1024,
-	CALM_MS = 20, /* creations that follow each other are no farther apart */
-	PACE_MS = 6,  /* while they come: from the beginning of one removal to the next */
-};
+enum { STACK = 512 * 1024 };
 
 static struct job **bucket(struct backend *b, int64_t id)
 {
@@ -98,100 +94,11 @@ static bool add_locked(
 	return true;
 }
 
-/*
- * A removal asks as much of the storage as many creations, and somebody waits for those: while they come, removals begin one by one,
- * PACE_MS apart, and a moment after the last creation at full speed again. Not so many at once: one that hangs would stop all.
- */
-static bool creations_come_locked(const struct backend *b)
-{
-	const struct work *create = &b->work[CLASS_CREATE];
-
-	return create->queue.waiting || create->busy || clock_mono_ns() < b->calm_ns;
-}
-
-/* How long until the next of CLASS_OTHER may begin, ns. */
-static int64_t pause_locked(const struct backend *b)
-{
-	int64_t left = b->paced_ns - clock_mono_ns();
-
-	return left > 0 && creations_come_locked(b) ? left : 0;
-}
-
-/* So many of a class may be under way. */
-static unsigned limit_locked(const struct backend *b, enum job_class class)
-{
-	unsigned workers = (unsigned)b->e->conf->workers;
-
-	switch (class) {
-	case CLASS_CREATE:
-		return b->driver->batch(b->be) > 1 ? BATCHES : workers;
-	case CLASS_SNAP:
-		return SNAPS;
-	case CLASS_COPY:
-		return (unsigned)b->e->conf->copies;
-	default:
-		return creations_come_locked(b) ? (workers + 1) / 2 : workers;
-	}
-}
-
-static unsigned threads_max(const struct backend *b)
-{
-	const struct conf *c = b->e->conf;
-	unsigned create = (unsigned)c->workers > BATCHES ? (unsigned)c->workers : BATCHES;
-
-	return create + (unsigned)c->workers + SNAPS + (unsigned)c->copies;
-}
-
-/* Is there anything of this class that its limit allows? */
-static bool has_work_locked(const struct backend *b, enum job_class class)
-{
-	const struct work *w = &b->work[class];
-
-	return b->ready && !b->stopping && w->queue.waiting && w->busy < limit_locked(b, class);
-}
-
-/* May a worker begin it now? */
-static bool may_begin_locked(const struct backend *b, enum job_class class)
-{
-	return has_work_locked(b, class) && (class != CLASS_OTHER || pause_locked(b) == 0);
-}
-
-/* Is a worker to wait until the next removal may begin? One is enough. While creations are under way their end wakes it. */
-static bool wants_pacer_locked(const struct backend *b)
-{
-	const struct work *w = &b->work[CLASS_OTHER], *create = &b->work[CLASS_CREATE];
-	bool calms = !create->queue.waiting && !create->busy;
-
-	if (b->pacing || !b->ready || b->stopping || !w->queue.waiting)
-		return false;
-	return w->busy < limit_locked(b, CLASS_OTHER) ||
-	       (calms && w->busy < (unsigned)b->e->conf->workers);
-}
-
-/* How long it waits, ns: for its turn, or until more are allowed. */
-static int64_t pacer_locked(const struct backend *b)
-{
-	int64_t turn = pause_locked(b), calm = b->calm_ns - clock_mono_ns();
-
-	return has_work_locked(b, CLASS_OTHER) || calm < turn ? turn : calm;
-}
-
 static bool wants_rows_locked(const struct backend *b, enum job_class class)
 {
 	const struct work *w = &b->work[class];
 
 	return w->window.more && w->queue.waiting < WINDOW / 4;
-}
-
-/* Creations first: somebody waits for each of them. CLASS_COUNT: there is nothing to begin. */
-static enum job_class next_class_locked(const struct backend *b)
-{
-	static const enum job_class order[] = { CLASS_CREATE, CLASS_SNAP, CLASS_COPY, CLASS_OTHER };
-
-	for (size_t i = 0; i < CLASS_COUNT; i++)
-		if (may_begin_locked(b, order[i]))
-			return order[i];
-	return CLASS_COUNT;
 }
 
 /* Of which class the next rows are to be read; CLASS_COUNT: of none now. */
@@ -224,12 +131,12 @@ static int start_thread(void *(*fn)(void *), void *arg)
 
 static void wake_locked(struct backend *b)
 {
-	if (next_class_locked(b) == CLASS_COUNT && to_load_locked(b) == CLASS_COUNT &&
-		!wants_pacer_locked(b))
+	if (pace_next_locked(b) == CLASS_COUNT && to_load_locked(b) == CLASS_COUNT &&
+		!pace_wants_timer_locked(b))
 		return;
 	if (b->idle) {
 		pthread_cond_signal(&b->wake);
-	} else if (b->threads < threads_max(b)) {
+	} else if (b->threads < pace_threads_max(b)) {
 		b->threads++;
 		if (start_thread(work_thread, b) < 0)
 			b->threads--;
@@ -340,7 +247,7 @@ static void load_locked(struct backend *b, enum job_class class)
 /* Only creations in one go are taken several at a time. */
 static size_t take_locked(struct backend *b, struct job **ret)
 {
-	enum job_class class = next_class_locked(b);
+	enum job_class class = pace_next_locked(b);
 	struct work *w = &b->work[class];
 	size_t n = 0, max = 1;
 
@@ -349,9 +256,7 @@ static size_t take_locked(struct backend *b, struct job **ret)
 	if (class == CLASS_CREATE)
 		max = b->driver->batch(b->be);
 	max = max < BATCH_LIMIT ? max : BATCH_LIMIT;
-	w->busy++;
-	if (class == CLASS_OTHER)
-		b->paced_ns = clock_mono_ns() + PACE_MS * INT64_C(1000000);
+	pace_began_locked(b, class);
 	while (n < max && w->queue.waiting)
 		ret[n++] = queue_take(&w->queue);
 	for (size_t i = 0; i < n; i++)
@@ -365,8 +270,8 @@ static void idle_locked(struct backend *b)
 	struct timespec until;
 
 	b->idle++;
-	if (wants_pacer_locked(b)) {
-		until = clock_mono_in_ms((long)(pacer_locked(b) / 1000000) + 1);
+	if (pace_wants_timer_locked(b)) {
+		until = clock_mono_in_ms((long)(pace_timer_locked(b) / 1000000) + 1);
 		b->pacing = true;
 		(void)lock_wait_until(&b->lock, &b->wake, &until);
 		b->pacing = false;
@@ -374,14 +279,6 @@ static void idle_locked(struct backend *b)
 		lock_wait(&b->lock, &b->wake);
 	}
 	b->idle--;
-}
-
-/* Its call has returned. */
-static void end_locked(struct backend *b, enum job_class class)
-{
-	b->work[class].busy--;
-	if (class == CLASS_CREATE)
-		b->calm_ns = clock_mono_ns() + CALM_MS * INT64_C(1000000);
 }
 
 /* Waits for work; 0: the engine stops. */
@@ -459,7 +356,7 @@ static void *work_thread(void *arg)
 
 		run_jobs(b, job, n);
 		lock_take(&b->lock);
-		end_locked(b, class);
+		pace_ended_locked(b, class);
 		lock_drop(&b->lock);
 	}
 	lock_take(&b->lock);

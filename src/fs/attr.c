@@ -36,6 +36,17 @@ int attr_stat(struct ctx *c, struct node n, const struct attr *a, const struct s
 	return r;
 }
 
+/* Is there anything to be done about O_TRUNC, or a truncation to nothing? What has no text changes by neither, and is no event. */
+static bool is_emptied(struct ctx *c, struct node n, const struct attr *a)
+{
+	struct buf text = { 0 };
+	bool emptied = a->flags & ATTR_FREE &&
+		       (a->show(c, n.row, &text) < 0 || text.len > 1); /* more than a newline */
+
+	buf_release(&text);
+	return emptied;
+}
+
 void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t size)
 {
 	struct change *ch;
@@ -44,7 +55,7 @@ void attr_truncate(struct ctx *c, struct node n, const struct attr *a, off_t siz
 		refuse_node(c, n, -EACCES, "it cannot be written");
 	} else if (size != 0) {
 		refuse_node(c, n, -EINVAL, "its value is written, not cut to a length");
-	} else if (!(a->flags & ATTR_FREE)) {
+	} else if (!is_emptied(c, n, a)) {
 		struct stat st;
 		int r = node_stat(c, n, &st);
 
@@ -98,7 +109,7 @@ void attr_open(struct ctx *c, struct node n, const struct attr *a, struct fuse_f
 		return;
 	}
 	fi->fh = opens_next(c->fs->opens);
-	if (!(fi->flags & O_TRUNC) || !(a->flags & ATTR_FREE)) {
+	if (!(fi->flags & O_TRUNC) || !is_emptied(c, n, a)) {
 		fuse_reply_open(c->req, fi);
 		return;
 	}

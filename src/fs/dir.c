@@ -77,6 +77,14 @@ bool dir_has_attr(const struct dir *d, const char *name)
 	return false;
 }
 
+bool dir_has_subdir(const struct dir *d, const char *name)
+{
+	for (const struct subdir *s = d->subdirs; s && s->name; s++)
+		if (!strcmp(s->name, name))
+			return true;
+	return false;
+}
+
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us)
 {
 	/* One link: as elsewhere where subdirectories are not counted, so no walker concludes that

@@ -3,6 +3,8 @@
 #include "fs/draft.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 static int new_stat(struct ctx *c, int64_t row, struct stat *st)
@@ -27,6 +29,41 @@ bool accepted_was_unlinked(struct ctx *c, int64_t volume)
 {
 	return !guard_is_empty(c->fs->unlinked) &&
 	       guard_knows(c->fs->unlinked, who_tgid(c->pid), ino_of_volume(volume));
+}
+
+/* By its name, which is the volume's now. */
+static void refuse_accepted(struct ctx *c, struct node n)
+{
+	char file[NAME_LEN + 8] = "new/";
+	struct vol_entry v;
+
+	if (view_entry(c->view, n.row, &v) == 0)
+		(void)snprintf(file, sizeof file, "new/%s", v.name);
+	refuse(c, -EEXIST, file, "this spec was accepted already: its volume exists");
+}
+
+void accepted_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
+{
+	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+		refuse_accepted(c, n);
+		return;
+	}
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	fi->fh = opens_next(c->fs->opens);
+	fuse_reply_open(c->req, fi);
+}
+
+void accepted_read(struct ctx *c, struct node n, size_t size, off_t off)
+{
+	struct buf text = { 0 };
+	int r = view_spec(c->view, n.row, &text);
+
+	if (r < 0)
+		fuse_reply_err(c->req, reply_errno(r));
+	else
+		reply_slice(c->req, buf_text(&text), text.len, size, off);
+	buf_release(&text);
 }
 
 static void new_create(

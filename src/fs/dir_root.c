@@ -1,4 +1,4 @@
-/* The root: new/, .volfs/, and a directory for every volume. */
+/* The root: new/, .volfs/, and a directory for every volume; the trash, which holds such directories too. */
 #include "fs/internal.h"
 
 #include <errno.h>
@@ -28,6 +28,33 @@ static int root_find(struct ctx *c, int64_t row, const char *name, struct entry 
 	if (r == 0)
 		entry_of_volume(&v, ret);
 	return r;
+}
+
+static void root_mkdir(struct ctx *c, int64_t row, const char *name)
+{
+	refuse(c, -EPERM, name,
+		"a volume is made by writing a spec into new/, as in: echo size=10 > new/NAME");
+}
+
+/* A change that removes a volume. NULL: it is refused, and answered. */
+static struct change *remove_begin(struct ctx *c, const struct entry *e, const char *where)
+{
+	struct change *ch = change_new(c, REPLY_CODE, e->node, "%s%s", where, e->name);
+
+	if (!ch || !guard_knows(c->fs->guard, ch->who.tgid, ino_of(e->node)))
+		return ch;
+	change_answer(ch, -EPERM,
+		"this process was just refused to remove the volume's files; use rmdir alone");
+	return NULL;
+}
+
+static void root_rmdir(struct ctx *c, const struct entry *e)
+{
+	struct change *ch = remove_begin(c, e, "");
+
+	if (ch)
+		engine_delete(c->fs->engine, c->view, ch->id, &ch->who.caller, e->node.row,
+			change_done, ch);
 }
 
 /* Both listings of volumes: alive and in the trash. */
@@ -71,6 +98,8 @@ const struct dir dir_root = {
 	.stat = root_stat,
 	.find = root_find,
 	.list = root_list,
+	.mkdir = root_mkdir,
+	.rmdir = root_rmdir,
 };
 
 static int trash_stat(struct ctx *c, int64_t row, struct stat *st)
@@ -99,9 +128,18 @@ static int trash_list(struct ctx *c, int64_t row, int64_t after, struct entry *r
 	return list_volumes(c, LIST_TRASH, after, ret, n);
 }
 
+static void trash_rmdir(struct ctx *c, const struct entry *e)
+{
+	struct change *ch = remove_begin(c, e, ".volfs/trash/");
+
+	if (ch)
+		engine_purge(c->fs->engine, ch->id, &ch->who.caller, e->node.row, change_done, ch);
+}
+
 const struct dir dir_trash = {
 	.timeout = 0,
 	.stat = trash_stat,
 	.find = trash_find,
 	.list = trash_list,
+	.rmdir = trash_rmdir,
 };

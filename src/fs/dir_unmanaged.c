@@ -48,26 +48,28 @@ static int hex(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* Only what a listing shows: a directory has one name. */
 bool unmanaged_name(const char *shown, char name[NAME_LEN + 1])
 {
 	char again[NAME_LEN + 1];
+	const char *p = shown;
 	size_t len = 0;
 
-	for (; *shown && len < NAME_LEN; len++, shown++) {
+	for (; *p && len < NAME_LEN; len++, p++) {
 		int high, low;
 
-		name[len] = *shown;
-		if (*shown != '%')
+		name[len] = *p;
+		if (*p != '%')
 			continue;
-		high = hex(shown[1]);
-		low = high < 0 ? -1 : hex(shown[2]);
+		high = hex(p[1]);
+		low = high < 0 ? -1 : hex(p[2]);
 		if (low < 0 || !(high << 4 | low))
 			return false;
 		name[len] = (char)(high << 4 | low);
-		shown += 2;
+		p += 2;
 	}
 	name[len] = '\0';
-	return !*shown && name_shown(name, again);
+	return !*p && name_shown(name, again) && !strcmp(shown, again);
 }
 
 /* --- one image */
@@ -131,13 +133,12 @@ static void entry_of(const struct fs *fs, const struct unmanaged *u, struct entr
 
 static int images_find(struct ctx *c, int64_t backend, const char *name, struct entry *ret)
 {
-	char image[NAME_LEN + 1], shown[NAME_LEN + 1];
+	char image[NAME_LEN + 1];
 	struct unmanaged u;
 	int r;
 
 	engine_look_unmanaged(c->fs->engine, backend);
-	/* Under the name only that a listing shows: a directory has one. */
-	if (!unmanaged_name(name, image) || !name_shown(image, shown) || strcmp(name, shown) != 0)
+	if (!unmanaged_name(name, image))
 		return -ENOENT;
 	r = view_unmanaged_by_name(c->view, backend, image, &u);
 	if (r == 0)
@@ -207,9 +208,18 @@ static int unmanaged_space(struct ctx *c, int64_t row, struct statvfs *ret)
 	return row ? dir_backend.space(c, row, ret) : backend_space(c, NULL, ret);
 }
 
+static void unmanaged_rmdir(struct ctx *c, const struct entry *e)
+{
+	refuse(c, -EPERM, e->name,
+		e->node.kind == KIND_UNMANAGED_IMAGE
+			? "an image that no volume owns is not removed from here: adopt it first"
+			: "this directory is part of the filesystem");
+}
+
 const struct dir dir_unmanaged = {
 	.stat = unmanaged_stat,
 	.find = unmanaged_find,
 	.list = unmanaged_list,
+	.rmdir = unmanaged_rmdir,
 	.space = unmanaged_space,
 };

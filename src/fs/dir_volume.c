@@ -74,112 +74,34 @@ static int show_status(struct ctx *c, int64_t row, struct buf *out)
 
 static void add_line(struct buf *out, const char *text)
 {
-	if (text[0])
-		buf_adds(out, text);
+	buf_adds(out, text);
 	buf_addc(out, '\n');
 }
 
-static void text_error(const struct volume *v, struct buf *out)
-{
-	if (v->reason[0])
-		add_line(out, v->reason);
-}
-
-static void text_id(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->uuid);
-}
-
-static void text_size_of(const struct volume *v, struct buf *out)
-{
-	char size[TEXT_SIZE_MAX];
-
-	add_line(out, text_of_size(v->size, size));
-}
-
-static void text_used(const struct volume *v, struct buf *out)
-{
-	buf_addf(out, "%" PRIu64 "\n", v->used);
-}
-
-static void text_type(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->type);
-}
-
-static void text_zone(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->zone);
-}
-
-static void text_backend(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->backend);
-}
-
-static void text_project(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->project);
-}
-
-static void text_description(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->description);
-}
-
-static void text_created(const struct volume *v, struct buf *out)
-{
-	char when[CLOCK_TEXT_MAX];
-
-	add_line(out, clock_text(v->created_us, when));
-}
-
-static void text_updated(const struct volume *v, struct buf *out)
-{
-	char when[CLOCK_TEXT_MAX];
-
-	add_line(out, clock_text(v->updated_us, when));
-}
-
-static void text_protected(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->protected_ ? "1" : "0");
-}
-
-static void text_readonly(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->readonly ? "1" : "0");
-}
-
-static void text_bootable(const struct volume *v, struct buf *out)
-{
-	add_line(out, v->bootable ? "1" : "0");
-}
-
-/* One show per text_… function: load the row, let the function write. */
-#define SHOW(what)                                                                                 \
+/* One show per field: load the row, say what there is of it. */
+#define SHOW(what, say)                                                                            \
 	static int show_##what(struct ctx *c, int64_t row, struct buf *out)                        \
 	{                                                                                          \
 		struct volume v;                                                                   \
 		int r = view_volume(c->view, row, &v);                                             \
                                                                                                    \
 		if (r == 0)                                                                        \
-			text_##what(&v, out);                                                      \
+			say;                                                                       \
 		return r;                                                                          \
 	}
-SHOW(error)
-SHOW(id)
-SHOW(size_of)
-SHOW(type)
-SHOW(zone)
-SHOW(backend)
-SHOW(project)
-SHOW(description)
-SHOW(created)
-SHOW(updated)
-SHOW(protected)
-SHOW(readonly)
-SHOW(bootable)
+SHOW(error, buf_addf(out, "%s%s", v.reason, v.reason[0] ? "\n" : ""))
+SHOW(id, add_line(out, v.uuid))
+SHOW(size, add_line(out, text_of_size(v.size, (char[TEXT_SIZE_MAX]){ 0 })))
+SHOW(type, add_line(out, v.type))
+SHOW(zone, add_line(out, v.zone))
+SHOW(backend, add_line(out, v.backend))
+SHOW(project, add_line(out, v.project))
+SHOW(description, add_line(out, v.description))
+SHOW(created, add_line(out, clock_text(v.created_us, (char[CLOCK_TEXT_MAX]){ 0 })))
+SHOW(updated, add_line(out, clock_text(v.updated_us, (char[CLOCK_TEXT_MAX]){ 0 })))
+SHOW(protected, add_line(out, v.protected_ ? "1" : "0"))
+SHOW(readonly, add_line(out, v.readonly ? "1" : "0"))
+SHOW(bootable, add_line(out, v.bootable ? "1" : "0"))
 
 static int show_used(struct ctx *c, int64_t row, struct buf *out)
 {
@@ -189,83 +111,8 @@ static int show_used(struct ctx *c, int64_t row, struct buf *out)
 	if (r < 0)
 		return r;
 	engine_measure(c->fs->engine, &v);
-	text_used(&v, out);
+	buf_addf(out, "%" PRIu64 "\n", v.used);
 	return 0;
-}
-
-typedef void each_meta(void *arg, const struct meta_entry *m);
-
-static int for_metadata(struct ctx *c, int64_t row, each_meta *each, void *arg)
-{
-	struct meta_entry m[8];
-	int64_t after = 0;
-	int got;
-
-	while ((got = view_metas(c->view, row, after, m, 8)) > 0)
-		for (int i = 0; i < got; i++) {
-			each(arg, &m[i]);
-			after = m[i].id;
-		}
-	return got;
-}
-
-static void spec_meta(void *arg, const struct meta_entry *m)
-{
-	struct buf *out = arg;
-
-	buf_adds(out, "metadata.");
-	text_quote(out, m->key);
-	buf_addc(out, '=');
-	text_quote(out, m->value);
-	buf_addc(out, '\n');
-}
-
-static void spec_word(struct buf *out, const char *key, const char *value)
-{
-	if (!value[0])
-		return;
-	buf_addf(out, "%s=", key);
-	text_quote(out, value);
-	buf_addc(out, '\n');
-}
-
-/* What it was made from, by the names of today, as long as that is there. */
-static int spec_source(struct ctx *c, const struct volume *v, struct buf *out)
-{
-	char uuid[UUID_LEN + 1] = "", name[2 * NAME_LEN + 2];
-	const char *at = strchr(v->origin, '@');
-	struct vol_entry source;
-	struct snapshot snap;
-	int r;
-
-	memcpy(uuid, v->origin, strnlen(v->origin, UUID_LEN));
-	r = uuid[0] ? view_entry_by_uuid(c->view, uuid, &source) : -ENOENT;
-	if (r == 0 && at)
-		r = view_snapshot_by_uuid(c->view, at + 1, &snap);
-	if (r < 0 || source.trashed || (at && (snap.volume != source.id || !snap.name[0])))
-		return r == -ENOENT ? 0 : r;
-	(void)snprintf(
-		name, sizeof name, "%s%s%s", source.name, at ? "@" : "", at ? snap.name : "");
-	spec_word(out, at ? "snapshot" : "source", name);
-	return 0;
-}
-
-/* What would create such a volume again, without its name. */
-static int show_spec(struct ctx *c, int64_t row, struct buf *out)
-{
-	char size[TEXT_SIZE_MAX];
-	struct volume v;
-	int r = view_volume(c->view, row, &v);
-
-	if (r < 0)
-		return r;
-	spec_word(out, "size", text_of_size(v.size, size));
-	spec_word(out, "type", v.type);
-	spec_word(out, "zone", v.zone);
-	spec_word(out, "project", v.project);
-	spec_word(out, "description", v.description);
-	r = spec_source(c, &v, out);
-	return r < 0 ? r : for_metadata(c, row, spec_meta, out);
 }
 
 static int show_json(struct ctx *c, int64_t row, struct buf *out)
@@ -347,6 +194,32 @@ static int show_nothing(struct ctx *c, int64_t row, struct buf *out)
 	return 0;
 }
 
+/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. Set-id and sticky bits mean
+ * nothing there, and no file of it can be run: as on filesystems that have none, they are left out in silence. */
+void volume_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set)
+{
+	struct volume v = {
+		.mode = attr->st_mode & 0777, .uid = attr->st_uid, .gid = attr->st_gid
+	};
+	unsigned fields = 0;
+	struct change *ch;
+
+	if (to_set & FUSE_SET_ATTR_MODE)
+		fields |= SET_MODE;
+	if (to_set & FUSE_SET_ATTR_UID)
+		fields |= SET_UID;
+	if (to_set & FUSE_SET_ATTR_GID)
+		fields |= SET_GID;
+	ch = change_new(c, REPLY_ATTR, n, "volume");
+	if (!ch)
+		return;
+	if (fields)
+		engine_set(
+			c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
+	else
+		change_answer(ch, 0, "");
+}
+
 /* --- store --- */
 
 static void store_size(struct change *ch, int64_t row, const char *text)
@@ -426,14 +299,14 @@ static const struct attr attrs[] = {
 	{ "status", 0444, show_status, NULL, ATTR_POLL, NULL },
 	{ "error", 0444, show_error, NULL, 0, NULL },
 	{ "id", 0444, show_id, NULL, 0, NULL },
-	{ "size", 0644, show_size_of, store_size, 0, NULL },
+	{ "size", 0644, show_size, store_size, 0, NULL },
 	{ "used", 0444, show_used, NULL, 0, NULL },
 	{ "type", 0644, show_type, store_later, 0, NULL },
 	{ "zone", 0444, show_zone, NULL, 0, NULL },
 	{ "backend", 0664, show_backend, store_later, ATTR_ADMIN, NULL },
 	{ "project", 0444, show_project, NULL, 0, NULL },
 	{ "description", 0644, show_description, store_description, ATTR_FREE, NULL },
-	{ "spec", 0440, show_spec, NULL, ATTR_FRESH, NULL },
+	{ "spec", 0440, respec_show, NULL, ATTR_FRESH, NULL },
 	{ "created", 0444, show_created, NULL, 0, NULL },
 	{ "updated", 0444, show_updated, NULL, 0, NULL },
 	{ "protected", 0644, show_protected, store_protected, 0, NULL },

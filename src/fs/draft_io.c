@@ -150,9 +150,11 @@ static void tell_refused(struct ctx *c, const struct draft *d, int code, const c
 	struct caller who;
 	char file[NAME_LEN + 8];
 
+	lock_take(&c->fs->drafts->lock);
 	draft_caller(c->fs, d->k, &who);
 	(void)snprintf(
 		file, sizeof file, "new/%.*s", NAME_LEN, draft_name(d)[0] ? draft_name(d) : "spec");
+	lock_drop(&c->fs->drafts->lock);
 	errlog_add(c->fs->errlog, &who, code, file, text);
 }
 

@@ -47,8 +47,9 @@ static int name_judge(struct ctx *c, const char *file, struct err *err)
 	return r;
 }
 
-static void open_reply_params(struct fuse_file_info *fi, const struct draft *d)
+static void open_params_locked(struct drafts *ds, const struct draft *d, struct fuse_file_info *fi)
 {
+	lock_assert_held(&ds->lock);
 	fi->direct_io = 1;
 	fi->fh = d->serial;
 }
@@ -108,16 +109,11 @@ static struct draft *create(struct ctx *c, const struct draft_new *n, struct err
 	return d;
 }
 
-static void stat_opened(struct ctx *c, const struct draft *d, struct stat *st)
-{
-	LOCK_SCOPE(&c->fs->drafts->lock);
-	draft_stat_of(c, d->k, st);
-}
-
 void draft_create(
 	struct ctx *c, int64_t dir, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fuse_entry_param e = { .generation = 1 };
+	struct drafts *ds = c->fs->drafts;
 	struct err err = { 0 };
 	struct draft *d;
 	struct who who;
@@ -135,10 +131,12 @@ void draft_create(
 		draft_refuse(c, &who, dir, name, &err);
 		return;
 	}
-	stat_opened(c, d, &e.attr);
+	lock_take(&ds->lock);
+	draft_stat_of(c, d->k, &e.attr);
+	open_params_locked(ds, d, fi);
+	lock_drop(&ds->lock);
 	e.ino = e.attr.st_ino;
 	e.attr_timeout = DRAFT_TIMEOUT;
-	open_reply_params(fi, d);
 	fuse_reply_create(c->req, &e, fi);
 }
 
@@ -160,7 +158,7 @@ static bool open_kept(struct ctx *c, uint64_t file, struct fuse_file_info *fi)
 		next->len = 0;
 		keep_draft_flip(d->k);
 	}
-	open_reply_params(fi, d);
+	open_params_locked(ds, d, fi);
 	return true;
 }
 
@@ -185,6 +183,7 @@ static bool name_of_file(struct drafts *ds, uint64_t file, char name[NAME_LEN + 
 void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 {
 	uint64_t file = draft_file_of(c->fs, n);
+	struct drafts *ds = c->fs->drafts;
 	char name[NAME_LEN + 1];
 	struct err err = { 0 };
 	struct draft *d;
@@ -195,14 +194,14 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		fuse_reply_open(c->req, fi);
 		return;
 	}
-	if (!name_of_file(c->fs->drafts, file, name, &mode)) {
+	if (!name_of_file(ds, file, name, &mode)) {
 		fuse_reply_err(c->req, ENOENT);
 		return;
 	}
 	who_fill(c->fs, c->uid, c->gid, c->pid, &who);
 	d = made_before(c);
 	if (!d)
-		d = take(c->fs->drafts,
+		d = take(ds,
 			&(struct draft_new){
 				.who = &who, .name = name, .file = file, .mode = mode },
 			&err);
@@ -210,7 +209,9 @@ void draft_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 		draft_refuse(c, &who, 0, name[0] ? name : "spec", &err);
 		return;
 	}
-	open_reply_params(fi, d);
+	lock_take(&ds->lock);
+	open_params_locked(ds, d, fi);
+	lock_drop(&ds->lock);
 	fuse_reply_open(c->req, fi);
 }
 

@@ -211,6 +211,11 @@ void refuse_node(struct ctx *c, struct node n, int code, const char *text); /* o
 /* The errno that the kernel may see of a code (never ENOSYS, never positive). */
 int reply_errno(int code);
 
+/* --- named.c: a file as `errors` names it, in text; or else `otherwise` */
+
+enum { NAMED_MAX = 3 * NAME_LEN };
+const char *named(struct fs *fs, struct node n, const char *otherwise, char text[NAMED_MAX]);
+
 /* --- errlog.c: .volfs/errors */
 
 int errlog_new(struct keep *keep, struct errlog **ret);
@@ -357,7 +362,9 @@ struct dir {
 	void (*make)(struct ctx *c, int64_t row, const char *name);
 	/* Gestures; each answers. NULL: nothing can be made, removed, renamed here. */
 	void (*mkdir)(struct ctx *c, int64_t row, const char *name);
-	void (*rmdir)(struct ctx *c, const struct entry *e);
+	void (*rmdir)(struct ctx *c,
+		const struct entry
+			*e); /* what is dynamic, or what the kernel sends again and is gone */
 	void (*create)(struct ctx *c, int64_t row, const char *name, mode_t mode,
 		struct fuse_file_info *fi);
 	void (*unlink)(struct ctx *c, int64_t row, const char *name);
@@ -375,6 +382,7 @@ extern const struct dir dir_root, dir_new, dir_volfs, dir_volume, dir_metadata, 
 const struct dir *dir_of(enum kind kind);   /* NULL: not a directory */
 const struct attr *dir_attr(struct node n); /* NULL: not an attribute */
 bool dir_has_attr(const struct dir *d, const char *name);
+bool dir_has_subdir(const struct dir *d, const char *name);
 int dir_lookup(struct ctx *c, struct node parent, const char *name, struct entry *ret,
 	double *entry_timeout);
 void dir_read(struct ctx *c, struct node n, size_t size, off_t off, bool plus);
@@ -382,12 +390,18 @@ int node_stat(struct ctx *c, struct node n, struct stat *st); /* of any kind of 
 double node_attr_timeout(struct node n);
 void stat_dir(struct stat *st, mode_t mode, uid_t uid, gid_t gid, int64_t changed_us);
 
+/* --- respec.c */
+
+int respec_show(
+	struct ctx *c, int64_t row, struct buf *out); /* what would create such a volume again */
+
 /* --- dir_volume.c, dir_metadata.c, dir_attachments.c, dir_snapshots.c, dir_quotas.c, dir_backends.c */
 
 void entry_of_volume(const struct vol_entry *v, struct entry *ret);
 int volume_stat_file(
 	struct ctx *c, int64_t row, mode_t mode, struct stat *st); /* a file owned as the volume */
-unsigned volume_attr_index(const char *name);			   /* from 1 */
+void volume_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set);
+unsigned volume_attr_index(const char *name); /* from 1 */
 unsigned volume_attr_count(void);
 /* A volume alive, in the trash or purged within the hour (trashed is set, *ret_purged too). */
 int volume_entry(struct ctx *c, int64_t row, struct vol_entry *ret, bool *ret_purged);
@@ -438,6 +452,9 @@ void keys_file(struct ctx *c, struct node dir, const char *name, char text[KEYS_
 
 int64_t accepted_find(struct ctx *c, const char *file);	   /* what a spec became: a row; 0: none */
 bool accepted_was_unlinked(struct ctx *c, int64_t volume); /* by this process, just now */
+/* That spec as a file: it is read only. */
+void accepted_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
+void accepted_read(struct ctx *c, struct node n, size_t size, off_t off);
 
 /* --- draft.c, draft_open.c, draft_io.c, draft_meta.c: new/, and drafts among keys (metadata, a type's lists). dir: 0: new/;
  * else the inode number of the directory that they are in. */

@@ -89,7 +89,8 @@ static void disown(struct ctx *c, const struct move *m)
 	if (!m->to.row)
 		change_answer(ch, -EPERM, "only .volfs/unmanaged/BACKEND/ takes a volume");
 	else if (!unmanaged_name(m->newname, image))
-		change_answer(ch, -EINVAL, "no image can have that name");
+		change_answer(
+			ch, -EINVAL, "no image can have that name: '/' is written %2F, '%' %25");
 	else
 		engine_disown(c->fs->engine, ch->id, &ch->who.caller, ch->node.row, m->to.row,
 			image, change_done, ch);

@@ -75,32 +75,6 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_attr(req, &st, node_attr_timeout(n));
 }
 
-/* chmod, chown, chgrp of a volume's directory are the volume's; the kernel has checked who may. Set-id and sticky bits mean
- * nothing there, and no file of it can be run: as on filesystems that have none, they are left out in silence. */
-static void setattr_volume(struct ctx *c, struct node n, const struct stat *attr, int to_set)
-{
-	struct volume v = {
-		.mode = attr->st_mode & 0777, .uid = attr->st_uid, .gid = attr->st_gid
-	};
-	unsigned fields = 0;
-	struct change *ch;
-
-	if (to_set & FUSE_SET_ATTR_MODE)
-		fields |= SET_MODE;
-	if (to_set & FUSE_SET_ATTR_UID)
-		fields |= SET_UID;
-	if (to_set & FUSE_SET_ATTR_GID)
-		fields |= SET_GID;
-	ch = change_new(c, REPLY_ATTR, n, "volume");
-	if (!ch)
-		return;
-	if (fields)
-		engine_set(
-			c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
-	else
-		change_answer(ch, 0, "");
-}
-
 /* A key of metadata or of a type; a directory of such. */
 static bool is_key(enum kind kind)
 {
@@ -130,7 +104,7 @@ static void op_setattr(
 	else if (is_keys(n) || (is_key(n.kind) && !(to_set & FUSE_SET_ATTR_SIZE)))
 		op_getattr(req, ino, fi); /* the same of tar, rsync -a and cp -a among keys */
 	else if (n.kind == KIND_VOLUME && n.index == 0)
-		setattr_volume(&c, n, attr, to_set);
+		volume_setattr(&c, n, attr, to_set);
 	else if (a && (to_set & FUSE_SET_ATTR_SIZE))
 		attr_truncate(&c, n, a, attr->st_size);
 	else if (to_set & OWNER)
@@ -153,17 +127,6 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
-/* By its name, which is the volume's now. */
-static void refuse_accepted(struct ctx *c, struct node n)
-{
-	char file[NAME_LEN + 8] = "new/";
-	struct vol_entry v;
-
-	if (view_entry(c->view, n.row, &v) == 0)
-		(void)snprintf(file, sizeof file, "new/%s", v.name);
-	refuse(c, -EEXIST, file, "this spec was accepted already: its volume exists");
-}
-
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	CTX(req);
@@ -175,30 +138,12 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	} else if (n.kind == KIND_DRAFT) {
 		draft_open(&c, n, fi);
 	} else if (n.kind == KIND_ACCEPTED) {
-		fi->direct_io = 1;
-		fi->noflush = 1;
-		fi->fh = opens_next(c.fs->opens);
-		if ((fi->flags & O_ACCMODE) == O_RDONLY)
-			fuse_reply_open(req, fi);
-		else
-			refuse_accepted(&c, n);
+		accepted_open(&c, n, fi);
 	} else if (a) {
 		attr_open(&c, n, a, fi);
 	} else {
 		fuse_reply_err(req, ENOENT);
 	}
-}
-
-static void read_accepted(struct ctx *c, struct node n, size_t size, off_t off)
-{
-	struct buf text = { 0 };
-	int r = view_spec(c->view, n.row, &text);
-
-	if (r < 0)
-		fuse_reply_err(c->req, reply_errno(r));
-	else
-		reply_slice(c->req, buf_text(&text), text.len, size, off);
-	buf_release(&text);
 }
 
 static void op_read(
@@ -213,7 +158,7 @@ static void op_read(
 	else if (n.kind == KIND_DRAFT)
 		draft_read(&c, fi, size, off);
 	else if (n.kind == KIND_ACCEPTED)
-		read_accepted(&c, n, size, off);
+		accepted_read(&c, n, size, off);
 	else if (a && a->show)
 		attr_read(&c, n, a, size, off, fi);
 	else
@@ -342,14 +287,10 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct node p = ino_node(parent);
 	const struct dir *d = dir_of(p.kind);
 
-	if (d && d->mkdir) {
+	if (d && d->mkdir)
 		d->mkdir(&c, p.row, name);
-		return;
-	}
-	refuse(&c, -EPERM, name,
-		p.kind == KIND_ROOT
-			? "a volume is made by writing a spec into new/, as in: echo size=10 > new/NAME"
-			: "no directory can be made here");
+	else
+		refuse(&c, -EPERM, name, "no directory can be made here");
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -400,24 +341,6 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		unlink_attr(&c, p, name);
 }
 
-/* rmdir of a live volume deletes it, of one in the trash purges it now. */
-static void remove_volume(struct ctx *c, struct node v, bool trash, const char *name)
-{
-	struct change *ch =
-		change_new(c, REPLY_CODE, v, "%s%s", trash ? ".volfs/trash/" : "", name);
-
-	if (!ch)
-		return;
-	if (guard_knows(c->fs->guard, ch->who.tgid, ino_of(v)))
-		change_answer(ch, -EPERM,
-			"this process was just refused to remove the volume's files; use rmdir alone");
-	else if (trash)
-		engine_purge(c->fs->engine, ch->id, &ch->who.caller, v.row, change_done, ch);
-	else
-		engine_delete(
-			c->fs->engine, c->view, ch->id, &ch->who.caller, v.row, change_done, ch);
-}
-
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	CTX(req);
@@ -434,15 +357,11 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		e = (struct entry){ .node.kind = KIND_VOLUME };
 		r = 0;
 	}
+	(void)snprintf(e.name, sizeof e.name, "%s", name);
 	if (r < 0)
 		fuse_reply_err(req, reply_errno(r));
-	else if (d && d->rmdir && e.node.index == 0)
+	else if (d && d->rmdir && !dir_has_subdir(d, name) && e.node.index == 0)
 		d->rmdir(&c, &e);
-	else if (e.node.kind == KIND_VOLUME && e.node.index == 0)
-		remove_volume(&c, e.node, p.kind == KIND_TRASH, name);
-	else if (e.node.kind == KIND_UNMANAGED_IMAGE && e.node.index == 0)
-		refuse(&c, -EPERM, name,
-			"an image that no volume owns is not removed from here: adopt it first");
 	else
 		refuse(&c, -EPERM, name, "this directory is part of the filesystem");
 }

@@ -22,94 +22,12 @@ int rename_code(int code)
 	return code == -EINVAL ? -EBADMSG : code;
 }
 
-enum { FILE_LEN = 3 * NAME_LEN };
-
-/* The object that a node is, or is a file of: "db", ".volfs/types/fast". 0, or -ENOENT where it is better named by the request. */
-static int object_of(struct view *v, struct node n, char text[FILE_LEN])
-{
-	struct type_entry entry;
-	struct vol_entry vol;
-	struct vol_type type;
-	struct quota q;
-	struct snapshot s;
-	struct use use;
-
-	if (n.kind == KIND_DATA && n.index == DATA_OF_SNAPSHOT)
-		n.kind = KIND_SNAPSHOT;
-	switch (n.kind) {
-	case KIND_VOLUME:
-	case KIND_DATA:
-		if (view_entry(v, n.row, &vol) < 0)
-			return -ENOENT;
-		(void)snprintf(
-			text, FILE_LEN, "%s%s", vol.trashed ? ".volfs/trash/" : "", vol.name);
-		return 0;
-	case KIND_ATTACHMENT:
-		if (view_use(v, n.row, &use) < 0 || view_entry(v, use.volume, &vol) < 0)
-			return -ENOENT;
-		(void)snprintf(text, FILE_LEN, "%s/attachments/%s", vol.name, use.name);
-		return 0;
-	case KIND_SNAPSHOT:
-		if (view_snapshot(v, n.row, &s) < 0 || view_entry(v, s.volume, &vol) < 0)
-			return -ENOENT;
-		(void)snprintf(text, FILE_LEN, "%s/snapshots/%s", vol.name, s.name);
-		return 0;
-	case KIND_TYPE:
-		if (view_type(v, n.row, &type) < 0)
-			return -ENOENT;
-		(void)snprintf(text, FILE_LEN, ".volfs/types/%s", type.name);
-		return 0;
-	case KIND_TYPE_ENTRY:
-		if (view_type_entry(v, n.row, &entry) < 0 || view_type(v, entry.type, &type) < 0)
-			return -ENOENT;
-		(void)snprintf(text, FILE_LEN, ".volfs/types/%s/%s/%s", type.name,
-			type_list_name(entry.list), entry.key);
-		return 0;
-	case KIND_QOS: /* itself is named by the request: its keys are no attributes */
-		if (!n.index || view_type(v, n.row, &type) < 0)
-			return -ENOENT;
-		(void)snprintf(
-			text, FILE_LEN, ".volfs/types/%s/%s", type.name, type_list_name(TYPE_QOS));
-		return 0;
-	case KIND_TYPES:
-		(void)snprintf(text, FILE_LEN, ".volfs/types");
-		return 0;
-	case KIND_QUOTA:
-		if (view_quota(v, n.row, &q) < 0)
-			return -ENOENT;
-		(void)snprintf(text, FILE_LEN, ".volfs/quotas/%s", q.project);
-		return 0;
-	case KIND_TYPE_QUOTA:
-		if (view_type_quota(v, n.row, &q) < 0)
-			return -ENOENT;
-		(void)snprintf(text, FILE_LEN, ".volfs/quotas/%s/type/%s", q.project, q.type);
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
-
-/* A node as a user would name it, for what is known of it is often only its inode: "db/size", or else. */
-static const char *file_of(struct fs *fs, struct node n, const char *otherwise, char text[FILE_LEN])
-{
-	struct view *v = fs_view(fs);
-	const struct attr *a = n.index ? dir_attr(n) : NULL;
-	size_t len;
-
-	if (!v || object_of(v, n, text) < 0)
-		return otherwise;
-	len = strlen(text);
-	if (a || n.kind == KIND_DATA)
-		(void)snprintf(text + len, FILE_LEN - len, "/%s", a ? a->name : "data");
-	return text;
-}
-
 void refuse_node(struct ctx *c, struct node n, int code, const char *text)
 {
 	const struct attr *a = dir_attr(n);
-	char file[FILE_LEN];
+	char file[NAMED_MAX];
 
-	refuse(c, code, file_of(c->fs, n, a && a->name ? a->name : "metadata", file), text);
+	refuse(c, code, named(c->fs, n, a && a->name ? a->name : "metadata", file), text);
 }
 
 void refuse(struct ctx *c, int code, const char *what, const char *text)
@@ -225,7 +143,7 @@ static void reply_success(struct change *ch, int64_t row)
 
 static void answer(struct change *ch, int code, int64_t row, const char *text)
 {
-	char file[FILE_LEN];
+	char file[NAMED_MAX];
 
 	if (ch->reply == REPLY_RENAME)
 		code = rename_code(code);
@@ -238,7 +156,7 @@ static void answer(struct change *ch, int code, int64_t row, const char *text)
 	}
 	if (code < 0) {
 		errlog_add(ch->fs->errlog, &ch->who.caller, code,
-			file_of(ch->fs, ch->node, ch->what, file), text);
+			named(ch->fs, ch->node, ch->what, file), text);
 		fuse_reply_err(ch->req, reply_errno(code));
 	} else {
 		reply_success(ch, row);

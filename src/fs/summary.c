@@ -31,11 +31,10 @@ struct writer {
 
 /* --- the head --- */
 
-/* Bytes in use of a storage that says how large it is; else false. One that was never reached has not. */
+/* Bytes in use of a storage that says how large it is; else false. */
 static bool in_use(const struct backend_stats *s, uint64_t *ret)
 {
-	if (!s->total || s->total_unknown || s->total_infinite || s->free_unknown ||
-		s->free_infinite)
+	if (s->total_unknown || s->total_infinite || s->free_unknown || s->free_infinite)
 		return false;
 	*ret = s->total > s->free ? s->total - s->free : 0;
 	return true;

@@ -58,6 +58,7 @@ size_t pollers_take_locked(struct waiters *w, struct watched *x, uint64_t **ret_
 	struct poller *p;
 	size_t n = 0;
 
+	lock_assert_held(&w->lock);
 	DL_COUNT(x->pollers, p, n);
 	*ret_kh = n ? calloc(n, sizeof **ret_kh) : NULL;
 	for (n = 0; *ret_kh && x->pollers; n++) {
@@ -69,6 +70,7 @@ size_t pollers_take_locked(struct waiters *w, struct watched *x, uint64_t **ret_
 
 void pollers_drop_locked(struct waiters *w)
 {
+	lock_assert_held(&w->lock);
 	while (w->by_fh)
 		poller_free_locked(w, watched_find_locked(w, w->by_fh->volume), w->by_fh);
 }

@@ -144,6 +144,7 @@ struct waiter *waiters_take_locked(struct waiters *w, struct watched *x)
 {
 	struct waiter *list = x->waiters, *v;
 
+	lock_assert_held(&w->lock);
 	x->waiters = NULL;
 	DL_FOREACH(list, v)
 	forget_locked(w, v);
@@ -154,6 +155,7 @@ void waiters_drop_locked(struct waiters *w)
 {
 	struct waiter *v, *tmp;
 
+	lock_assert_held(&w->lock);
 	HASH_ITER (hh, w->by_id, v, tmp) {
 		forget_locked(w, v);
 		free(v->change);

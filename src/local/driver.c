@@ -125,6 +125,7 @@ const struct driver driver_local = {
 	.adopt = local_adopt,
 	.snap_adopt = local_snap_adopt,
 	.disown = local_disown,
+	.can_be_called = local_name_is_foreign,
 	.used = local_used,
 	.connection = local_connection,
 	.capabilities = local_capabilities,

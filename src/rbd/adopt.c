@@ -199,7 +199,7 @@ int rb_snap_adopt(void *backend, const struct driver_image *image, const char *n
 /* --- letting go */
 
 /* Characters that librbd's own tools take for separators. */
-static bool is_name(const char *name)
+bool rb_can_be_called(const char *name)
 {
 	size_t n = strlen(name);
 
@@ -213,7 +213,7 @@ int rb_disown(void *backend, const struct driver_image *image, const char *name,
 	struct rb_pool *p;
 	int r;
 
-	if (!is_name(name))
+	if (!rb_can_be_called(name))
 		return err_set(err, -EINVAL, "'%s' cannot be the name of an image", name);
 	RB_CALL(be);
 	r = rb_pool_get(be, &be->change, &p, err);

@@ -269,6 +269,7 @@ const struct driver driver_rbd = {
 	.adopt = rb_adopt,
 	.snap_adopt = rb_snap_adopt,
 	.disown = rb_disown,
+	.can_be_called = rb_can_be_called,
 	.used = rb_used,
 	.connection = be_connection,
 	.address = rb_fence_address,

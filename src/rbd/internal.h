@@ -473,6 +473,7 @@ int rb_adopt(void *be, const char *name, struct driver_image *image, struct err 
 int rb_snap_adopt(void *be, const struct driver_image *image, const char *name,
 	const struct driver_snap *snap, struct err *err);
 int rb_disown(void *be, const struct driver_image *image, const char *name, struct err *err);
+bool rb_can_be_called(const char *name);
 
 /* --- data.c: see driver.h */
 

@@ -89,6 +89,21 @@ static int ping(struct rb_backend *be, struct rb_pool *p, struct flight *f)
 	return f->code;
 }
 
+/*
+ * Calls of the object class ask for no namespace; but where it is not registered, rbd and QEMU find nothing. A user whose rights are
+ * for the namespace alone may not be told.
+ */
+static int check_namespace(struct rb_backend *be, struct rb_pool *p, struct err *err)
+{
+	const char *name = be->conf->namespace;
+	bool there = true;
+
+	if (!name || !name[0] || rbd_namespace_exists(p->io, name, &there) < 0 || there)
+		return 0;
+	return err_set(err, -ENOENT, "pool '%s' has no namespace '%s' (rbd namespace create %s/%s)",
+		be->conf->pool, name, be->conf->pool, name);
+}
+
 int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 {
 	struct rb_backend *be = backend;
@@ -109,6 +124,8 @@ int rb_stat_pool(void *backend, struct backend_stats *ret, struct err *err)
 		r = err_set(err, -ENOENT, "pool '%s' was deleted", be->conf->pool);
 	else if (r >= 0 && alive < 0 && alive != -ENOENT)
 		r = rb_fail(be, err, alive, "reach pool '%s'", be->conf->pool);
+	if (r >= 0)
+		r = check_namespace(be, p, err);
 	rb_pool_put(p);
 	if (r >= 0)
 		*ret = stats;

@@ -33,7 +33,7 @@ note "with snapshots"
 images_bring_snapshots
 
 note "what is refused"
-images_are_refused
+IMPOSSIBLE=a@b images_are_refused
 
 note "what a client has locked, or open, and what has no whole blocks"
 error_is() # NAME REGEX
@@ -64,6 +64,29 @@ refused EBUSY 'open|watch' rename "$UNMANAGED/img" db
 exec 9>&-
 wait "$client"
 wait_for 15 no_error img
+
+note "nor let go what a client has open"
+open_outside() # NAME
+{
+	mkfifo "$T/in.$1"
+	: >"$T/qemu.log"
+	qemu-io -f raw "$(sed -n s/^uri=//p "$1/connection")" <"$T/in.$1" >"$T/qemu.log" 2>&1 &
+	client=$!
+	exec 9>"$T/in.$1"
+	echo 'write 0 4k' >&9
+	wait_for 20 grep -q 'wrote 4096' "$T/qemu.log"
+}
+volume lent size=8M type=one
+open_outside lent
+refused EBUSY 'open by a program outside' rename lent "$UNMANAGED/lent"
+eq available "$(cat lent/status)"
+exec 9>&-
+wait "$client"
+ok mv lent "$UNMANAGED/lent"
+wait_for 15 is_gone lent
+rbd_cmd rm --no-progress one/lent
+wait_for 15 unseen lent
+
 rbd_cmd create --size 1048577B one/odd
 wait_for 15 error_is odd '512'
 refused EBUSY '512' rename "$UNMANAGED/odd" odd

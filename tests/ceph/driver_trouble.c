@@ -207,6 +207,23 @@ static void test_pool_goes_and_comes(void **state)
 	rig_close(&gone);
 }
 
+/* The object class would fill a namespace that rbd and QEMU do not find. */
+static void test_namespace_is_made_first(void **state)
+{
+	struct rig_backend apart = { .driver = &driver_rbd, .conf = backend.conf };
+	struct backend_stats s;
+	struct err err = { 0 };
+
+	apart.conf.namespace = (char *)"later";
+	rig_open(&apart);
+	assert_int_equal(apart.driver->stat(apart.be, &s, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "no namespace 'later' (rbd namespace create vols/later)"));
+	rig_sh("rbd -c $CONF namespace create vols/later");
+	assert_int_equal(apart.driver->stat(apart.be, &s, &err), 0);
+	rig_sh("rbd -c $CONF namespace remove vols/later");
+	rig_close(&apart);
+}
+
 /* --- no answer */
 
 static struct driver_image slow_image;
@@ -377,6 +394,7 @@ static const struct CMUnitTest slow[] = {
 	cmocka_unit_test(test_dead_writer),
 	cmocka_unit_test(test_is_a_clone),
 	cmocka_unit_test(test_pool_goes_and_comes),
+	cmocka_unit_test(test_namespace_is_made_first),
 	cmocka_unit_test(test_osd_stops),
 	cmocka_unit_test(test_quota_is_the_capacity),
 	cmocka_unit_test(test_no_monitor),

@@ -171,6 +171,7 @@ gone_everywhere_adopted()
 	ok no_snapshots "$1"
 }
 
+# IMPOSSIBLE: a name that no image of this storage can have
 images_are_refused()
 {
 	foreign img "$T/image"
@@ -184,6 +185,9 @@ images_are_refused()
 	echo max >.volfs/quotas/root/size.max
 	refused EBADMSG "one" rename taken .volfs/unmanaged/two/taken
 	refused EEXIST "img" rename taken $UNMANAGED/img
+	refused EBADMSG "called" rename taken "$UNMANAGED/$IMPOSSIBLE"
+	refused EBADMSG "%25" rename taken "$UNMANAGED/two%20words"
+	refused EBADMSG "%25" rename taken "$UNMANAGED/50%"
 	refused EPERM "" rename taken .volfs/unmanaged/one
 	refused EPERM "" rename taken .volfs/unmanaged/three
 	mkdir taken/attachments/vm

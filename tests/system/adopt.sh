@@ -45,7 +45,7 @@ note "with snapshots"
 images_bring_snapshots
 
 note "what is refused"
-images_are_refused
+IMPOSSIBLE=.hidden images_are_refused
 printf x >>"$T/one/odd"
 match 'multiple of 512' "$(wait_for 10 seen odd && cat .volfs/unmanaged/one/odd/error)"
 refused EBUSY "512" rename .volfs/unmanaged/one/odd odd

@@ -31,6 +31,24 @@ echo disabled >.volfs/backends/b/state
 match '"event":"backend.disable","name":"b","user":"root","uid":0,' "$(tail -n1 .volfs/history)"
 echo enabled >.volfs/backends/b/state
 
+note "text that is written where there was none is one change, and there is no other without one"
+updates()
+{
+	grep -c 'volume.update.end.*: description$' quiet/history
+}
+echo text >quiet/description
+eq 1 "$(updates)"
+: >quiet/description
+eq 2 "$(updates)" "emptied"
+: >quiet/description
+truncate -s 0 quiet/description
+eq 2 "$(updates)" "emptied once more"
+echo a >>quiet/description
+eq 3 "$(updates)" "appended"
+echo key >quiet/metadata/k
+: >quiet/metadata/k
+eq "" "$(cat quiet/metadata/k)"
+
 note "so many are kept, and a volume's latest beyond that"
 volume busy size=1M
 life=$(cat quiet/history)

@@ -19,15 +19,17 @@ settled()
 	grep -qx 'volfs_jobs 0' "$MNT/.volfs/metrics"
 }
 
-# The second backend has no room for anything: what must go there ends as an error.
+# The second backend has no room for anything: what must go there ends as an error. The third has never answered.
 cat >"$T/conf" <<-END
 	database = "$STATE/volfs.db"; trash_delay = 600; stats_interval = 1;
 	quota = { volumes = 100; size = "1T"; per_volume_size = -1; snapshots = 10; trash_size = -1; };
 	backends = ( { name = "one"; driver = "local"; path = "$STATE/one"; max_over_subscription_ratio = 100.0; },
-		{ name = "none"; driver = "local"; path = "$STATE/none"; zone = "far"; reserved_percentage = 100; } );
+		{ name = "none"; driver = "local"; path = "$STATE/none"; zone = "far"; reserved_percentage = 100; },
+		{ name = "lost"; driver = "rbd"; ceph_conf = "$T/no.conf"; zone = "nowhere"; timeout = 1; } );
 END
 mkdir -p "$STATE/one" "$STATE/none"
 start_volfs -c "$T/conf"
+allow_log "backend lost: down"
 
 note "it is what Prometheus reads, of no size, and the same until it is read again from its beginning"
 eq 0 "$(stat -c %s "$MNT/.volfs/metrics")"
@@ -84,7 +86,7 @@ expect <<-END
 	3 volfs_scheduler_choices_total backend=one
 	1 volfs_refused_requests_total errno=EINVAL
 	0 volfs_queue_oldest_job_seconds
-	0 volfs_backend_errors_total
+	0 volfs_backend_errors_total backend=one
 	0 volfs_catalogue_commits_lost_total
 END
 
@@ -104,9 +106,15 @@ expect <<-END
 	100 volfs_backend_max_over_subscription_ratio backend=one
 	1 volfs_backend_reserved_ratio backend=none
 	1 volfs_backend_up backend=one
+	0 volfs_backend_up backend=lost
 	0 volfs_backend_up backend=none
 	1 volfs_backend_disabled
 END
+
+note "of a storage that has never answered nothing is said"
+eq "unknown unknown" "$(cat "$MNT/.volfs/backends/lost/total" "$MNT/.volfs/backends/lost/free" | xargs)"
+not grep -E '^volfs_backend_(total|free)_bytes\{backend="lost"' "$MNT/.volfs/metrics"
+match "^lost +down +- +unknown " "$(grep ^lost "$MNT/.volfs/summary")"
 
 note "who follows the events"
 cat "$MNT/.volfs/events" >"$T/events" &

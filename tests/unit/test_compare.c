@@ -381,7 +381,8 @@ static void a_job_answers_for_it(void **state)
 	assert_int_equal(change(add_volume, &elsewhere), 0);
 	must_agree();
 	(void)put_volume(&elsewhere); /* its row says it is on another backend */
-	must_say("image 'volume-UUID' is no volume's: adopt it, or remove it by hand\n",
+	must_say(
+		"image 'volume-UUID' bears the name of a volume that is on backend 'c': decide by hand\n",
 		elsewhere.uuid);
 }
 

@@ -378,6 +378,12 @@ static const struct {
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; },\n { name = \"b\"; driver = \"rbd\"; },\n"
 	  " { name = \"a\"; driver = \"rbd\"; } );",
 		"3: name: a second backend has the name 'a'" },
+	{ "backends = ( { name = \"a\"; driver = \"rbd\"; },\n { name = \"b\"; driver = \"rbd\"; namespace = \"n\"; },\n"
+	  " { name = \"c\"; driver = \"rbd\"; data_pool = \"d\"; } );",
+		"3: backend 'c' is where 'a' is: give it another pool or namespace" },
+	{ "backends = ( { name = \"a\"; driver = \"local\"; path = \"/x\"; },\n { name = \"b\"; driver = \"local\"; path = \"/y\"; },\n"
+	  " { name = \"c\"; driver = \"local\"; path = \"/y\"; } );",
+		"3: backend 'c' is where 'b' is: give it another path" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; foo = 1; } );",
 		"1: unknown option 'foo'" },
 	{ "backends = ( { name = \"a\"; driver = \"rbd\"; chunk_size = \"3M\"; } );",
@@ -480,7 +486,7 @@ static void a_directory_alone_is_a_configuration(void **state)
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(inner, sizeof inner, "%s/a \"b\\c", dir);
 	for (int i = 0; i < 2; i++) { /* the second time it is there */
-		assert_int_equal(conf_local(inner, &c, NULL), 0);
+		assert_int_equal(conf_local(inner, true, &c, NULL), 0);
 		(void)snprintf(want, sizeof want, "%s/volfs.db", inner);
 		assert_string_equal(c.database, want);
 		(void)snprintf(want, sizeof want, "%s/disk", inner);
@@ -495,8 +501,11 @@ static void a_directory_alone_is_a_configuration(void **state)
 		assert_true(S_ISDIR(st.st_mode));
 		conf_release(&c);
 	}
-	assert_int_equal(conf_local("/nonexistent/volfs", &c, &err), -ENOENT);
+	assert_int_equal(conf_local("/nonexistent/volfs", true, &c, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/volfs"));
+	(void)snprintf(inner, sizeof inner, "%s/other", dir);
+	assert_int_equal(conf_local(inner, false, &c, &err), -ENOENT);
+	assert_int_equal(stat(inner, &st), -1);
 	(void)snprintf(command, sizeof command, "rm -rf %s", dir);
 	assert_int_equal(system(command), 0);
 }
