@@ -48,6 +48,7 @@ struct driver_image {
 	char uuid[UUID_LEN + 1];
 	char image_id[IMAGE_ID_LEN + 1];
 	uint64_t size; /* bytes */
+	bool shared; /* to create(), adopt() and connection(): several hosts write to it at once, so it is made without what gives it to one at a time */
 };
 
 /* A snapshot, by the uuid that the caller chose. temporary: taken for the creation of the volume of that uuid, and to be removed with it:

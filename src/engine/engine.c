@@ -382,10 +382,10 @@ int engine_backend_capabilities(struct engine *e, size_t i, struct buf *out)
 	return buf_failed(out) ? -ENOMEM : 0;
 }
 
-int engine_connection(struct engine *e, const struct volume *vol, struct buf *out)
+int engine_connection(struct engine *e, const struct volume *vol, bool shared, struct buf *out)
 {
 	struct backend *b = backend_by_name(e, vol->backend);
-	struct driver_image image = { .size = vol->size };
+	struct driver_image image = { .size = vol->size, .shared = shared };
 
 	if (!b)
 		return -ENOENT;

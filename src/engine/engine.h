@@ -357,8 +357,8 @@ void engine_on_snapshot(struct engine *e,
 /* -ESHUTDOWN of a driver: this server has been fenced and ends. */
 void engine_fenced(struct engine *e, void *be);
 
-/* Lines of `connection` of a volume; never waits. */
-int engine_connection(struct engine *e, const struct volume *vol, struct buf *out);
+/* Lines of `connection` of a volume, whose type has multiattach (shared); never waits. */
+int engine_connection(struct engine *e, const struct volume *vol, bool shared, struct buf *out);
 
 /* Somebody looks at how much a volume uses: it is measured anew soon, if that was not done within stats_interval. Never waits. */
 void engine_measure(struct engine *e, const struct volume *vol);

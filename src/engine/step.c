@@ -22,7 +22,7 @@ int driver_said(struct backend *b, int code, const struct err *err)
 
 void run_image(const struct run *r, struct driver_image *ret)
 {
-	*ret = (struct driver_image){ .size = r->row.size };
+	*ret = (struct driver_image){ .size = r->row.size, .shared = r->row.shared };
 	memcpy(ret->uuid, r->row.uuid, sizeof ret->uuid);
 	memcpy(ret->image_id, r->row.image_id, sizeof ret->image_id);
 }

@@ -155,7 +155,7 @@ static int show_connection(struct ctx *c, int64_t row, struct buf *out)
 	struct volume v;
 	int r = view_volume(c->view, row, &v);
 
-	r = r < 0 ? r : engine_connection(c->fs->engine, &v, out);
+	r = r < 0 ? r : engine_connection(c->fs->engine, &v, file_is_shared(c->view, &v), out);
 	return r < 0 || !v.type_id ? r : add_qos(c, v.type_id, out);
 }
 

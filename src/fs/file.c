@@ -35,8 +35,8 @@ struct handle *handle_find(struct fs *fs, uint64_t fh)
 	return h && h->fh == fh ? h : NULL;
 }
 
-/* May programs on other hosts have it, too? A type's extra specs do not change while a volume has it. */
-static bool is_shared(struct view *v, const struct volume *vol)
+/* A type's extra specs do not change while a volume has it. */
+bool file_is_shared(struct view *v, const struct volume *vol)
 {
 	struct type_entry e;
 
@@ -52,7 +52,7 @@ static int volume_image(
 	int r = view_volume(v, row, &vol);
 
 	if (r == 0)
-		r = data_get(fs->data, &vol, is_shared(v, &vol), ret, err);
+		r = data_get(fs->data, &vol, file_is_shared(v, &vol), ret, err);
 	if (r == 0 && view_volume(v, row, &vol) == 0)
 		data_resized(fs->data, row, vol.size);
 	return r;

@@ -28,6 +28,7 @@ struct parcel {
 	void (*ready)(struct parcel *p); /* of overflow_put() */
 	void *at;
 	size_t len;
+	bool in_file;
 	struct parcel *next;
 };
 /* Memory of which none is taken before it is written to. NULL: there is none. */
@@ -35,7 +36,7 @@ void *overflow_space(struct parcel *p, size_t len);
 /* Copies bytes, which are moved to a file where that is possible, and never waits for it; ready() once they are at `at`, perhaps within this
  * call. false: no memory, and no ready(). */
 bool overflow_put(struct overflow *o, struct parcel *p, const void *bytes, size_t len);
-void overflow_drop(struct parcel *p); /* its bytes, if it has any */
+void overflow_drop(struct overflow *o, struct parcel *p); /* its bytes, if it has any */
 
 /* --- file.c, for file_empty.c */
 

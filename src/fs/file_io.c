@@ -60,7 +60,7 @@ static void move_free(struct patient *p)
 
 	if (m->message)
 		session_message_give(m->fs->session, m->message);
-	overflow_drop(&m->parcel);
+	overflow_drop(m->fs->overflow, &m->parcel);
 	overflow_back(m->fs->overflow, m->held);
 	free(m);
 }

@@ -496,6 +496,8 @@ bool file_snapshot_is_open(struct fs *fs, int64_t snapshot);
 int file_stat(struct ctx *c, struct node n, struct stat *st);
 void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_set);
 void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi);
+bool file_is_shared(struct view *v,
+	const struct volume *vol);	 /* may programs on other hosts write to it, too? */
 void file_opened(struct change *ch);	 /* the engine has accepted it: answers */
 void file_not_opened(struct change *ch); /* it has not: what was begun is undone; another answers */
 void file_release(struct ctx *c, struct node n, struct fuse_file_info *fi);

@@ -19,13 +19,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* As many as may hand it something: else it would lag behind. */
-enum { THREADS = SESSION_THREADS };
+enum {
+	THREADS = SESSION_THREADS, /* as many as may hand it something: else it would lag behind */
+	FILES = 32768, /* half of the mappings that a process may have (vm.max_map_count) */
+};
 
 struct overflow {
 	char *dir;
 	uint64_t limit; /* bytes */
 	_Atomic uint64_t held;
+	_Atomic unsigned files;
 	struct lock lock;
 	pthread_cond_t more;
 	struct parcel *first, **end; /* lock */
@@ -66,9 +69,9 @@ static int write_all(int fd, const char *bytes, size_t len)
 }
 
 /* The mapping keeps the file. */
-static int to_file(const char *dir, struct parcel *p)
+static int to_file(const struct overflow *o, struct parcel *p)
 {
-	CLEANUP_FD int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	CLEANUP_FD int fd = open(o->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	void *at;
 	int r = fd < 0 ? -errno : write_all(fd, p->at, p->len);
 
@@ -79,7 +82,17 @@ static int to_file(const char *dir, struct parcel *p)
 		return -errno;
 	(void)munmap(p->at, p->len);
 	p->at = at;
+	p->in_file = true;
 	return 0;
+}
+
+static int move_out(struct overflow *o, struct parcel *p)
+{
+	int r = atomic_fetch_add(&o->files, 1) < FILES ? to_file(o, p) : -EMFILE;
+
+	if (r < 0)
+		atomic_fetch_sub(&o->files, 1);
+	return r;
 }
 
 static struct parcel *next(struct overflow *o, bool *ret_ending)
@@ -110,7 +123,7 @@ static void *copy(void *arg)
 
 	pthread_setname_np(pthread_self(), "overflow");
 	while ((p = next(o, &ending))) {
-		int r = ending ? 0 : to_file(o->dir, p);
+		int r = ending ? 0 : move_out(o, p);
 
 		if (r < 0)
 			log_err_seldom(
@@ -158,8 +171,10 @@ bool overflow_put(struct overflow *o, struct parcel *p, const void *bytes, size_
 	return true;
 }
 
-void overflow_drop(struct parcel *p)
+void overflow_drop(struct overflow *o, struct parcel *p)
 {
+	if (p->in_file)
+		atomic_fetch_sub(&o->files, 1);
 	if (p->at)
 		(void)munmap(p->at, p->len);
 }

@@ -130,6 +130,22 @@ static int check(struct rb_backend *be, struct rb_pool *p, const char *id,
 	return 0;
 }
 
+/* What an image that several hosts write to must not have. */
+static int drop_features(struct rb_change *c, void *arg)
+{
+	uint64_t drop = c->features & RB_ALONE_FEATURES;
+
+	return drop ? rbd_update_features(c->image, drop, 0) : 0;
+}
+
+static int share(struct rb_backend *be, struct rb_pool *p, const char *id)
+{
+	struct rb_change c = { .be = be, .p = p };
+
+	(void)snprintf(c.id, sizeof c.id, "%s", id);
+	return rb_change_image(&c, drop_features, NULL);
+}
+
 int rb_adopt(void *backend, const char *name, struct driver_image *image, struct err *err)
 {
 	struct rb_backend *be = backend;
@@ -147,6 +163,8 @@ int rb_adopt(void *backend, const char *name, struct driver_image *image, struct
 	r = find_either(p, name, to, id);
 	if (r >= 0)
 		r = check(be, p, id, &found, &why);
+	if (r >= 0 && image->shared)
+		r = share(be, p, id);
 	if (r >= 0)
 		r = rename_image(be, p, id, name, to);
 	rb_pool_put(p);

@@ -201,7 +201,7 @@ static void be_connection(void *backend, const struct driver_image *image, struc
 	}
 	buf_addf(out, "pool=%s\nnamespace=%s\nimage=%s\nuser=%s\n", c->pool, space, name,
 		c->ceph_user);
-	if (rbd_features_to_string(be->features, features, &room) >= 0)
+	if (rbd_features_to_string(rb_features(be, image), features, &room) >= 0)
 		buf_addf(out, "features=%s\n", features);
 	if (c->data_pool && c->data_pool[0])
 		buf_addf(out, "data_pool=%s\n", c->data_pool);

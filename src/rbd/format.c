@@ -103,7 +103,7 @@ static void send_header(struct rb_backend *be, struct rb_pool *p, struct making 
 		(void)snprintf(prefix, sizeof prefix, "rbd_data.%s", image->image_id);
 	enc_u64(&in, image->size);
 	enc_u8(&in, be->order);
-	enc_u64(&in, be->features | (apart ? RBD_FEATURE_DATA_POOL : 0));
+	enc_u64(&in, rb_features(be, image) | (apart ? RBD_FEATURE_DATA_POOL : 0));
 	enc_string(&in, prefix);
 	enc_u64(&in, (uint64_t)p->data_id);
 	rados_write_op_create(op, LIBRADOS_CREATE_EXCLUSIVE, NULL);
@@ -119,7 +119,7 @@ static void send_map(struct rb_backend *be, struct rb_pool *p, struct making *m)
 	char object[RB_OBJECT_ROOM];
 	struct enc in = { .len = 0 };
 
-	if (!(be->features & RBD_FEATURE_OBJECT_MAP))
+	if (!(rb_features(be, image) & RBD_FEATURE_OBJECT_MAP))
 		return;
 	enc_u64(&in, rb_object_count(image->size, be->order));
 	enc_u8(&in, 0); /* no object exists */

@@ -25,7 +25,7 @@ static int make_once(
 {
 	rbd_image_options_t options;
 	char source[RB_NAME_ROOM], snap[RB_NAME_ROOM];
-	uint64_t features = be->features;
+	uint64_t features = rb_features(be, &c->image);
 	int r;
 
 	rbd_image_options_create(&options);

@@ -234,6 +234,17 @@ static inline unsigned rb_map_state(const unsigned char *bits, uint64_t i)
 	(RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP |              \
 		RBD_FEATURE_FAST_DIFF | RBD_FEATURE_DEEP_FLATTEN | RBD_FEATURE_DATA_POOL)
 
+/* Features that only one client at a time can keep: the lock, and what needs it. With it two who write would pass it to and fro. */
+#define RB_ALONE_FEATURES                                                                          \
+	(RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF |             \
+		RBD_FEATURE_JOURNALING)
+
+/* Those that an image is made with. */
+static inline uint64_t rb_features(const struct rb_backend *be, const struct driver_image *image)
+{
+	return image->shared ? be->features & ~(uint64_t)RB_ALONE_FEATURES : be->features;
+}
+
 /* What an image's clones, snapshots and parent have done to it besides, and to its features then. */
 #define RB_PLAIN_OP_FEATURES                                                                       \
 	(RBD_OPERATION_FEATURE_CLONE_PARENT | RBD_OPERATION_FEATURE_CLONE_CHILD |                  \

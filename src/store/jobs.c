@@ -21,7 +21,10 @@ int tx_job_add(struct tx *tx, struct job_row *j)
 
 #define JOB                                                                                        \
 	"SELECT j.id, j.kind, j.volume, j.backend, j.project, j.uuid, j.image_id, j.size, "        \
-	"j.attempt, j.tried, j.qos, j.class, j.source, j.snapshot, j.parent, j.flatten, j.image "
+	"j.attempt, j.tried, j.qos, j.class, j.source, j.snapshot, j.parent, j.flatten, j.image, " \
+	"j.kind IN (1, 8) AND EXISTS (SELECT 1 FROM volume v JOIN type_entry e "                   \
+	"ON e.type = v.type AND e.list = 1 AND e.key = 'multiattach' "                             \
+	"WHERE v.id = j.volume AND e.value = '<is> True') "
 
 static void job_row(sqlite3_stmt *st, struct job_row *ret)
 {
@@ -42,6 +45,7 @@ static void job_row(sqlite3_stmt *st, struct job_row *ret)
 	ret->parent = sqlite3_column_int64(st, 14);
 	ret->flatten = sqlite3_column_int(st, 15);
 	col_text(st, 16, ret->image);
+	ret->shared = sqlite3_column_int(st, 17);
 }
 
 static int job_end(sqlite3_stmt *st, int r, struct job_row *ret)

@@ -235,8 +235,9 @@ struct job_row {
 	int64_t project; /* row: for fairness */
 	int64_t source; /* JOB_CREATE: the volume that it is made from, which must stay until then; 0 */
 	int64_t snapshot; /* JOB_CREATE: … or the snapshot, of `source`; others: the snapshot in question; 0 */
-	int64_t parent;		  /* JOB_CLEAN: as volume.parent, of the image that is to go; 0 */
-	bool flatten;		  /* JOB_CREATE: a clone is not to stay one */
+	int64_t parent; /* JOB_CLEAN: as volume.parent, of the image that is to go; 0 */
+	bool flatten;	/* JOB_CREATE: a clone is not to stay one */
+	bool shared; /* JOB_CREATE, JOB_ADOPT: several hosts will write to it, as its type says, which does not change meanwhile */
 	char image[NAME_LEN + 1]; /* JOB_ADOPT, JOB_DISOWN: the image's own name */
 	char uuid[UUID_LEN + 1], image_id[IMAGE_ID_LEN + 1];
 	uint64_t size; /* of the image; JOB_EXTEND: the new size; JOB_SNAP, JOB_UNSNAP: 0 */

@@ -128,8 +128,23 @@ for type in one two; do
 	eq "" "$(rbd_cmd ls "$type")"
 done
 
-note "two write to one multi-attached volume, block by block beside each other: all of both is there"
+note "a multi-attached volume, and a clone of it, have no lock that one of its hosts could hold"
+features() # VOLUME
+{
+	rbd_cmd info --format json "$(value "$1" pool)/$(value "$1" image)" | jq -r '.features - ["operations"] | sort | join(",")'
+}
 volume both size=64M type=shared
+volume clone source=both type=shared
+for name in both clone; do
+	eq deep-flatten,layering "$(features $name)"
+	eq deep-flatten,layering "$(value $name features)"
+done
+volume alone size=8M
+match exclusive-lock "$(features alone)"
+eq "$(features alone)" "$(value alone features)"
+rmdir clone alone
+
+note "two write to it, block by block beside each other: all of both is there"
 mkdir both/attachments/here both/attachments/there
 cat >"$T/blocks.py" <<'END'
 import os, sys

@@ -49,7 +49,7 @@ static void open_backend(struct rig_backend *b, const char *direct)
 struct kind {
 	const char *parent_features, *features, *space, *data_pool;
 	uint64_t parent_chunk, chunk, parent_size, size;
-	bool of_clone, limited;
+	bool of_clone, limited, shared;
 };
 
 /* A backend for the parents of that kind of clone, or for the clones. */
@@ -95,6 +95,7 @@ static void compare_clones(const struct kind *k, const struct driver_source *sou
 	char *librbd, *direct;
 	size_t len;
 
+	image.shared = k->shared;
 	open_kind(&off, k, false, "off");
 	open_kind(&on, k, false, "on");
 	librbd = made_by(&off, &image, source, &len);
@@ -207,6 +208,17 @@ static void test_equal_of_clone(void **state)
 {
 	struct kind k = plain;
 
+	k.of_clone = true;
+	compare(&k);
+}
+
+/* For several hosts, of a source that only one could write to. */
+static void test_equal_where_shared(void **state)
+{
+	struct kind k = plain;
+
+	k.shared = true;
+	compare(&k);
 	k.of_clone = true;
 	compare(&k);
 }
@@ -691,6 +703,7 @@ int clone_tests(void)
 		cmocka_unit_test(test_equal_by_size),
 		cmocka_unit_test(test_equal_by_place),
 		cmocka_unit_test(test_equal_of_clone),
+		cmocka_unit_test(test_equal_where_shared),
 		cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_tools_work_on_it),
 		cmocka_unit_test(test_a_batch),

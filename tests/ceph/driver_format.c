@@ -51,7 +51,7 @@ static void open_backend(struct rig_backend *b, const char *direct)
 struct kind {
 	const char *features, *space, *data_pool;
 	uint64_t chunk, size;
-	bool limited;
+	bool limited, shared;
 };
 
 static const char *const feature_sets[] = {
@@ -100,8 +100,11 @@ static char *made_by(const struct kind *k, const char *direct, const struct driv
 static void compare(const struct kind *k)
 {
 	struct driver_image image = rig_image(k->size);
-	char *librbd = made_by(k, "off", &image), *direct = made_by(k, "on", &image);
+	char *librbd, *direct;
 
+	image.shared = k->shared;
+	librbd = made_by(k, "off", &image);
+	direct = made_by(k, "on", &image);
 	if (strcmp(librbd, direct))
 		(void)fprintf(stderr,
 			"features '%s', namespace '%s', data pool '%s', chunk %llu, size %llu%s:\n",
@@ -128,7 +131,7 @@ static void test_equal_to_librbd(void **state)
 			for (size_t s = 0; s < COUNT(sizes); s++)
 				for (size_t p = 0; p < COUNT(places); p++) {
 					struct kind kind = { feature_sets[f], places[p][0],
-						places[p][1], chunks[c], sizes[s], false };
+						places[p][1], chunks[c], sizes[s], false, false };
 					size_t apart = (f != 0) + (c != 0) + (s != 0) + (p != 0);
 
 					if ((rig.full || apart <= 1) && !is_endless(&kind))
@@ -140,8 +143,50 @@ static void test_equal_to_librbd(void **state)
 static void test_equal_with_limits(void **state)
 {
 	for (size_t f = 0; f < COUNT(feature_sets); f++)
-		compare(&(struct kind){ feature_sets[f], "", "", 4 * MIB, GIB, true });
-	compare(&(struct kind){ ALL_FEATURES, "team", "data", 4 * MIB, GIB, true });
+		compare(&(struct kind){ feature_sets[f], "", "", 4 * MIB, GIB, true, false });
+	compare(&(struct kind){ ALL_FEATURES, "team", "data", 4 * MIB, GIB, true, false });
+}
+
+/* Made for several hosts, they lack what only one can keep, and are otherwise the same. */
+static void test_equal_where_shared(void **state)
+{
+	struct kind k = { ALL_FEATURES, "", "", 4 * MIB, GIB, false, true };
+
+	for (size_t f = 0; f < COUNT(feature_sets); f++) {
+		k.features = feature_sets[f];
+		compare(&k);
+	}
+	k.limited = true;
+	compare(&k);
+}
+
+static void shared_has_its_features(const char *direct)
+{
+	struct driver_image image = rig_image(64 * MIB), own = rig_image(64 * MIB);
+	struct buf lines = { 0 };
+	struct rig_backend b;
+
+	open_backend(&b, direct);
+	image.shared = true;
+	rig_must_create(&b, &image);
+	rig_must_create(&b, &own);
+	rig_sh("rbd -c $CONF info vols/%s | grep -qx '[[:space:]]features: layering, deep-flatten'",
+		rig_image_name(&image));
+	rig_sh("rbd -c $CONF info vols/%s | grep -q 'features:.*exclusive-lock, object-map, fast-diff'",
+		rig_image_name(&own));
+	b.driver->connection(b.be, &image, &lines);
+	assert_non_null(strstr(buf_text(&lines), "\nfeatures=deep-flatten,layering\n"));
+	buf_release(&lines);
+	rig_must_remove(&b, &image);
+	rig_must_remove(&b, &own);
+	rig_close(&b);
+	nothing_left();
+}
+
+static void test_shared_has_its_features(void **state)
+{
+	shared_has_its_features("on");
+	shared_has_its_features("off");
 }
 
 /* --- Ceph's own tools on a direct image */
@@ -448,6 +493,8 @@ int format_tests(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_equal_to_librbd),
 		cmocka_unit_test(test_equal_with_limits),
+		cmocka_unit_test(test_equal_where_shared),
+		cmocka_unit_test(test_shared_has_its_features),
 		cmocka_unit_test(test_tools_work_on_it),
 		cmocka_unit_test(test_create_completes),
 		cmocka_unit_test(test_remove_clears),

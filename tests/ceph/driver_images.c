@@ -387,7 +387,12 @@ static void test_adopt_and_disown(void **state)
 	must(d->disown(backend.be, &image, long_name, &err), &err);
 	must(d->disown(backend.be, &image, long_name, &err), &err);
 	assert_int_equal(look(long_name).snapshots, 1);
-	must(d->adopt(backend.be, long_name, &image, &err), &err);
+	rig_sh("rbd -c $CONF info $IN/%s | grep -q 'features:.*exclusive-lock'", long_name);
+	image.shared = true;
+	for (int i = 0; i < 2; i++)
+		must(d->adopt(backend.be, long_name, &image, &err), &err);
+	rig_sh("rbd -c $CONF info $IN/%s | grep -qx '[[:space:]]features: layering, deep-flatten.*'",
+		rig_image_name(&image));
 	must(d->snap_remove(backend.be, &image, &snap, &err), &err); /* it was protected */
 	rig_must_remove(&backend, &image);
 	rig_sh("rbd -c $CONF rm --no-progress $IN/taken");

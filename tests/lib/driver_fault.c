@@ -158,6 +158,7 @@ static void create_one(struct wrapped *w, struct driver_create *c)
 	int r = fault_point(&c->err);
 
 	keep_qos(c);
+	atomic_fetch_add(&fault.shared, c->image.shared);
 	check_fresh(w, c);
 	if (r == 0 && is(&fault.blocked, w))
 		r = err_set(&c->err, -ESHUTDOWN, "blocklisted");

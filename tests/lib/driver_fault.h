@@ -34,6 +34,7 @@ struct fault {
 	const char *_Atomic stick; /* backend whose removals fail */
 	_Atomic unsigned created, removed, resized;
 	_Atomic unsigned fresh;	  /* creations that the engine said it asks for the first time */
+	_Atomic unsigned shared;  /* creations of images that several hosts will write to */
 	_Atomic unsigned largest; /* batch */
 	_Atomic long delay_us;	  /* of each changing call */
 	_Atomic uint64_t total;	  /* capacity that is told; 0: the real one */

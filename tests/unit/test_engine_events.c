@@ -316,7 +316,10 @@ static void each_attachment_is_told(void **state)
 	struct rig_answer a;
 
 	entry(shared, TYPE_EXTRA_SPECS, "multiattach", "<is> True");
+	(void)created("size=1M");
+	assert_int_equal(fault.shared, 0);
 	id = created("size=1M type=shared");
+	assert_int_equal(fault.shared, 1);
 	for (int i = 0; i < 2; i++)
 		if (attach(id, i ? "vm2" : "vm1", &vm[i]) != 0)
 			fail_msg("%s", rig_text);

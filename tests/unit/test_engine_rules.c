@@ -453,7 +453,7 @@ static void tells_the_connection(void **state)
 	struct volume v = row(made("size=1M name=db"));
 	struct buf out = { 0 };
 
-	assert_int_equal(engine_connection(rig.engine, &v, &out), 0);
+	assert_int_equal(engine_connection(rig.engine, &v, false, &out), 0);
 	assert_non_null(strstr(out.at, "uri=file://"));
 	buf_release(&out);
 	assert_int_equal(engine_backend_count(rig.engine), 1);
