@@ -101,10 +101,11 @@ enum { KEEP_EMPTIES = 2 };
 
 /* One open file description of `data`, a volume's or a snapshot's (fs/file.c). */
 struct keep_open {
-	_Atomic uint32_t used; /* KEEP_FREE, KEEP_CLAIMED or KEEP_USED */
-	uint32_t writes;       /* 1: it may write; KEEP_EMPTIES */
+	_Atomic uint32_t
+		used;	 /* KEEP_FREE, KEEP_CLAIMED until the open is answered, or KEEP_USED */
+	uint32_t writes; /* 1: it may write; KEEP_EMPTIES */
 	_Atomic int32_t
-		error; /* -errno of a kept write that failed: told at the next fsync or close; 0 */
+		error; /* -errno of a kept write or a flush that failed: told at the next fsync or close; 0 */
 	uint32_t of_snapshot; /* 1: the bytes of a snapshot. Servers that knew none have left 0 */
 	uint64_t serial;      /* with the slot: fi->fh */
 	int64_t row;	      /* the volume's, or the snapshot's */

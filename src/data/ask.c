@@ -23,32 +23,20 @@ static void wake(struct data_io *io, int code)
 	pthread_cond_signal(&w->over_cond);
 }
 
-static void waited_init(struct waited *w, enum data_op op, uint64_t off, uint64_t len)
-{
-	*w = (struct waited){ .io = { .op = op, .off = off, .len = len, .done = wake } };
-	lock_init(&w->lock);
-	cond_init(&w->over_cond);
-}
-
-/* Waits for its code. */
-static int waited_end(struct waited *w)
-{
-	lock_take(&w->lock);
-	while (!w->over)
-		lock_wait(&w->lock, &w->over_cond);
-	lock_drop(&w->lock);
-	pthread_cond_destroy(&w->over_cond);
-	lock_release(&w->lock);
-	return w->code;
-}
-
 int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len)
 {
-	struct waited w;
+	struct waited w = { .io = { .op = op, .off = off, .len = len, .done = wake } };
 
-	waited_init(&w, op, off, len);
+	lock_init(&w.lock);
+	cond_init(&w.over_cond);
 	data_submit(i, &w.io);
-	return waited_end(&w);
+	lock_take(&w.lock);
+	while (!w.over)
+		lock_wait(&w.lock, &w.over_cond);
+	lock_drop(&w.lock);
+	pthread_cond_destroy(&w.over_cond);
+	lock_release(&w.lock);
+	return w.code;
 }
 
 /* The image is open, and stays so, for whoever asks is a request that is under way. */
@@ -113,40 +101,56 @@ void data_next(struct data_image *i, uint64_t off, bool hole, data_found *done, 
 	data_submit(i, &q->io);
 }
 
-/* --- emptying */
+/* --- emptying: a thread looks where there is data, and has no part in its zeroing, which may take long */
 
 struct emptying {
+	struct data_io part; /* DATA_ZERO of one stretch of data */
 	struct slow_task task;
 	struct data_image *image;
 	struct data_io *io;
+	uint64_t at; /* up to here it is empty */
 };
 
-static int zero_now(struct data_image *i, uint64_t off, uint64_t len)
+static void empty_over(struct emptying *e, int code)
 {
-	struct waited w;
+	struct data_io *io = e->io;
 
-	waited_init(&w, DATA_ZERO, off, len);
-	io_send_now(i, &w.io);
-	return waited_end(&w);
+	free(e);
+	io_ended(io, code);
 }
 
-static void empty_all(struct slow_task *t)
+/* The first stretch of data from there; from: the size if there is none. */
+static int find_data(struct data_image *i, uint64_t at, uint64_t size, uint64_t *from, uint64_t *to)
 {
-	struct emptying e = *(struct emptying *)t;
-	uint64_t size = data_size(e.image), from = 0, to = 0;
-	int r = 0;
+	int r = next(i, at, size, false, from);
 
-	free(t);
-	while (r == 0 && to < size) {
-		r = next(e.image, to, size, false, &from);
-		if (r == 0 && from < size)
-			r = next(e.image, from, size, true, &to);
-		else
-			to = size;
-		if (r == 0 && from < size)
-			r = zero_now(e.image, from, to - from);
+	*to = size;
+	return r == 0 && *from < size ? next(i, *from, size, true, to) : r;
+}
+
+static void empty_next(struct slow_task *t)
+{
+	struct emptying *e = (struct emptying *)((char *)t - offsetof(struct emptying, task));
+	uint64_t size = data_size(e->image), from = size;
+	int r = e->at < size ? find_data(e->image, e->at, size, &from, &e->at) : 0;
+
+	if (r < 0 || from >= size) {
+		empty_over(e, r);
+		return;
 	}
-	io_ended(e.io, r);
+	e->part.off = from;
+	e->part.len = e->at - from;
+	io_send_now(e->image, &e->part);
+}
+
+static void part_emptied(struct data_io *part, int code)
+{
+	struct emptying *e = (struct emptying *)part;
+
+	if (code < 0)
+		empty_over(e, code);
+	else
+		slow_run(e->image->d->slow, e->image->at.be, &e->task);
 }
 
 void empty(struct data_image *i, struct data_io *io)
@@ -157,6 +161,9 @@ void empty(struct data_image *i, struct data_io *io)
 		io_ended(io, -ENOMEM);
 		return;
 	}
-	*e = (struct emptying){ .task = { .run = empty_all }, .image = i, .io = io };
+	*e = (struct emptying){ .part = { .op = DATA_ZERO, .done = part_emptied },
+		.task = { .run = empty_next },
+		.image = i,
+		.io = io };
 	slow_run(i->d->slow, i->at.be, &e->task);
 }

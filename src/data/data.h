@@ -27,7 +27,8 @@ struct data;
 struct data_image;
 
 struct data_hooks {
-	/* A kept write of that volume failed: -errno. From any thread. */
+	/* A kept write of that volume failed, or a flush: the storage tells of what it lost only once. -errno; from any thread, before who
+	 * asked for the flush is told. */
 	void (*failed)(void *arg, int64_t volume, int code);
 	void *arg;
 };
@@ -56,6 +57,13 @@ int data_get(struct data *d, const struct volume *vol, bool shared, struct data_
 int data_get_snapshot(struct data *d, const struct volume *vol, const struct snapshot *snap,
 	struct data_image **ret, struct err *err);
 void data_put(struct data_image *i);
+
+/*
+ * For a request whose caller may be killed and put the image before the request is over: the image stays in memory, though it may be closed.
+ * While somebody has it; from any thread.
+ */
+void data_hold(struct data_image *i);
+void data_unhold(struct data_image *i);
 
 uint64_t data_size(struct data_image *i); /* bytes, as of the last commit */
 

@@ -248,6 +248,16 @@ void data_put(struct data_image *i)
 		i->idle_ns = clock_mono_ns();
 }
 
+void data_hold(struct data_image *i)
+{
+	atomic_fetch_add(&i->held, 1);
+}
+
+void data_unhold(struct data_image *i)
+{
+	atomic_fetch_sub(&i->held, 1);
+}
+
 uint64_t data_size(struct data_image *i)
 {
 	return atomic_load_explicit(&i->size, memory_order_relaxed);
@@ -277,7 +287,8 @@ static bool look_after_locked(struct data_image *i, int64_t now)
 		image_want_locked(i);
 	else if (idle)
 		close_quiet_locked(i);
-	return !i->users && i->state == IMAGE_CLOSED && io_quiet_locked(i);
+	return !i->users && !atomic_load(&i->held) && i->state == IMAGE_CLOSED &&
+	       io_quiet_locked(i);
 }
 
 static void *tick(void *arg)

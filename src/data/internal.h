@@ -56,8 +56,9 @@ struct data_image {
 	struct driver_snap snap; /* of a snapshot */
 	_Atomic uint64_t size;
 
-	unsigned users;	 /* data.lock */
-	int64_t idle_ns; /* data.lock; since when without users; 0 */
+	unsigned users;	  /* data.lock */
+	atomic_uint held; /* rises only while there are users */
+	int64_t idle_ns;  /* data.lock; since when without users; 0 */
 	UT_hash_handle hh;
 
 	struct lock lock;
@@ -148,6 +149,7 @@ bool order_waits_locked(struct data_image *i, const struct data_io *io);
 /* It is under way, and what comes later waits for it; until it is over. */
 void order_first_locked(struct data_image *i, struct data_io *io);
 void order_over_locked(struct data_image *i, struct data_io *io);
+bool order_is_emptied_locked(struct data_image *i); /* just now */
 /* Counts a kept write in (1), or out (-1). Before that: can it, is there memory? */
 void order_count_locked(struct data_image *i, const struct data_io *io, int by);
 bool order_may_count_locked(struct data_image *i);
@@ -156,7 +158,7 @@ bool order_may_count_locked(struct data_image *i);
 
 /* Submits a request and waits for its code. */
 int io_wait(struct data_image *i, enum data_op op, uint64_t off, uint64_t len);
-/* Carry out a DATA_NEXT, a DATA_EMPTY that is under way: in a thread, which ends it. */
+/* Carry out a DATA_NEXT, a DATA_EMPTY that is under way, and end it. */
 void ask(struct data_image *i, struct data_io *io);
 void empty(struct data_image *i, struct data_io *io);
 

@@ -146,6 +146,8 @@ void io_ended(void *arg, int code)
 		engine_fenced(i->d->engine, i->at.be);
 	if (kept)
 		kept_landed(i, io, code);
+	else if (code < 0 && io->op == DATA_FLUSH && !i->key.snapshot)
+		i->d->hooks.failed(i->d->hooks.arg, i->key.volume, code);
 	lock_take(&i->lock);
 	if (kept) {
 		kept_remove_locked(i, io);
@@ -308,6 +310,13 @@ static void kept_add_locked(struct data_image *i, struct data_io *io, int slot)
 	order_count_locked(i, io, 1);
 }
 
+/* None while it is emptied: a successor carries out what is kept first, and then empties what its predecessor left half empty. */
+static bool may_keep_locked(struct data_image *i)
+{
+	return i->state == IMAGE_OPEN && !i->shared && !i->stopped && !i->trouble &&
+	       i->kept_count < KEPT_MAX && !order_is_emptied_locked(i) && order_may_count_locked(i);
+}
+
 bool data_keep_write(
 	struct data_image *i, uint64_t off, size_t len, const void *buf, struct data_io **ret)
 {
@@ -321,8 +330,7 @@ bool data_keep_write(
 	if (!io)
 		return false;
 	lock_take(&i->lock);
-	if (i->state == IMAGE_OPEN && !i->shared && !i->stopped && !i->trouble &&
-		i->kept_count < KEPT_MAX && order_may_count_locked(i))
+	if (may_keep_locked(i))
 		slot = keeper_take(i->d->keeper, i->key.volume, off, len, buf);
 	if (slot >= 0)
 		kept_add_locked(i, io, slot);

@@ -53,6 +53,17 @@ void order_over_locked(struct data_image *i, struct data_io *io)
 	io->first = false;
 }
 
+bool order_is_emptied_locked(struct data_image *i)
+{
+	const struct data_io *f;
+
+	lock_assert_held(&i->lock);
+	DL_FOREACH2(i->first, f, first_next)
+	if (f->op == DATA_EMPTY)
+		return true;
+	return false;
+}
+
 static bool waits_for_first_locked(const struct data_image *i, const struct data_io *io)
 {
 	const struct data_io *f;

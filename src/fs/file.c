@@ -106,7 +106,7 @@ static void slot_drop(struct fs *fs, uint64_t fh)
 	int slot = (int)(fh % KEEP_OPENS);
 	struct keep_open *o = &fs->keep->open[slot];
 
-	if (atomic_load(&o->used) == KEEP_USED && fh_of(o, slot) == fh)
+	if (atomic_load(&o->used) != KEEP_FREE && fh_of(o, slot) == fh)
 		keep_open_drop(fs->keep, slot);
 }
 
@@ -145,6 +145,17 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* One of a server before, which may have kept writes that came by it, or noted that one has failed: its close asks. */
+static int handle_remake(struct fs *fs, int slot, struct view *v, struct err *err)
+{
+	int r = handle_make(fs, slot, v, err);
+	struct handle *h = r == 0 ? atomic_load(&fs->handles->at[slot]) : NULL;
+
+	if (h)
+		atomic_store(&h->dirty, h->writes);
+	return r;
+}
+
 /* The descriptions of the servers before: their volumes are open anew, and the engine forgets all others. */
 static int restore(struct fs *fs, struct view *v, struct err *err)
 {
@@ -160,7 +171,7 @@ static int restore(struct fs *fs, struct view *v, struct err *err)
 			continue;
 		if (!o->of_snapshot)
 			fh[n++] = fh_of(o, (int)i);
-		if (handle_make(fs, (int)i, v, err) < 0)
+		if (handle_remake(fs, (int)i, v, err) < 0)
 			log_err("an open `data` cannot be gone on with: %s", err->text);
 		else if (o->writes == KEEP_EMPTIES)
 			file_empty_left(fs, handle_find(fs, fh_of(o, (int)i)),
@@ -302,7 +313,7 @@ void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_
 
 /* --- open and release */
 
-/* The slot of a request that a dead server began to carry out. One whose caller was killed is nobody's any more, and ends by itself. */
+/* The slot of a request that a dead server was about to answer. One whose caller was killed is nobody's any more, and ends by itself. */
 static int slot_again(struct fs *fs, const struct change_id *id)
 {
 	uint32_t high = atomic_load(&fs->keep->open_high);
@@ -315,6 +326,10 @@ static int slot_again(struct fs *fs, const struct change_id *id)
 	return -1;
 }
 
+/*
+ * A volume's is only claimed until the open is answered: a successor frees it, and is asked again, unless the caller was killed just before
+ * it read the request, which the kernel takes back then without a word. Nothing waits in a snapshot's open, whose slot must be seen at once.
+ */
 static int slot_take(struct fs *fs, const struct change *ch, bool writes)
 {
 	int slot = slot_again(fs, &ch->id);
@@ -329,7 +344,8 @@ static int slot_take(struct fs *fs, const struct change *ch, bool writes)
 	o->of_snapshot = ch->node.index == DATA_OF_SNAPSHOT;
 	o->writes = writes;
 	o->made_by = ch->id.unique;
-	atomic_store(&o->used, KEEP_USED);
+	if (o->of_snapshot)
+		atomic_store(&o->used, KEEP_USED);
 	return slot;
 }
 
@@ -362,13 +378,14 @@ static void open_snapshot(struct ctx *c, struct change *ch)
 
 void file_open(struct ctx *c, struct node n, struct fuse_file_info *fi)
 {
-	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY, snapshot = n.index == DATA_OF_SNAPSHOT;
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
+	bool snapshot = n.index == DATA_OF_SNAPSHOT;
 	struct change *ch = change_new(c, REPLY_DATA, n, "data");
 	int slot;
 
 	if (!ch)
 		return;
-	if (snapshot && (writes || fi->flags & O_TRUNC)) {
+	if (snapshot && writes) {
 		refuse_open(ch, -EROFS, never_changes);
 		return;
 	}
@@ -414,6 +431,7 @@ void file_reply_open(struct change *ch)
 	/* Else each open drops what is cached: a volume may have been reverted, or written to elsewhere. */
 	if (ch->node.index == DATA_OF_SNAPSHOT)
 		out.open_flags |= OPEN_KEEP_CACHE;
+	atomic_store(&ch->fs->keep->open[ch->fi.fh % KEEP_OPENS].used, KEEP_USED);
 	/* The caller was killed meanwhile: no RELEASE will come. */
 	if (fuse_reply_buf(ch->req, (const char *)&out, sizeof out) == -ENOENT)
 		file_forget(ch->fs, ch->fi.fh, ch->node);
@@ -439,7 +457,7 @@ void file_opened(struct change *ch)
 		return;
 	}
 	h = handle_find(ch->fs, ch->fi.fh);
-	if ((ch->fi.flags & O_TRUNC) && h->writes)
+	if (ch->fi.flags & O_TRUNC)
 		file_empty(ch, h);
 	else
 		file_reply_open(ch);

@@ -9,7 +9,8 @@ struct handle {
 	uint64_t fh;
 	bool writes;
 	struct data_image *image;
-	_Atomic bool dirty; /* a write was kept since the last close */
+	_Atomic bool
+		dirty; /* a write was kept since the last close, or may have been by a dead server */
 };
 
 /* NULL: there is none (a description whose volume could not be found again). It lives until its RELEASE, which the kernel sends after

@@ -42,7 +42,10 @@ static void empty_leave(struct patient *p)
 {
 	struct emptying *e = of_patient(p);
 
-	e->fs->keep->open[e->handle->fh % KEEP_OPENS].writes = KEEP_EMPTIES;
+	struct keep_open *o = &e->fs->keep->open[e->handle->fh % KEEP_OPENS];
+
+	o->writes = KEEP_EMPTIES;
+	atomic_store(&o->used, KEEP_USED);
 	data_leave(e->handle->image, &e->io);
 }
 

@@ -22,13 +22,13 @@ struct move {
 	struct patient patient;
 	struct fs *fs;
 	fuse_req_t req;
-	struct handle
-		*handle;      /* lives until its RELEASE, which the kernel sends after the answer */
+	struct data_image *image; /* held: once its caller is killed, the description may go */
+	uint64_t fh;
 	void *message;	      /* of the session; NULL */
 	struct parcel parcel; /* of a large one that found no room */
 	size_t held;	      /* counted as memory of requests under way */
 	bool then_flush;      /* O_SYNC: the write is followed by a flush */
-	bool error;	      /* tells what kept writes have failed */
+	bool error;	      /* tells what failed behind its caller's back */
 	char bytes[];
 };
 
@@ -69,25 +69,33 @@ static void move_leave(struct patient *p)
 {
 	struct move *m = of_patient(p);
 
-	data_leave(m->handle->image, &m->io);
+	data_leave(m->image, &m->io);
+}
+
+static void move_over(struct move *m)
+{
+	data_unhold(m->image);
+	patient_end(&m->patient);
 }
 
 /* What failed behind a caller's back is told once. */
-static int take_error(struct fs *fs, const struct handle *h)
+static int take_error(struct fs *fs, uint64_t fh)
 {
-	return atomic_exchange(&fs->keep->open[h->fh % KEEP_OPENS].error, 0);
+	return atomic_exchange(&fs->keep->open[fh % KEEP_OPENS].error, 0);
 }
 
 static void moved(struct data_io *io, int code);
 
 static void answer(struct move *m, int code)
 {
+	int error;
+
 	if (!patient_claim(&m->patient)) { /* its caller was killed */
-		patient_end(&m->patient);
+		move_over(m);
 		return;
 	}
-	if (code == 0 && m->error)
-		code = take_error(m->fs, m->handle);
+	error = m->error ? take_error(m->fs, m->fh) : 0;
+	code = code < 0 ? code : error;
 	if (code < 0)
 		fuse_reply_err(m->req, errno_of(code));
 	else if (m->io.op == DATA_READ)
@@ -96,7 +104,7 @@ static void answer(struct move *m, int code)
 		fuse_reply_write(m->req, m->io.len);
 	else
 		fuse_reply_err(m->req, 0);
-	patient_end(&m->patient);
+	move_over(m);
 }
 
 /* The flush behind a write: the write is what is answered. */
@@ -137,22 +145,23 @@ static struct move *move_new(struct ctx *c, struct fuse_file_info *fi, enum data
 	};
 	m->fs = c->fs;
 	m->req = c->req;
-	m->handle = h;
+	m->image = h->image;
+	m->fh = h->fh;
+	data_hold(m->image);
 	m->held = held;
 	return m;
 }
 
 static void move_submit(struct move *m)
 {
-	struct data_image *i = m->handle->image; /* a killed caller's handle may go at once */
-
 	patient_begin(&m->patient, m->req, move_free, move_leave);
-	data_submit(i, &m->io);
+	data_submit(m->image, &m->io);
 }
 
 static void move_refuse(struct move *m)
 {
 	fuse_reply_err(m->req, ENOMEM);
+	data_unhold(m->image);
 	move_free(&m->patient);
 }
 
@@ -174,7 +183,7 @@ void file_read(struct ctx *c, struct fuse_file_info *fi, size_t size, off_t off)
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
 	large = size >= LARGE;
-	room = large && overflow_room(c->fs->overflow, SESSION_MESSAGE);
+	room = large && size <= SESSION_MESSAGE && overflow_room(c->fs->overflow, SESSION_MESSAGE);
 	m = move_new(c, fi, DATA_READ, (uint64_t)off, size, large ? 0 : size,
 		room ? SESSION_MESSAGE : 0);
 	if (!m)
@@ -199,8 +208,8 @@ static void carried(struct parcel *p)
 }
 
 /* text lies in the session's message. */
-static void write_through(struct ctx *c, struct handle *h, struct fuse_file_info *fi,
-	const char *text, size_t size, uint64_t off, bool sync)
+static void write_through(struct ctx *c, struct fuse_file_info *fi, const char *text, size_t size,
+	uint64_t off, bool sync)
 {
 	bool take = size >= LARGE, tiny = size <= TINY;
 	size_t need = take ? SESSION_MESSAGE : tiny ? 0 : size;
@@ -244,7 +253,7 @@ void file_write(struct ctx *c, struct fuse_file_info *fi, const char *text, size
 	if (size > end - (uint64_t)off)
 		size = (size_t)(end - (uint64_t)off);
 	if (sync || !data_keep_write(h->image, (uint64_t)off, size, text, &kept)) {
-		write_through(c, h, fi, text, size, (uint64_t)off, sync);
+		write_through(c, fi, text, size, (uint64_t)off, sync);
 		return;
 	}
 	/* Only now: a close that takes the mark meanwhile must find the write kept. */
@@ -315,34 +324,43 @@ void file_fallocate(struct ctx *c, struct fuse_file_info *fi, int mode, off_t of
 	move_submit(m);
 }
 
-static void seek_free(struct patient *p)
+struct question {
+	struct patient patient;
+	struct data_image *image; /* held, as that of a move */
+};
+
+static void question_free(struct patient *p)
 {
 	free(p);
 }
 
 static void found(void *arg, int code, uint64_t off)
 {
-	struct patient *p = arg;
+	struct question *q = arg;
+	fuse_req_t req = q->patient.req;
 
-	if (!patient_claim(p))
+	if (!patient_claim(&q->patient))
 		; /* its caller was killed */
 	else if (code < 0)
-		fuse_reply_err(p->req, code == -ENXIO ? ENXIO : errno_of(code));
+		fuse_reply_err(req, code == -ENXIO ? ENXIO : errno_of(code));
 	else
-		fuse_reply_lseek(p->req, (off_t)off);
-	patient_end(p);
+		fuse_reply_lseek(req, (off_t)off);
+	data_unhold(q->image);
+	patient_end(&q->patient);
 }
 
 static void seek(struct ctx *c, struct data_image *i, uint64_t off, bool hole)
 {
-	struct patient *p = malloc(sizeof *p);
+	struct question *q = calloc(1, sizeof *q);
 
-	if (!p) {
+	if (!q) {
 		fuse_reply_err(c->req, ENOMEM);
 		return;
 	}
-	patient_begin(p, c->req, seek_free, NULL);
-	data_next(i, off, hole, found, p);
+	q->image = i;
+	data_hold(i);
+	patient_begin(&q->patient, c->req, question_free, NULL);
+	data_next(i, off, hole, found, q);
 }
 
 void file_lseek(struct ctx *c, struct fuse_file_info *fi, off_t off, int whence)

@@ -77,6 +77,10 @@ data_is_copied_onto()
 	: >"$1/data"
 	ok zeroes "$1/data"
 	same "$1"
+	dd if="$T/short" of="$1/data" bs=1M conv=notrunc status=none
+	python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDONLY | os.O_TRUNC)' "$1/data"
+	ok zeroes "$1/data"
+	same "$1"
 	wait_for 10 few_blocks "$1" 0
 
 	note "dd with and without conv=notrunc, past the cache, synced"

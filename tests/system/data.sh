@@ -109,6 +109,27 @@ match 'No space left on device' "$(cat "$T/err")"
 ok zeroes one/data
 ok dd if="$T/short" of=one/data bs=1M conv=notrunc,fsync status=none
 ok cmp -n $((8 << 20)) "$T/short" one/data
+
+note "a write that failed behind its caller's back is told by the close, also if the server was killed meanwhile"
+not dd if=/dev/zero of="$T/small/filler" bs=1M status=none
+timeout 60 python3 - "$(server_pid)" <<-'END'
+	import errno, os, signal, sys
+
+	fd = os.open("one/data", os.O_RDWR)
+	os.pread(fd, 4096, 0) # the image is open: writes are kept
+	for at in range(32 << 20, 48 << 20, 4096):
+	    try:
+	        os.pwrite(fd, b"x" * 4096, at)
+	    except OSError as e: # an earlier one has failed by now, and no more are kept
+	        assert e.errno == errno.ENOSPC and at > 32 << 20, e
+	        break
+	os.kill(int(sys.argv[1]), signal.SIGKILL)
+	try:
+	    os.close(fd)
+	    sys.exit("the close told nothing")
+	except OSError as e:
+	    assert e.errno == errno.ENOSPC, e
+END
 cd /
 stop_volfs
 umount "$T/small"

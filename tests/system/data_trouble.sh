@@ -43,6 +43,24 @@ mv "$T/away" "$T/disk"
 wait "${asks[@]}"
 eq "4096" "$(sort -u "$T"/seek.*)"
 
+note "an open that a dead server did not answer is made anew by the next, and leaves nothing when its caller goes"
+stop_volfs
+mv "$T/disk" "$T/away"
+start_volfs -c "$T/volfs.conf"
+bash -c ': >"$1"' - "$MNT/v1/data" & # it waits for its image
+opener=$!
+opens() # N: so many, and the status that follows
+{
+	[ "$(ls "$MNT/v1/attachments" | wc -l)" = "$1" ] && [ "$(cat "$MNT/v1/status")" = "$2" ]
+}
+wait_for 10 opens 1 in-use
+kill_server
+wait_for 10 opens 1 in-use
+kill -9 "$opener"
+wait_for 10 opens 0 available
+mv "$T/away" "$T/disk"
+eq x "$(timeout 20 tr -d '\0' <"$MNT/v1/data")"
+
 stop_volfs
 
 note "who closes it and deletes at once finds nobody there"
@@ -158,12 +176,17 @@ fill 5
 wait_for 10 grep -qx available "$MNT/db/status"
 fsfreeze -f "$T/disk"
 killed bash -c ': >"$1"' - "$MNT/db/data"
+dd if="$T/full" of="$MNT/db/data" bs=4k count=1 conv=notrunc status=none & # nobody may tell it that this is done
+writer=$!
+sleep 0.3
 server=$(server_pid)
 kill -9 "$server"
 fsfreeze -u "$T/disk" # it cannot die before
 wait_for 20 new_server "$server"
+wait "$writer"
 wait_for 20 grep -qx available "$MNT/db/status"
-eq 0 "$(timeout 20 cat "$MNT/db/data" | tr -d '\0' | wc -c)"
+ok cmp -n 4096 "$T/full" "$MNT/db/data"
+eq 4096 "$(timeout 20 cat "$MNT/db/data" | tr -d '\0' | wc -c)"
 
 note "a write whose writer was killed does not land on a later one"
 exec 7<>"$MNT/db/data"
