@@ -280,6 +280,18 @@ static void stat_of_spec(struct ctx *c, struct stat *st)
 	buf_release(&text);
 }
 
+/* Among metadata the mode is the volume's. */
+void draft_chmod(struct ctx *c, struct node n, mode_t mode)
+{
+	struct drafts *ds = c->fs->drafts;
+	struct draft *d;
+
+	LOCK_SCOPE(&ds->lock);
+	d = draft_by_file_locked(ds, draft_file_of(c->fs, n));
+	if (d && !d->k->dir)
+		d->k->mode = mode & 0777;
+}
+
 int draft_stat(struct ctx *c, struct node n, struct stat *st)
 {
 	struct drafts *ds = c->fs->drafts;

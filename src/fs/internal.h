@@ -473,6 +473,7 @@ void draft_release(struct ctx *c, struct fuse_file_info *fi);
 void draft_truncate(struct ctx *c, struct node n, off_t size);
 void new_rename(struct ctx *c, int64_t row, const char *from, const char *to);
 int draft_stat(struct ctx *c, struct node n, struct stat *st);
+void draft_chmod(struct ctx *c, struct node n, mode_t mode); /* the caller replies */
 int draft_find(struct ctx *c, int64_t dir, const char *name, struct entry *ret);
 int draft_list(struct ctx *c, int64_t after, struct entry *ret, size_t n);
 

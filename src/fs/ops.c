@@ -94,13 +94,15 @@ static void op_setattr(
 	struct node n = ino_node(ino);
 	const struct attr *a = dir_attr(n);
 
+	if (n.kind == KIND_DRAFT && (to_set & FUSE_SET_ATTR_MODE))
+		draft_chmod(&c, n, attr->st_mode);
 	if (n.kind == KIND_DATA)
 		file_setattr(&c, n, attr, to_set);
 	else if (n.kind == KIND_DRAFT && (to_set & FUSE_SET_ATTR_SIZE))
 		draft_truncate(&c, n, attr->st_size);
 	else if (n.kind == KIND_DRAFT || n.kind == KIND_ACCEPTED)
-		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; it has
-					     no meaning here */
+		op_getattr(req, ino, fi); /* cp -p, install and Ansible set what they like; but
+					     for a draft's mode it has no meaning here */
 	else if (is_keys(n) || (is_key(n.kind) && !(to_set & FUSE_SET_ATTR_SIZE)))
 		op_getattr(req, ino, fi); /* the same of tar, rsync -a and cp -a among keys */
 	else if (n.kind == KIND_VOLUME && n.index == 0)

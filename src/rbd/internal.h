@@ -478,6 +478,9 @@ int rb_snaps(void *be, const char *name, struct driver_found_snap *ret, size_t n
 int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const char *id,
 	struct err *err);
 
+/* The same of nothing but a lock that a person took: librbd would wait for its end. */
+int rb_judge_lock(struct rb_pool *p, const char *id, struct err *err);
+
 /* --- adopt.c: see driver.h */
 
 int rb_adopt(void *be, const char *name, struct driver_image *image, struct err *err);

@@ -62,7 +62,7 @@ static int judge_kind(rbd_image_t image, struct err *err)
  * A lock that a person took (rbd lock add). That of a writer is not asked for: a living one watches as well, and a dead one's is broken by
  * librbd.
  */
-static int judge_lock(struct rb_pool *p, const char *id, struct err *err)
+int rb_judge_lock(struct rb_pool *p, const char *id, struct err *err)
 {
 	char header[RB_OBJECT_ROOM];
 	struct rb_locker l;
@@ -83,7 +83,7 @@ int rb_judge(struct rb_backend *be, struct rb_pool *p, rbd_image_t image, const 
 	int r = judge_kind(image, err);
 
 	if (r >= 0)
-		r = judge_lock(p, id, err);
+		r = rb_judge_lock(p, id, err);
 	if (r < 0)
 		return r;
 	r = rb_watchers_of(be, image, &who, 1);

@@ -73,6 +73,7 @@ static void tell_watchers(const struct rb_change *c)
 struct revert {
 	const char *snap;
 	struct driver_progress *progress;
+	struct err why;
 };
 
 /* Can the maps of image and snapshot be trusted? 1, 0, or -errno. */
@@ -118,12 +119,14 @@ static int roll_back_mapped(
 /* The size first: librbd would do it after our flags, hear of them by it, and then trust no map. */
 static int roll_back(struct rb_change *c, void *arg)
 {
-	const struct revert *v = arg;
+	struct revert *v = arg;
 	struct rb_meter m;
 	struct rb_snap snap;
 	uint64_t now;
 	int r = rb_wait_alone(c->be, c->image);
 
+	if (r >= 0)
+		r = rb_judge_lock(c->p, c->id, &v->why);
 	if (r >= 0)
 		r = rb_snap_find(c->p, c->id, v->snap, &snap);
 	/* To keep it: who comes now does not get it from us half-way. */
@@ -149,7 +152,7 @@ int rb_revert(void *backend, const struct driver_image *image, const struct driv
 	struct rb_backend *be = backend;
 	struct rb_change c = { .be = be };
 	char name[RB_NAME_ROOM];
-	struct revert v = { name, progress };
+	struct revert v = { .snap = name, .progress = progress };
 	int r;
 
 	RB_CALL(be);
@@ -160,6 +163,8 @@ int rb_revert(void *backend, const struct driver_image *image, const struct driv
 	rb_snap_name(snap, name);
 	r = rb_change_image(&c, roll_back, &v);
 	rb_pool_put(c.p);
+	if (r < 0 && v.why.text[0])
+		return err_set(err, r, "cannot revert image '%s': %s", c.name, v.why.text);
 	return r < 0 ? rb_fail(be, err, r, "revert image '%s' to snapshot '%s'", c.name, name) : 0;
 }
 

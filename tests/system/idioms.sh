@@ -225,6 +225,9 @@ expect_errno EEXIST@open write new/echo size=1
 match 'EEXIST new/echo: this spec was accepted' "$(tail -n1 .volfs/errors)"
 echo size=1 >new/.x
 expect_errno EEXIST rename new/.x new/echo
+eq 644 "$(stat -c %a new/.x)"
+chmod 600 new/.x # what is in a draft may be nobody else's business
+eq 600 "$(stat -c %a new/.x)"
 ok rm new/.x
 not ls new/.x 2>/dev/null
 match spec "$(ls new)"
