@@ -36,6 +36,9 @@ static void reason(const struct rb_backend *be, int code, char *text, size_t roo
 	case -EBUSY:
 		(void)snprintf(text, room, "somebody has it open");
 		break;
+	case -EROFS: /* librbd's, where another client does not hand over the lock */
+		(void)snprintf(text, room, "somebody keeps it locked (rbd lock ls shows who)");
+		break;
 	case -ENOTEMPTY:
 		(void)snprintf(text, room, "it has snapshots");
 		break;

@@ -139,14 +139,16 @@ static int search_trash(struct rb_pool *p, const char *name, const char *id, str
 
 /* By librbd, and first the snapshots that go with it. */
 static int remove_known(struct rb_backend *be, struct rb_pool *p, const char *name, const char *id,
-	struct rb_meter *meter)
+	struct rb_meter *meter, struct err *why)
 {
 	struct rb_handle *alone;
 	int r = rb_handle_alone(be, p, id, &alone);
 
 	if (r < 0)
 		return r;
-	r = rb_snaps_clear(p, id);
+	r = rb_judge_lock(p, id, why);
+	if (r >= 0)
+		r = rb_snaps_clear(p, id);
 	if (r >= 0 || r == -ENOENT) {
 		r = rbd_remove_with_progress(p->io, name, rb_meter_tell, meter);
 		if (r == -EMLINK) /* it belongs to a group */
@@ -162,16 +164,19 @@ int rb_image_remove(struct rb_backend *be, struct rb_pool *p, const char *name,
 {
 	char found[RB_NAME_ROOM];
 	struct rb_meter meter = { progress, image->size };
+	struct err why = { 0 };
 	int known = rb_format_find(p, name, found), r = known;
 
 	if (known >= 0)
-		r = remove_known(be, p, name, found, &meter);
+		r = remove_known(be, p, name, found, &meter, &why);
 	if (r == -ENOENT) {
 		r = search_trash(p, name, image->image_id, &meter);
 		/* A name that led to an image which could not be opened: what is left of it. */
 		if (r >= 0 && known >= 0)
 			r = rb_format_remove(be, p, name, found, progress, NULL);
 	}
+	if (r < 0 && why.text[0])
+		return err_set(err, r, "cannot remove image '%s': %s", name, why.text);
 	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : 0;
 }
 

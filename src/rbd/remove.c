@@ -510,6 +510,7 @@ int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name,
 	struct driver_progress *progress, struct err *err)
 {
 	struct removal m = { .be = be, .p = p, .name = name, .id = id, .progress = progress };
+	struct err why = { 0 };
 	struct rb_handle *alone;
 	int r = rb_handle_alone(be, p, id, &alone);
 
@@ -523,5 +524,7 @@ int rb_format_remove(struct rb_backend *be, struct rb_pool *p, const char *name,
 	else if (r == -ENOENT)
 		r = remove_without_header(&m);
 	rb_handle_put(be, alone);
+	if (r == -EBUSY && rb_judge_lock(p, id, &why) == -EBUSY)
+		return err_set(err, r, "cannot remove image '%s': %s", name, why.text);
 	return r < 0 ? rb_fail(be, err, r, "remove image '%s'", name) : r;
 }

@@ -326,29 +326,44 @@ static void test_revert(void **state)
 	nothing_left();
 }
 
-/* By hand: librbd would wait until it is given back. */
-static void test_revert_of_a_locked_image(void **state)
+static void lock_by_hand(const struct driver_image *image, bool yes)
+{
+	char id[64], header[96];
+	rbd_image_t handle;
+
+	assert_int_equal(rbd_open_read_only(rig.vols, rig_image_name(image), &handle, NULL), 0);
+	assert_int_equal(rbd_get_id(handle, id, sizeof id), 0);
+	assert_int_equal(rbd_close(handle), 0);
+	(void)snprintf(header, sizeof header, "rbd_header.%s", id);
+	if (yes)
+		assert_int_equal(
+			rados_lock_exclusive(rig.vols, header, "rbd_lock", "mine", "", NULL, 0), 0);
+	else
+		assert_int_equal(rados_unlock(rig.vols, header, "rbd_lock", "mine"), 0);
+}
+
+/* librbd would wait for its end when it reverts, or removes. */
+static void test_a_locked_image(void **state)
 {
 	struct driver_image image = written(1);
 	struct driver_snap snap = rig_new_snap();
 	struct driver_progress progress = { 0 };
+	const struct driver *d = backend.driver;
 	struct err err = { 0 };
-	char id[64], header[96];
-	rbd_image_t handle;
 
 	snap_create(&image, &snap);
-	assert_int_equal(rbd_open_read_only(rig.vols, rig_image_name(&image), &handle, NULL), 0);
-	assert_int_equal(rbd_get_id(handle, id, sizeof id), 0);
-	assert_int_equal(rbd_close(handle), 0);
-	(void)snprintf(header, sizeof header, "rbd_header.%s", id);
-	assert_int_equal(
-		rados_lock_exclusive(rig.vols, header, "rbd_lock", "mine", "", NULL, 0), 0);
-	assert_int_equal(
-		backend.driver->revert(backend.be, &image, &snap, &progress, &err), -EBUSY);
+	lock_by_hand(&image, true);
+	assert_int_equal(d->revert(backend.be, &image, &snap, &progress, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "holds lock 'mine' of it"));
-	assert_int_equal(rados_unlock(rig.vols, header, "rbd_lock", "mine"), 0);
+	assert_int_equal(d->resize(backend.be, &image, image.size + MIB, &err), -EROFS);
+	assert_non_null(strstr(err.text, "somebody keeps it locked"));
+	lock_by_hand(&image, false);
 	revert(&image, &snap);
 	snap_remove(&image, &snap);
+	lock_by_hand(&image, true);
+	assert_int_equal(d->remove(backend.be, &image, NULL, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "holds lock 'mine' of it"));
+	lock_by_hand(&image, false);
 	rig_must_remove(&backend, &image);
 	nothing_left();
 }
@@ -617,7 +632,7 @@ int snap_tests(void)
 		cmocka_unit_test(test_snapshot_of_what_is_written),
 		cmocka_unit_test(test_snapshot_of_what_others_have_open),
 		cmocka_unit_test(test_revert),
-		cmocka_unit_test(test_revert_of_a_locked_image),
+		cmocka_unit_test(test_a_locked_image),
 		cmocka_unit_test(test_revert_of_an_open_image),
 		cmocka_unit_test(test_flatten),
 		cmocka_unit_test(test_flatten_of_a_used_clone),
