@@ -163,7 +163,7 @@ has()
 }
 
 # The volume first: the peers' images are made like it.
-make_images()
+make_data_images()
 {
 	local target info features size
 	start_volfs auto 16
@@ -304,7 +304,7 @@ bench_data()
 	done
 	[ ${#missing[@]} = 0 ] || { echo "bench/run: missing: ${missing[*]} (script/setup --bench)" >&2 && exit 1; }
 	mkdir "$T/data"
-	make_images
+	make_data_images
 	for round in $(seq "$rounds"); do data_round "$round"; done
 	for which in "${data_cases[@]}"; do print_case "$which"; done
 	if has volfs; then

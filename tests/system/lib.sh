@@ -16,6 +16,7 @@
 #	kill_server, new_server PID     kill -9 of the server alone, until there is another; is there another than that one?
 #	check_log [FROM]                the daemon's log holds no suspicious line (allow_log REGEX names expected ones)
 #	wait_for SECONDS COMMAND…       until the command succeeds; else fails
+#	has_its_size FILE               a reader gets as many bytes as stat says; not yet, if `used` has just been measured in between
 #	ok COMMAND…  not COMMAND…       must succeed, must fail
 #	eq WANT GOT [WHAT]  match REGEX TEXT [WHAT]
 #	expect_errno ENAME OP ARGS…     one gesture by sys.py: `expect_errno EINVAL write $MNT/new/x 'size=0'`
@@ -267,6 +268,11 @@ check_log()
 }
 
 # ---- assertions
+
+has_its_size()
+{
+	[ "$(cat "$1" | wc -c)" = "$(stat -c %s "$1")" ] # wc alone would believe stat
+}
 
 wait_for()
 {

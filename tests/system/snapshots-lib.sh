@@ -67,7 +67,7 @@ snapshots_are_taken()
 	eq "$(df --output=size "$name" | tail -n1)" "$(df --output=size "$s" | tail -n1)"
 	eq "available monday" "$(cat "$name/status") $(snapshots_of "$name")"
 	eq "monday 67108864 available $(cat "$s/id")" "$(jq -r '.snapshots[] | "\(.name) \(.size) \(.status) \(.id)"' "$name/json")"
-	eq "$(cat "$name/json" | wc -c)" "$(stat -c %s "$name/json")"
+	wait_for 5 has_its_size "$name/json"
 	match 'snapshot.create' "$(cat "$name/history")"
 
 	note "what is written afterwards is not in it"
