@@ -202,22 +202,11 @@ void volume_setattr(struct ctx *c, struct node n, const struct stat *attr, int t
 		.mode = attr->st_mode & 0777, .uid = attr->st_uid, .gid = attr->st_gid
 	};
 	unsigned fields = 0;
-	struct change *ch;
 
-	if (to_set & FUSE_SET_ATTR_MODE)
-		fields |= SET_MODE;
-	if (to_set & FUSE_SET_ATTR_UID)
-		fields |= SET_UID;
-	if (to_set & FUSE_SET_ATTR_GID)
-		fields |= SET_GID;
-	ch = change_new(c, REPLY_ATTR, n, "volume");
-	if (!ch)
-		return;
-	if (fields)
-		engine_set(
-			c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
-	else
-		change_answer(ch, 0, "");
+	fields |= to_set & FUSE_SET_ATTR_MODE ? SET_MODE : 0;
+	fields |= to_set & FUSE_SET_ATTR_UID ? SET_UID : 0;
+	fields |= to_set & FUSE_SET_ATTR_GID ? SET_GID : 0;
+	change_fields(c, n, "volume", fields, &v);
 }
 
 /* --- store --- */

@@ -288,7 +288,6 @@ void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_
 		.data_uid = attr->st_uid,
 		.data_gid = attr->st_gid };
 	unsigned fields = 0;
-	struct change *ch;
 
 	if (n.index == DATA_OF_SNAPSHOT) {
 		set_snapshot(c, n, to_set);
@@ -301,14 +300,7 @@ void file_setattr(struct ctx *c, struct node n, const struct stat *attr, int to_
 	fields |= to_set & FUSE_SET_ATTR_MODE ? SET_DATA_MODE : 0;
 	fields |= to_set & FUSE_SET_ATTR_UID ? SET_DATA_UID : 0;
 	fields |= to_set & FUSE_SET_ATTR_GID ? SET_DATA_GID : 0;
-	ch = change_new(c, REPLY_ATTR, n, "data");
-	if (!ch)
-		return;
-	if (fields)
-		engine_set(
-			c->fs->engine, ch->id, &ch->who.caller, n.row, fields, &v, change_done, ch);
-	else
-		change_answer(ch, 0, ""); /* times are ours */
+	change_fields(c, n, "data", fields, &v);
 }
 
 /* --- open and release */

@@ -41,7 +41,6 @@ static void empty_free(struct patient *p)
 static void empty_leave(struct patient *p)
 {
 	struct emptying *e = of_patient(p);
-
 	struct keep_open *o = &e->fs->keep->open[e->handle->fh % KEEP_OPENS];
 
 	o->writes = KEEP_EMPTIES;

@@ -198,6 +198,9 @@ __attribute__((format(printf, 4, 5))) struct change *change_new(
 void change_opens(struct change *ch, const struct fuse_file_info *fi);
 engine_done change_done; /* the engine's callback; arg: the struct change */
 void change_answer(struct change *ch, int code, const char *text); /* from the handler itself */
+/* A SETATTR of what belongs to volume n.row: answered when these fields of it are set, at once where there is none (times are ours). */
+void change_fields(
+	struct ctx *c, struct node n, const char *what, unsigned fields, const struct volume *v);
 #define change_refuse(ch, err) change_answer((ch), (err)->code, (err)->text)
 
 /* What a rename answers: mv says "cannot move to a subdirectory of itself" for EINVAL, so a name or a

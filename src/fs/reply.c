@@ -178,3 +178,17 @@ void change_answer(struct change *ch, int code, const char *text)
 {
 	answer(ch, code, ch->node.row, text);
 }
+
+void change_fields(
+	struct ctx *c, struct node n, const char *what, unsigned fields, const struct volume *v)
+{
+	struct change *ch = change_new(c, REPLY_ATTR, n, "%s", what);
+
+	if (!ch)
+		return;
+	if (fields)
+		engine_set(
+			c->fs->engine, ch->id, &ch->who.caller, n.row, fields, v, change_done, ch);
+	else
+		change_answer(ch, 0, "");
+}
